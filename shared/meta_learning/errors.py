@@ -1,0 +1,109 @@
+"""Every error that this library raises on purpose, in one tree.
+
+```
+MetaLearningError
+├── CallerError                 you asked for something that cannot be: fix the call, a retry will not help
+│   ├── ConfigurationError      a setting is missing, out of bounds, or contradicts what was stored at first start
+│   ├── UnknownModel            a provider has no such model, or has retired it
+│   ├── UnsupportedEstimator    an estimator that cannot learn online, or cannot be saved safely
+│   ├── ModelCallsForbidden     real model calls are switched off (tests), and one was about to be made
+│   └── NotFound                a version, run, loop or entry that does not exist
+├── MalformedInput              what came in does not have the promised form: the sender must mend it
+│   ├── MalformedEvent          a stream entry or a request body that is no event of ours
+│   ├── MalformedDataset        a data file with a bad row; the message names the row
+│   └── MalformedState          saved state that cannot be read back, or whose digest does not match
+└── WorldError                  something outside is down or full: the same call may succeed later
+    ├── BrokerUnavailable       the broker does not answer
+    ├── BackPressure            a reader lags too far behind; `retry_after_s` says when to try again
+    ├── OwnershipLost           another owner holds this partition now; what was about to be committed was not
+    ├── LLMUnavailable          the language model does not answer after all retries
+    ├── BudgetExhausted         a cap on calls, tokens, money or seconds is reached; no call was made
+    └── Cancelled               somebody asked this run to stop; it can be resumed
+```
+"""
+
+from __future__ import annotations
+
+
+class MetaLearningError(Exception):
+    """The root: catch this to catch everything that the library raises on purpose."""
+
+
+class CallerError(MetaLearningError):
+    """Raised when the call itself is wrong; retrying it unchanged cannot help."""
+
+
+class ConfigurationError(CallerError):
+    """Raised when a setting is missing, out of bounds, or differs from what was stored at first start."""
+
+
+class UnknownModel(CallerError):
+    """Raised when a provider does not know a model name, or has retired it."""
+
+
+class UnsupportedEstimator(CallerError):
+    """Raised when an estimator has no ``partial_fit``, or holds types that cannot be saved without pickle."""
+
+
+class ModelCallsForbidden(CallerError):
+    """Raised in place of a real model call while those are switched off."""
+
+
+class NotFound(CallerError):
+    """Raised when a version, run, loop or entry does not exist."""
+
+
+class MalformedInput(MetaLearningError):
+    """Raised when data does not have the promised form."""
+
+
+class MalformedEvent(MalformedInput):
+    """Raised when bytes are not an event of ours; ``field`` names the first offending field, if one is known."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class MalformedDataset(MalformedInput):
+    """Raised when a data file has a bad row; ``row`` is its 1-based number."""
+
+    def __init__(self, message: str, row: int | None = None) -> None:
+        super().__init__(message if row is None else f"row {row}: {message}")
+        self.row = row
+
+
+class MalformedState(MalformedInput):
+    """Raised when saved state cannot be read back, or does not match its digest."""
+
+
+class WorldError(MetaLearningError):
+    """Raised when something outside is down or full; the same call may succeed later."""
+
+
+class BrokerUnavailable(WorldError):
+    """Raised when the broker does not answer."""
+
+
+class BackPressure(WorldError):
+    """Raised when a reader lags too far behind to accept more; try again after ``retry_after_s`` seconds."""
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class OwnershipLost(WorldError):
+    """Raised when a fenced commit finds a newer owner; nothing of the commit took effect."""
+
+
+class LLMUnavailable(WorldError):
+    """Raised when a language model does not answer after all retries."""
+
+
+class BudgetExhausted(WorldError):
+    """Raised before a call that would exceed a cap on calls, tokens, money or seconds."""
+
+
+class Cancelled(WorldError):
+    """Raised between calls when somebody asked a run to stop; the run can be resumed."""

@@ -1,0 +1,95 @@
+"""The port to language models: one request in, one reply out. Adapters: `anthropic`, `openai`, `local`, `scripted`.
+
+>>> import asyncio
+>>> from meta_learning.llm.scripted import ScriptedLLM
+>>> llm = ScriptedLLM(lambda request: "positive")
+>>> asyncio.run(llm.complete(Request(messages=(Message("user", "I love it"),)))).text
+'positive'
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Literal, Protocol
+
+Purpose = Literal["task", "proposer", "judge", "probe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a model.
+
+    ``temperature`` is a wish: an adapter leaves it out where the model refuses it, and the reply's ``sampling`` says so.
+    ``labels``: ask for the log-probability of each of these answers, where `Capabilities.label_logprobs` says that works.
+    ``sample``: number of this sample among equal requests; part of the identity, so that repeats are asked again.
+    """
+
+    messages: tuple[Message, ...]
+    purpose: Purpose = "task"
+    max_tokens: int = 64
+    temperature: float | None = 0.0
+    stop: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    sample: int = 0
+
+    def digest(self, provider: str, model: str) -> str:
+        """Identity of this request to this model: the key of caches and journals."""
+        said = {"provider": provider, "model": model, **asdict(self)}
+        return hashlib.sha256(json.dumps(said, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer. ``label_logprobs`` is None where the endpoint gives none; ``cached`` says that nothing was paid."""
+
+    text: str
+    model: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    latency_s: float = 0.0
+    label_logprobs: Mapping[str, float] | None = None
+    sampling: Literal["as_asked", "not_accepted"] = "as_asked"
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider and model accept: asked, never assumed."""
+
+    temperature: bool = False
+    label_logprobs: bool = False
+    structured_output: bool = False
+    concurrency_max: int = 4
+    extras: Mapping[str, str] = field(default_factory=dict)
+
+
+class LLM(Protocol):
+    """A language model. Implementations make no call before `complete`, and raise only the errors named there."""
+
+    provider: str
+    model: str
+    capabilities: Capabilities
+
+    async def complete(self, request: Request) -> Reply:
+        """Answer ``request``; one attempt, no retry (`meta_learning.llm.retry` does that, and counts it).
+
+        Raises:
+            LLMUnavailable: no answer for a reason that may pass: refused connection, time-out, rate limit, overload.
+            UnknownModel: the provider does not know the model.
+            ConfigurationError: the key is missing or refused.
+            CallerError: the request itself is refused.
+        """
+
+    async def close(self) -> None:
+        """Give back connections and memory; harmless when called twice."""
