@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -53,6 +53,10 @@ class Settings(BaseSettings):
         100_000, ge=1, description="Accepted but unfolded entries a partition may hold before ingest pushes back."
     )
     identity_window_s: int = Field(24 * 3600, ge=60, description="How long an event_id is remembered, in seconds.")
+    durability: Literal["memory", "everysec", "fsync"] = Field(
+        "everysec",
+        description="What an accepted event survives: a restart of nothing, a killed broker (and all but a second of a power loss), or a power loss.",
+    )
     operator_key: SecretStr | None = Field(
         None, description="Opens the operators' door; required when `host` is not loopback."
     )
