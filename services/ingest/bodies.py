@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from starlette.exceptions import HTTPException
-from starlette.types import Receive, Scope
+from starlette.types import Message, Receive, Scope
 
 JSON = frozenset({"application/json", ""})  # nothing said means JSON, as most HTTP clients mean it
 NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
@@ -103,11 +103,11 @@ class Bodies:
             raise HTTPException(408, f"the body did not come within {self._wait_s_max:g} s") from None
         return b"".join(parts)
 
-    async def _next(self, receive: Receive) -> dict[str, object]:
+    async def _next(self, receive: Receive) -> Message:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise HTTPException(400, "the body broke off")
-        return message  # type: ignore[return-value]
+        return message
 
     async def _discard(self, receive: Receive, bytes_max: int) -> None:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from meta_learning.errors import MetaLearningError
 from meta_learning.serving.problems import TITLES, problem, problem_of
-from meta_learning.streams import Taken
+from meta_learning.streams import Receipt, Taken
 from services.ingest import items, outcomes
 from services.ingest.batch import Outcomes, take_batch
 from services.ingest.bodies import JSON, NDJSON, Bodies, header, media_type
@@ -49,10 +49,9 @@ class Bounds:
 class FeedbackDoor:
     """Wraps the app; one instance a process."""
 
-    def __init__(self, app: ASGIApp, intake: Intake, keys: Keys, metrics: IngestMetrics) -> None:
+    def __init__(self, app: ASGIApp, intake: Intake, keys: Keys) -> None:
         self._app = app
         self._keys = keys
-        self._metrics = metrics
         self._intake = intake
         self._doors = {"/v1/feedback": intake.single, "/v1/feedback/batch": intake.batch}
 
@@ -83,7 +82,9 @@ class FeedbackDoor:
             raise HTTPException(405, "this door takes POST", headers={"Allow": "POST"})
         try:
             self._keys.admit(
-                header(scope, b"authorization").decode("latin-1"), "ingest", header(scope, b"x-api-key").decode("latin-1")
+                header(scope, b"authorization").decode("latin-1"),
+                "ingest",
+                header(scope, b"x-api-key").decode("latin-1"),
             )
         except HTTPException:
             await self._intake.refuse_body(scope, receive)
@@ -129,7 +130,7 @@ class Intake:
             raise
         return self._single_answer(reading, receipt)
 
-    def _single_answer(self, reading: items.Reading, receipt: outcomes.Receipt) -> Answer:
+    def _single_answer(self, reading: items.Reading, receipt: Receipt) -> Answer:
         taken, event_id = receipt.taken, reading.event.event_id
         self._metrics.count(taken.value)
         status = outcomes.STATUS[taken]

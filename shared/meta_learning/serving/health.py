@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
@@ -13,7 +13,7 @@ from meta_learning.errors import MetaLearningError
 Check = Callable[[], Awaitable[str | None]]
 
 
-def health_doors(registry: CollectorRegistry, *, alive: dict[str, Check], ready: dict[str, Check]) -> APIRouter:
+def health_doors(registry: CollectorRegistry, *, alive: Mapping[str, Check], ready: Mapping[str, Check]) -> APIRouter:
     """Routes for the doors. A check passes by returning (a note to show, or None) and fails by raising a `MetaLearningError`."""
     router = APIRouter(include_in_schema=False)
 
@@ -23,7 +23,7 @@ def health_doors(registry: CollectorRegistry, *, alive: dict[str, Check], ready:
 
     @router.get("/readyz")
     async def readyz() -> JSONResponse:
-        return await _answer(alive | ready)
+        return await _answer({**alive, **ready})
 
     @router.get("/metrics")
     async def metrics() -> Response:
@@ -32,7 +32,7 @@ def health_doors(registry: CollectorRegistry, *, alive: dict[str, Check], ready:
     return router
 
 
-async def _answer(checks: dict[str, Check]) -> JSONResponse:
+async def _answer(checks: Mapping[str, Check]) -> JSONResponse:
     notes, failing = {}, False
     for name, check in checks.items():
         try:
