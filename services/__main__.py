@@ -28,11 +28,16 @@ def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(prog="python -m services", description="The whole system on this machine.")
     parser.add_argument("--demo", action="store_true", help="feed it text feedback and evolve a prompt, and show both")
-    parser.add_argument("--feedback", type=Path, help="a CSV, TSV or JSONL file of input, output, score (default: the bundled sample)")
+    parser.add_argument(
+        "--feedback", type=Path, help="a CSV, TSV or JSONL file of input, output, score (default: the bundled sample)"
+    )
     parser.add_argument("--leave", action="store_true", help="end after the demo's summary instead of staying up")
     parser.add_argument("--no-evolution", action="store_true", help="leave out the demo's prompt evolution")
     parser.add_argument(
-        "--data", type=Path, default=Path(os.environ.get("META_LEARNING_DATA_FOLDER", "data/meta_learning")), help="where everything is kept"
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("META_LEARNING_DATA_FOLDER", "data/meta_learning")),
+        help="where everything is kept",
     )
     return parser.parse_args()
 
@@ -85,7 +90,7 @@ async def start(data: Path, console: Console, stack: contextlib.AsyncExitStack) 
 
 
 async def _say_where(doors: Doors, console: Console) -> bool:
-    console.print(f"dashboard {doors.url('monitor')}/   feedback door {doors.url('ingest')}/docs   metrics {doors.url('monitor')}/metrics")
+    console.print(f"dashboard {doors.url('monitor')}/   feedback door {doors.url('ingest')}/docs")
     return True
 
 

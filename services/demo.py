@@ -75,20 +75,31 @@ class Demo:
 
     async def _new_loop(self, http: httpx.AsyncClient, doors: Doors) -> str:
         """A fresh loop a run, so that every demo shows a system that begins to learn."""
-        known = {item["loop"] for item in (await http.get(doors.url("monitor", "/api/loops"))).raise_for_status().json()["loops"]}
+        known = {
+            item["loop"]
+            for item in (await http.get(doors.url("monitor", "/api/loops"))).raise_for_status().json()["loops"]
+        }
         names = (self.rows.stem if number == 1 else f"{self.rows.stem}-{number}" for number in range(1, 10_000))
         return next(name for name in names if name not in known)
 
     async def _feed(self, http: httpx.AsyncClient, doors: Doors, loop: str) -> int:
         watch = asyncio.create_task(self._watch(http, doors, loop))
         run = uuid.uuid4().hex[:12]
-        columns = (TextColumn("feedback"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("feedback"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         try:
             with Progress(*columns, console=self.console, transient=True) as progress:
                 task = progress.add_task("feedback", total=len(self.rows.rows))
                 for start in range(0, len(self.rows.rows), BATCH_COUNT):
                     chunk = self.rows.rows[start : start + BATCH_COUNT]
-                    await self._send(http, doors, [_item(row, loop, f"{run}-{start + n}") for n, row in enumerate(chunk)])
+                    await self._send(
+                        http, doors, [_item(row, loop, f"{run}-{start + n}") for n, row in enumerate(chunk)]
+                    )
                     progress.advance(task, len(chunk))
         finally:
             watch.cancel()
@@ -128,7 +139,7 @@ class Demo:
                 self.console.print(cycle_line(cycle))
                 if cycle["cycle"] % 5 == 0:
                     self.console.print(scores_line(cycle))
-        for run in seen.get("runs", []):
+        for run in seen.get("evolutions", []):
             line = evolution_line(run)
             if line not in self._runs_shown:
                 self._runs_shown.add(line)
@@ -147,7 +158,13 @@ class Demo:
         return seen
 
     async def _ask_for_evolution(self, http: httpx.AsyncClient, doors: Doors, loop: str) -> None:
-        settings = {"dataset": "sentiment140", "num_samples": 24, "max_iterations": 2, "calls_max": 150, "seconds_max": 45}
+        settings = {
+            "dataset": "sentiment140",
+            "num_samples": 24,
+            "max_iterations": 2,
+            "calls_max": 150,
+            "seconds_max": 45,
+        }
         body = {"settings": settings}
         answer = await http.post(doors.url("monitor", f"/api/loops/{loop}/evolutions"), json=body)
         answer.raise_for_status()
@@ -156,16 +173,19 @@ class Demo:
         until = time.monotonic() + EVOLUTION_S
         while True:
             seen = await self._look(http, doors, loop)
-            if all(run["state"] == "ended" for run in seen.get("runs", [{"state": ""}])) or time.monotonic() > until:
+            if (
+                all(run["state"] == "ended" for run in seen.get("evolutions", [{"state": ""}]))
+                or time.monotonic() > until
+            ):
                 return seen
             await asyncio.sleep(LOOK_EVERY_S)
 
 
 def agrees(sent: int, seen: dict[str, Any]) -> bool:
-    """Whether every piece that was sent has been monitored, and trained on, capped, or waits in the open cycle."""
-    counts = seen.get("counts", {})
-    folded = counts.get("trained", 0) + counts.get("capped", 0) + counts.get("waiting", 0)
-    return bool(counts.get("monitored") == sent == folded and counts.get("waiting", sent) < 100)
+    """Whether every piece that was sent has been monitored, and is trained on or capped but for a cycle not yet full."""
+    counts, cycles = seen.get("counts", {}), seen.get("cycles", [])
+    cycle_size = cycles[-1]["events_count"] if cycles else sent + 1
+    return bool(counts.get("monitored") == sent and counts.get("open", sent) < cycle_size)
 
 
 def _item(row: FeedbackRow, loop: str, event_id: str) -> dict[str, Any]:
