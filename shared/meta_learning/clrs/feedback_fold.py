@@ -152,16 +152,20 @@ class FeedbackFold:
         return found, self._after_holds(decision)
 
     def _after_holds(self, decision: Decision) -> Decision:
-        """After too many holds in a row the candidate starts again from the champion, and its evidence with it."""
+        """After enough holds in a row, a candidate that is surely worse by now starts again from the champion.
+
+        One that is merely unproven learns on: starting it again would throw away what it has learnt since.
+        """
         state = self._state
         if decision.outcome == "promoted" or self._champion is None:
             return decision
         state.holds += 1
-        if state.holds < self.settings.holds_max:
+        gains = sum((part.gains for part in state.evidence), start=Moments())
+        if state.holds < self.settings.holds_max or gains.mean + self.settings.z * gains.error >= 0.0:
             return decision
-        held, state.holds, state.evidence = state.holds, 0, []
+        reason = f"after {state.holds} holds in a row and surely worse, the candidate starts again from the champion"
+        state.holds, state.evidence = 0, []
         self._candidate = self._champion.copy()
-        reason = f"after {held} holds in a row the candidate starts again from the champion"
         return replace(decision, reasons=(*decision.reasons, reason))
 
     def _learn(self, batch: Batch, decision: Decision) -> tuple[bool, Decision]:
@@ -253,6 +257,7 @@ class FeedbackFold:
         """The whole state; models are dumped only when they changed since the last snapshot."""
         blobs: dict[str, bytes] = {}
         versions = {model.version(): self._digest(model, blobs) for model in self._models()}
+        self._known = dict(versions)
         monitor, reference = self.monitor.split()
         probe = self._state.probe_bytes()
         digests = {"probe": digest_of(probe), "reference": digest_of(reference)}
@@ -307,7 +312,7 @@ class FeedbackFold:
         version = model.version()
         if version not in self._known:
             blob = model.dump()
-            self._known = {v: d for v, d in self._known.items() if d in self._saved} | {version: digest_of(blob)}
+            self._known[version] = digest_of(blob)
             blobs[self._known[version]] = blob
         return self._known[version]
 
