@@ -8,6 +8,7 @@ its sender may simply send it again), and blocking reads wait on connections of 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -66,8 +67,8 @@ class Connections:
     """The connections of one `RedisLog`; nothing is opened before the first command."""
 
     def __init__(self, url: str) -> None:
-        self._commands = _client(url, ANSWER_S, CONNECTIONS_MAX)
-        self._readers = _client(url, None, READERS_MAX)
+        self._commands: Any = _client(url, ANSWER_S, CONNECTIONS_MAX)
+        self._readers: Any = _client(url, None, READERS_MAX)
         self._sources: dict[str, str] = {}
 
     async def command(self, *arguments: Any) -> Any:
@@ -128,8 +129,6 @@ class Connections:
 
 
 def _digest(source: str) -> str:
-    import hashlib
-
     return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 

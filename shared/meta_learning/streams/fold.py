@@ -42,7 +42,7 @@ class RedisFold:
         keys = [self._keys.lease(self.role), self._keys.counters]
         for name in self._streams:
             keys += [self._keys.stream(name), self._keys.offsets(name), self._keys.committed(name)]
-        arguments = [self.role, owner, lease_ms, uuid.uuid4().hex, *self._streams]
+        arguments: list[str | bytes | int] = [self.role, owner, lease_ms, uuid.uuid4().hex, *self._streams]
         token = text(await self._connections.script(ACQUIRE, keys, arguments))
         if token:
             self._token, self._lease_ms, self._position = token, lease_ms, None
@@ -116,7 +116,13 @@ class RedisFold:
                 f"{self.role} on partition {self.partition} could not read {window.count('x')} of its last "
                 f"{len(window)} entries, more than {self._limits.dead_ratio_max:.0%}; latest: {commit.parked[-1][1]}"
             )
-        arguments = [self._owned(), self._lease_ms, self.role, window, said_window_s(self._limits)]
+        arguments: list[str | bytes | int] = [
+            self._owned(),
+            self._lease_ms,
+            self.role,
+            window,
+            said_window_s(self._limits),
+        ]
         arguments += commit_sections(commit, counts)
         self._settle(await self._connections.script(COMMIT, self._commit_keys(commit), arguments))
         self._window = window

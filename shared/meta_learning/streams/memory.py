@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from meta_learning.errors import CallerError, ConfigurationError
 from meta_learning.events import Event, FeedbackReceived
 from meta_learning.streams import (
+    DEFAULT_LIMITS,
     START,
     DeadLetter,
     Entry,
@@ -29,7 +30,7 @@ class MemoryLog:
     """See `meta_learning.streams.Log`. Logs over one ``broker`` see the same streams."""
 
     def __init__(
-        self, partitions_count: int = 4, limits: Limits = Limits(), broker: MemoryBroker | None = None
+        self, partitions_count: int = 4, limits: Limits = DEFAULT_LIMITS, broker: MemoryBroker | None = None
     ) -> None:
         if partitions_count < 1:
             raise ConfigurationError(f"partitions_count is {partitions_count}; at least 1 is needed")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from meta_learning.errors import ConfigurationError
-from meta_learning.streams import Limits, Log
+from meta_learning.streams import DEFAULT_LIMITS, Limits, Log
 
 
-def open_log(url: str, partitions_count: int = 4, limits: Limits = Limits(), prefix: str = "meta_learning") -> Log:
+def open_log(
+    url: str, partitions_count: int = 4, limits: Limits = DEFAULT_LIMITS, prefix: str = "meta_learning"
+) -> Log:
     """The log behind ``url``, not started yet: ``redis://``, ``rediss://``, ``unix://``, or ``memory://`` (in this process).
 
     >>> open_log("memory://", partitions_count=2).partitions_count

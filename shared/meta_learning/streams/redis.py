@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from meta_learning.errors import CallerError, ConfigurationError
 from meta_learning.events import Event, FeedbackReceived
 from meta_learning.streams import (
+    DEFAULT_LIMITS,
     START,
     DeadLetter,
     Entry,
@@ -30,7 +31,7 @@ class RedisLog:
     """See `meta_learning.streams.Log`. ``url``: ``redis://``, ``rediss://`` or ``unix://``."""
 
     def __init__(
-        self, url: str, partitions_count: int = 4, limits: Limits = Limits(), prefix: str = "meta_learning"
+        self, url: str, partitions_count: int = 4, limits: Limits = DEFAULT_LIMITS, prefix: str = "meta_learning"
     ) -> None:
         if partitions_count < 1:
             raise ConfigurationError(f"partitions_count is {partitions_count}; at least 1 is needed")
