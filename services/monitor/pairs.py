@@ -1,7 +1,7 @@
 """The (input, output) pairs of feedback that no training cycle has claimed yet, bounded in number and in bytes.
 
 A cycle names its feedback by the first and last entry of a range; its texts are not in its event. So the monitor keeps the pairs
-of a loop until the cycle that trained on them is folded. What falls out of the bounds is looked up in the log again, if it is still there.
+of a loop until the cycle that trained on them is folded. What falls out of the bounds is looked up in the log again.
 
 >>> pairs = WaitingPairs(count_max=10, bytes_max=1000)
 >>> for number in range(1, 5):

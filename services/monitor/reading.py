@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from meta_learning.errors import MalformedEvent, MetaLearningError
-from meta_learning.events import CycleCompleted, Event, FeedbackReceived, decode
+from meta_learning.events import CycleCompleted, Event, FeedbackReceived, PromoteModel, decode
 from meta_learning.streams import Entry, Log, entry_order
 from services.monitor.folding import PartitionView
 from services.monitor.pairs import Pair
@@ -43,8 +43,10 @@ class Reader:
             return
         if isinstance(event, FeedbackReceived):
             self._view.feedback(entry, event)
-        else:
+        elif isinstance(event, PromoteModel):
             self._view.passed(entry)  # a command: its effect comes as an event
+        else:
+            self._view.skip(entry)
 
     async def _event(self, entry: Entry, is_exhausted: bool) -> bool:
         """Fold one entry of ``events``; False when it has to wait for feedback."""

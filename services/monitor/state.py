@@ -101,6 +101,7 @@ class LoopState(BaseModel):
     pairs_missing_count: int = 0
     decisions: dict[str, int] = Field(default_factory=dict)
     promotions_count: dict[str, int] = Field(default_factory=dict)
+    prompts_count: dict[str, int] = Field(default_factory=dict)
     outcomes: dict[str, int] = Field(default_factory=dict)
     champion: str | None = None
     prompt: str | None = None
@@ -168,7 +169,8 @@ class LoopState(BaseModel):
 
     def _prompt(self, event: PromptPromoted) -> None:
         self.prompt = event.version
-        cause = "operator" if event.run_id is None else event.run_id
+        cause = "operator" if event.run_id is None else "evolution"
+        self.prompts_count[cause] = self.prompts_count.get(cause, 0) + 1
         record = Promotion(version=event.version, previous=event.previous, cause=cause, at=event.occurred_at)
         self.prompts = [*self.prompts, record][-VERSIONS_MAX:]
 
@@ -216,20 +218,20 @@ class LoopState(BaseModel):
 
         >>> from meta_learning.events import ModelPromoted, parse_time
         >>> state, now = LoopState(loop="support"), parse_time("2026-01-02T03:04:05Z")
-        >>> for version, previous, cause in [("v1", None, "gate"), ("v2", "v1", "gate"), ("v1", "v2", "operator")]:
-        ...     state.fold(ModelPromoted(event_id=version, occurred_at=now, loop="support", version=version, previous=previous, cause=cause))
-        >>> state.champion, state.rollback_target() is None  # v1 replaced nothing
-        ('v1', True)
+        >>> for version, previous, cause in [("v1", None, "gate"), ("v2", "v1", "gate"), ("v3", "v2", "gate"), ("v2", "v3", "operator")]:
+        ...     promoted = ModelPromoted(event_id="e", occurred_at=now, loop="support", version=version, previous=previous, cause=cause)
+        ...     state.fold(promoted)
+        >>> state.champion, state.rollback_target()
+        ('v2', 'v1')
         """
         return next((known.previous for known in self.promotions if known.version == self.champion), None)
 
-    def summary(self) -> dict[str, Any]:
-        """The counts of the loop, as the API shows them; the parts sum up: monitored = trained + capped + in the open cycle."""
-        return {
-            "monitored": self.monitored_count,
-            "trained": self.trained_count,
-            "capped": self.capped_count,
-            "waiting": self.monitored_count - self.trained_count - self.capped_count,
-            "cycles": self.decisions,
-            "pairs_missing": self.pairs_missing_count,
-        }
+    @property
+    def open_count(self) -> int:
+        """Feedback that no cycle has claimed: monitored = trained + capped + open."""
+        return self.monitored_count - self.trained_count - self.capped_count
+
+    @property
+    def promotable(self) -> set[str]:
+        """Versions that an operator may put in charge: those that were in charge before, the only ones that are kept."""
+        return {known.version for known in self.promotions}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from meta_learning.errors import BrokerUnavailable, MetaLearningError, NotFound
-from meta_learning.streams import DeadLetter, ReaderLag
+from meta_learning.streams import ReaderLag
 from services.monitor.folding import Loop, PartitionView
 
 PartitionState = Literal["starting", "standby", "folding", "down"]
@@ -31,7 +31,7 @@ class SystemReading:
     reason: str = "not asked yet"
     lags: Sequence[ReaderLag] = ()
     totals: Mapping[str, int] = field(default_factory=dict)
-    dead_letters: Sequence[DeadLetter] = ()
+    dead_letters_count: int = 0
 
 
 class View:
@@ -41,6 +41,7 @@ class View:
         self.partitions = {number: PartitionStatus() for number in range(partitions_count)}
         self.system = SystemReading()
         self.revision = 0
+        self.live_clients_count = 0
         self._news = asyncio.Event()
 
     def loops(self) -> dict[str, Loop]:
