@@ -103,7 +103,11 @@ class TooManyDeadLetters(WorldError):
 
 
 class LLMUnavailable(WorldError):
-    """Raised when a language model does not answer after all retries."""
+    """Raised when a language model does not answer after all retries; ``retry_after_s`` is what the server asked for."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class BudgetExhausted(WorldError):
