@@ -22,6 +22,7 @@ from meta_learning.errors import (
 TITLES = {
     400: "Bad request",
     401: "Not authorised",
+    403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
     409: "Conflict",
