@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import APIRouter, Depends, FastAPI, Query
 from fastapi.responses import StreamingResponse
@@ -30,7 +30,13 @@ class Parts:
     """Everything that the app joins, made in `__main__` or in a test."""
 
     def __init__(
-        self, log: Log, view: View, consumers: Sequence[PartitionConsumer], operator: Operator, operator_key: str | None
+        self,
+        log: Log,
+        view: View,
+        consumers: Sequence[PartitionConsumer],
+        operator: Operator,
+        operator_key: str | None = None,
+        on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self.log = log
         self.view = view
@@ -38,7 +44,7 @@ class Parts:
         self.operator = operator
         self.guard = Guard(operator_key)
         self.live = Live(view)
-        self.work = Work()
+        self.work = Work(on_failure)
         self.system_every_s = EVERY_S
 
 
@@ -55,7 +61,7 @@ def monitor_app(parts: Parts, thresholds: dict[str, float]) -> RequestContext:
     return RequestContext(app, registry, PREFIX)
 
 
-def _lifespan(parts: Parts):  # type: ignore[no-untyped-def]
+def _lifespan(parts: Parts) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await parts.log.start()
