@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from pydantic import Field
 
-from meta_learning.clrs import LoopMonitor
+from meta_learning.clrs import LoopMonitor, LoopSettings
 from meta_learning.registry.store import FileStore
 from meta_learning.serving.logs import log_as_json
 from meta_learning.serving.running import exit_on_bad_settings, serve, stop_this_process
@@ -47,8 +47,15 @@ def open_monitor_log(settings: MonitorSettings) -> Log:
 def parts_of(settings: MonitorSettings) -> Parts:
     """Wire the monitor's parts."""
     log, view = open_monitor_log(settings), View(settings.partitions_count)
-    thresholds = {"drift_threshold": settings.drift_threshold, "alignment_threshold": settings.alignment_threshold}
-    watches = Watches(new=lambda: LoopMonitor(**thresholds), load=LoopMonitor.load)
+    # The trainer's own settings: only with the same ones are the gauges those of `ClosedLoopSystem.get_system_summary()`.
+    loop_settings = LoopSettings(
+        cycle_size=settings.cycle_size,
+        drift_threshold=settings.drift_threshold,
+        alignment_threshold=settings.alignment_threshold,
+    )
+    watches = Watches(
+        new=lambda: LoopMonitor(loop_settings), load=lambda dump: LoopMonitor.load(dump, settings=loop_settings)
+    )
     limits = FoldLimits(settings.monitor_pairs_count_max, settings.monitor_pairs_bytes_max)
     # A stable name: a restarted monitor takes its own leases over at once, without waiting for them to run out.
     owner = f"{socket.gethostname()}-{settings.monitor_port}"

@@ -20,7 +20,11 @@ async def read_system(log: Log) -> SystemReading:
     await log.ping()
     totals = dict(await log.totals())
     return SystemReading(
-        is_broker_up=True, reason="", lags=tuple(await log.lags()), totals=totals, dead_letters_count=totals.get("dead", 0)
+        is_broker_up=True,
+        reason="",
+        lags=tuple(await log.lags()),
+        totals=totals,
+        dead_letters_count=totals.get("dead", 0),
     )
 
 
