@@ -24,7 +24,7 @@ _REGISTRIES = {
 _COUNTED = {
     "runs": (f"{P}_runs", "ACLA runs that ended, by outcome.", ("outcome",)),
     "calls": (f"{P}_llm_calls", "Model calls that were made, by purpose.", ("provider", "purpose")),
-    "replayed": (f"{P}_llm_replayed", "Model calls answered from the journal, nothing paid.", ("provider", "purpose")),
+    "failures": (f"{P}_llm_failures", "Model calls that failed, by purpose.", ("provider", "purpose")),
     "prompt_tokens": (f"{P}_llm_prompt_tokens", "Tokens sent to models.", ("provider", "purpose")),
     "completion_tokens": (f"{P}_llm_completion_tokens", "Tokens received from models.", ("provider", "purpose")),
     "money": (f"{P}_llm_money_usd", "US dollars paid to models, where the price is known.", ("provider", "purpose")),
