@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 
@@ -16,10 +17,14 @@ log = logging.getLogger("service")
 
 
 class Work:
-    """Background coroutines of a service. One that fails is logged and makes the service unhealthy, so that it is restarted."""
+    """Background coroutines of a service. One that fails is logged, makes the service unhealthy, and calls ``on_failure``.
 
-    def __init__(self) -> None:
+    A program passes `stop_this_process`: whoever supervises it starts it afresh from its last commit.
+    """
+
+    def __init__(self, on_failure: Callable[[], None] = lambda: None) -> None:
         self._tasks: list[asyncio.Task[None]] = []
+        self._on_failure = on_failure
 
     def start(self, name: str, coroutine: Awaitable[None]) -> None:
         """Run ``coroutine`` until it ends or `stop` cancels it."""
@@ -30,6 +35,7 @@ class Work:
             await coroutine
         except Exception:
             log.exception("work failed", extra={"work": name})
+            self._on_failure()
             raise
 
     async def check(self) -> None:
@@ -43,6 +49,11 @@ class Work:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def stop_this_process() -> None:
+    """Ask this process to drain and end, as SIGTERM does."""
+    signal.raise_signal(signal.SIGTERM)
 
 
 def serve(app: ASGIApp, host: str, port: int, drain_s: int = 5) -> None:

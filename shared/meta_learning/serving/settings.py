@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -52,7 +52,18 @@ class Settings(BaseSettings):
     backlog_count_max: int = Field(
         100_000, ge=1, description="Accepted but unfolded entries a partition may hold before ingest pushes back."
     )
+    cycle_size: int = Field(100, ge=10, le=10_000, description="Pieces of feedback that make one training cycle.")
+    drift_threshold: float = Field(
+        0.3, ge=0.0, le=1.0, description="A drift score above this is worth an operator's look."
+    )
+    alignment_threshold: float = Field(
+        0.7, ge=0.0, le=1.0, description="The alignment that divides aligned from misaligned."
+    )
     identity_window_s: int = Field(24 * 3600, ge=60, description="How long an event_id is remembered, in seconds.")
+    durability: Literal["memory", "everysec", "fsync"] = Field(
+        "everysec",
+        description="What an accepted event survives: nothing; a killed broker (a power loss but for a second); a power loss.",
+    )
     operator_key: SecretStr | None = Field(
         None, description="Opens the operators' door; required when `host` is not loopback."
     )
