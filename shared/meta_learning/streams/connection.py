@@ -26,7 +26,8 @@ CONNECTIONS_MAX = 32
 READERS_MAX = 256  # one connection waits for each fold and relay of the process
 
 # What a server answers while it cannot do its work; everything else it answers is a mistake of ours.
-_UNABLE = ("MISCONF", "OOM", "READONLY", "LOADING", "BUSY", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "TRYAGAIN")
+# "BUSY " is a running script; BUSYGROUP is an answer like any other (a relay that starts again meets it).
+_UNABLE = ("MISCONF", "OOM", "READONLY", "LOADING", "BUSY ", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "TRYAGAIN")
 _UNABLE_CLASSES = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,
