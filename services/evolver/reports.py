@@ -59,7 +59,7 @@ class Reports:
             await asyncio.gather(self._speaker, return_exceptions=True)
         await self._stream.close()
 
-    def progressed(self, iteration: int, iterations_max: int, best: float | None, calls: int, message: str) -> None:
+    def progressed(self, iterations_max: int, iteration: int, best: float | None, calls: int, message: str) -> None:
         """Note the end of an iteration; returns at once. A resumed run says its first iterations again, under the same ids."""
         event = self._progress(f"iteration {iteration}", iteration, iterations_max, best, calls, message)
         self._waiting.put_nowait(event)
