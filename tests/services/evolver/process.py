@@ -30,7 +30,9 @@ class EvolverProcess:
     def __init__(self, broker_url: str, model_url: str, folder: Path, **settings: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        environment = {name: value for name, value in os.environ.items() if "API_KEY" not in name and "REDIS" not in name}
+        environment = {
+            name: value for name, value in os.environ.items() if "API_KEY" not in name and "REDIS" not in name
+        }
         environment |= {
             "PYTHONPATH": f"{ROOT / 'shared'}{os.pathsep}{ROOT}",
             "REDIS_URL": broker_url,
