@@ -51,14 +51,14 @@ def flush(url: str) -> None:
 
 
 def feedback(
-    event_id: str, loop: str = "support", score: float = 1.0, text: str = "Where is my parcel?"
+    event_id: str, loop: str = "support", score: float = 1.0, asked: str = "Where is my parcel?"
 ) -> FeedbackReceived:
     """A piece of feedback."""
     return FeedbackReceived(
         event_id=event_id,
         occurred_at=NOON,
         loop=loop,
-        input_text=asked,
+        input_text=text,
         output_text="On its way.",
         feedback_score=score,
     )
