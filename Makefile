@@ -1,0 +1,52 @@
+# Every job of this repository. `make help` lists them; CI calls the same targets.
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+FEEDBACK ?=
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test check bench e2e lock clean
+
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## make .venv with everything pinned in requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0])'
+	@echo "installing into $(VENV) (once; about a minute)"
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes -r requirements.lock
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install ## start everything and feed it: make demo [FEEDBACK=file.csv|tsv|jsonl]
+	@$(RUN) -m services --demo $(if $(FEEDBACK),--feedback "$(FEEDBACK)")
+
+up: install ## start the embedded broker and the four services, without a feed
+	@$(RUN) -m services
+
+test: install ## every test that needs no browser
+	@$(RUN) -m pytest
+
+e2e: install ## the live page in a real browser (needs Debian's chromium)
+	@$(RUN) -m pytest tests/e2e --override-ini addopts="--import-mode=importlib -q"
+
+check: install ## style, types, the direction of imports, sizes
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+	@PYTHONPATH=.:shared $(VENV)/bin/lint-imports --no-cache
+	@$(RUN) -m pytest tests/test_house_rules.py
+
+bench: install ## the benchmarks that need nothing else; results go to benchmarks/LOG.md by hand
+	@for file in benchmarks/*.py; do echo "== $$file"; $(RUN) "$$file" || exit 1; done
+
+lock: ## pin the whole closure again, with hashes and without addresses (needs uv)
+	@uv pip compile pyproject.toml --extra all --group dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --quiet --upgrade -o requirements.lock
+	@$(PYTHON) -c 'import re, pathlib; p = pathlib.Path("requirements.lock"); b = re.split(r"\n(?=\S)", p.read_text()); p.write_text("\n".join(x.rstrip("\n") for x in b if "'"'never'"'" not in x.split("\n")[0]) + "\n")'
+
+clean: ## remove what was built, never what was learnt (./data stays)
+	@rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,93 @@
+"""`python -m services.trainer`: fold feedback into training cycles, gate, publish."""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+from pathlib import Path
+
+from pydantic import Field
+
+from meta_learning.clrs import ClosedLoopSystem
+from meta_learning.registry.store import FileStore
+from meta_learning.serving.logs import log_as_json
+from meta_learning.serving.running import Work, exit_on_bad_settings, serve, stop_this_process
+from meta_learning.serving.settings import Settings, read_settings
+from meta_learning.streams import Limits
+from meta_learning.streams.opening import open_log
+from services.trainer.app import trainer_app
+from services.trainer.archive import Archivist
+from services.trainer.consumer import PartitionTrainer
+from services.trainer.loops import Loops
+from services.trainer.metrics import TrainerMetrics
+
+
+class TrainerSettings(Settings):
+    """The trainer's own settings."""
+
+    trainer_port: int = Field(8002, ge=1, le=65535, description="Port of the health doors.")
+    trainer_partitions: str = Field(
+        "all", pattern=r"^(all|\d+(,\d+)*)$", description="`all`, or the partitions to own: `0,2`."
+    )
+    trainer_batch_count_max: int = Field(500, ge=1, le=10_000, description="Entries folded into one commit at most.")
+    loops_in_memory_max: int = Field(
+        256, ge=1, description="Loops held ready a partition; others lie in their last state."
+    )
+    stream_keep_count: int = Field(
+        10_000, ge=0, description="Folded entries a stream keeps before older ones are archived."
+    )
+    archive_every_s: float = Field(
+        30.0, gt=0, description="How often the streams are looked at for archiving, in seconds."
+    )
+
+    def partitions(self) -> list[int]:
+        """The partitions that this process is to own."""
+        if self.trainer_partitions == "all":
+            return list(range(self.partitions_count))
+        return [int(part) for part in self.trainer_partitions.split(",")]
+
+
+def loops_of(settings: TrainerSettings, partition: int) -> Loops:
+    """The loops of a partition, with their workspace and the registry under the data folder."""
+    config = {
+        "cycle_size": settings.cycle_size,
+        "drift_threshold": settings.drift_threshold,
+        "alignment_threshold": settings.alignment_threshold,
+    }
+    folder: Path = settings.data_folder
+    return Loops(
+        new=lambda name: ClosedLoopSystem(loop=name, **config),  # type: ignore[arg-type]
+        restore=lambda name, state, get: ClosedLoopSystem.restore(state, get, loop=name, **config),
+        workspace=FileStore(folder / "trainer" / f"p{partition}"),
+        registry=FileStore(folder / "registry"),
+        loops_in_memory_max=settings.loops_in_memory_max,
+    )
+
+
+def main() -> None:
+    """Read the settings, wire the trainer, serve until stopped."""
+    settings = read_settings(TrainerSettings)
+    log_as_json("trainer", settings.log_level)
+    limits = Limits(
+        backlog_count_max=settings.backlog_count_max,
+        loops_count_max=settings.loops_count_max,
+        identity_window_s=settings.identity_window_s,
+    )
+    log = open_log(settings.redis_url, settings.partitions_count, limits)
+    metrics = TrainerMetrics()
+    # Stable over restarts: the successor of a killed trainer takes its own leases up at once instead of waiting for them.
+    owner = f"{socket.gethostname()}:{settings.trainer_port}"
+    trainers = [
+        PartitionTrainer(
+            log.fold("trainer", number), loops_of(settings, number), metrics, owner, settings.trainer_batch_count_max
+        )
+        for number in settings.partitions()
+    ]
+    archivist = Archivist(log, settings.data_folder / "archive", metrics, settings.stream_keep_count)
+    archiving = partial(archivist.run, settings.partitions(), settings.archive_every_s)
+    app = trainer_app(log, trainers, archiving, metrics, Work(stop_this_process))
+    serve(app, settings.host, settings.trainer_port)
+
+
+if __name__ == "__main__":
+    exit_on_bad_settings(main)
