@@ -95,9 +95,9 @@ class Monitor:
         return self.view
 
     async def _is_level(self) -> bool:
-        lags = [lag for lag in await self.log.lags() if lag.role == self.role]
-        started = all(status.state == "folding" for status in self.view.partitions.values())
-        return started and not sum(lag.entries_count for lag in lags)
+        if any(status.state != "folding" for status in self.view.partitions.values()):
+            return False
+        return not sum(lag.entries_count for lag in await self.log.lags() if lag.role == self.role)
 
 
 @asynccontextmanager
