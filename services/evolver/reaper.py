@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -37,7 +38,10 @@ class Reaper:
         self._stream, self._queue, self._metrics = stream, queue, metrics
         # From being taken off the queue to holding its lease a healthy horse needs a fork and two imports.
         self._grace_s = lease_ttl_s
-        self._scheduler: Any = RQScheduler([queue], connection=queue.connection, interval=5, serializer="json")
+        # A stable name, so that after a kill the successor need not wait for the scheduler's lock to run out.
+        self._scheduler: Any = RQScheduler(
+            [queue], connection=queue.connection, interval=5, serializer="json", name=f"evolver-{socket.gethostname()}"
+        )
 
     async def run(self) -> None:
         """Look after the queue for ever; an outage is waited out."""
@@ -63,6 +67,7 @@ class Reaper:
         for entry in stale:
             log.warning("a job lost its process", extra={"job": entry.partition(":")[0]})
             self._queue.connection.zadd(registry.key, {entry: DEAD_SCORE}, xx=True)
+        self._metrics.see_stale(len(stale))
         if stale:
             registry.cleanup(timestamp=DEAD_SCORE)
         return len(stale)
