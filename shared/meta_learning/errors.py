@@ -16,6 +16,7 @@ MetaLearningError
     ├── BrokerUnavailable       the broker does not answer
     ├── BackPressure            a reader lags too far behind; `retry_after_s` says when to try again
     ├── OwnershipLost           another owner holds this partition now; what was about to be committed was not
+    ├── TooManyDeadLetters      a fold parks too large a share of what it reads: it stops, and nothing of the batch took effect
     ├── LLMUnavailable          the language model does not answer after all retries
     ├── BudgetExhausted         a cap on calls, tokens, money or seconds is reached; no call was made
     └── Cancelled               somebody asked this run to stop; it can be resumed
@@ -97,8 +98,16 @@ class OwnershipLost(WorldError):
     """Raised when a fenced commit finds a newer owner; nothing of the commit took effect."""
 
 
+class TooManyDeadLetters(WorldError):
+    """Raised instead of a commit that would pass the limit on parked entries; what it would have parked stays in the stream."""
+
+
 class LLMUnavailable(WorldError):
-    """Raised when a language model does not answer after all retries."""
+    """Raised when a language model does not answer after all retries; ``retry_after_s`` is what the server asked for."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class BudgetExhausted(WorldError):

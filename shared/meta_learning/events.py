@@ -50,7 +50,10 @@ def _bounded_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
 def _aware(time: datetime) -> datetime:
     if time.tzinfo is None:
         raise ValueError("needs a time zone, for instance 2026-01-02T03:04:05Z")
-    return time.astimezone(UTC)
+    try:
+        return time.astimezone(UTC)
+    except OverflowError as error:  # 0001-01-01T00:00+14:00 is a time, but its UTC is not
+        raise ValueError("lies outside the years 1 to 9999 in UTC") from error
 
 
 Text = Annotated[str, AfterValidator(_bounded_text)]

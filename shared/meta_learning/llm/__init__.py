@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 Purpose = Literal["task", "proposer", "judge", "probe"]
 
@@ -93,3 +93,17 @@ class LLM(Protocol):
 
     async def close(self) -> None:
         """Give back connections and memory; harmless when called twice."""
+
+
+def wrap(client: Any, model: str | None = None) -> LLM:
+    """A vendor's client (or an `LLM`, as it is) as this port; see `meta_learning.llm.wrapping.wrap`."""
+    from meta_learning.llm import wrapping
+
+    return wrapping.wrap(client, model)
+
+
+def connect(provider: str, model: str | None = None, base_url: str | None = None) -> LLM:
+    """An adapter by its provider's name; see `meta_learning.llm.wrapping.connect`."""
+    from meta_learning.llm import wrapping
+
+    return wrapping.connect(provider, model, base_url)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
@@ -10,11 +10,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from meta_learning.errors import MetaLearningError
 
-Check = Callable[[], Awaitable[None]]
+Check = Callable[[], Awaitable[str | None]]
 
 
-def health_doors(registry: CollectorRegistry, *, alive: dict[str, Check], ready: dict[str, Check]) -> APIRouter:
-    """Routes for the doors. A check passes by returning and fails by raising a `MetaLearningError` that says why."""
+def health_doors(registry: CollectorRegistry, *, alive: Mapping[str, Check], ready: Mapping[str, Check]) -> APIRouter:
+    """Routes for the doors. A check passes by returning (a note to show, or None) and fails by raising a `MetaLearningError`."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/healthz")
@@ -23,7 +23,7 @@ def health_doors(registry: CollectorRegistry, *, alive: dict[str, Check], ready:
 
     @router.get("/readyz")
     async def readyz() -> JSONResponse:
-        return await _answer(alive | ready)
+        return await _answer({**alive, **ready})
 
     @router.get("/metrics")
     async def metrics() -> Response:
@@ -32,12 +32,13 @@ def health_doors(registry: CollectorRegistry, *, alive: dict[str, Check], ready:
     return router
 
 
-async def _answer(checks: dict[str, Check]) -> JSONResponse:
-    failures = {}
+async def _answer(checks: Mapping[str, Check]) -> JSONResponse:
+    notes, failing = {}, False
     for name, check in checks.items():
         try:
-            await check()
+            notes[name] = await check() or "ok"
         except MetaLearningError as error:
-            failures[name] = str(error)
-    body = {"status": "failing" if failures else "ok", "checks": {name: failures.get(name, "ok") for name in checks}}
-    return JSONResponse(body, status_code=503 if failures else 200)
+            notes[name], failing = str(error), True
+    return JSONResponse(
+        {"status": "failing" if failing else "ok", "checks": notes}, status_code=503 if failing else 200
+    )

@@ -22,8 +22,10 @@ from meta_learning.errors import (
 TITLES = {
     400: "Bad request",
     401: "Not authorised",
+    403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
+    408: "Timed out",
     409: "Conflict",
     413: "Too large",
     415: "Unsupported media type",
@@ -61,20 +63,27 @@ def status_of(error: MetaLearningError) -> int:
             return 500
 
 
+def problem_of(error: MetaLearningError) -> JSONResponse:
+    """One of our errors as a problem, with its field and when to try again."""
+    field = error.field if isinstance(error, MalformedEvent) else None
+    retry_after_s = (
+        error.retry_after_s if isinstance(error, BackPressure) else 1.0 if isinstance(error, WorldError) else None
+    )
+    return problem(status_of(error), str(error), retry_after_s=retry_after_s, field=field)
+
+
 def answer_problems(app: FastAPI) -> None:
     """Make ``app`` answer every error as a problem; what it cannot name is a 500 without details."""
 
     @app.exception_handler(MetaLearningError)
     async def _ours(request: Request, error: MetaLearningError) -> JSONResponse:
-        field = error.field if isinstance(error, MalformedEvent) else None
-        retry_after_s = (
-            error.retry_after_s if isinstance(error, BackPressure) else 1.0 if isinstance(error, WorldError) else None
-        )
-        return problem(status_of(error), str(error), retry_after_s=retry_after_s, field=field)
+        return problem_of(error)
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
-        return problem(error.status_code, str(error.detail))
+        answer = problem(error.status_code, str(error.detail))
+        answer.headers.update(error.headers or {})  # such as Allow and Retry-After
+        return answer
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:

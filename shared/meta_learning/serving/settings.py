@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -60,6 +60,10 @@ class Settings(BaseSettings):
         0.7, ge=0.0, le=1.0, description="The alignment that divides aligned from misaligned."
     )
     identity_window_s: int = Field(24 * 3600, ge=60, description="How long an event_id is remembered, in seconds.")
+    durability: Literal["memory", "everysec", "fsync"] = Field(
+        "everysec",
+        description="What an accepted event survives: nothing; a killed broker (a power loss but for a second); a power loss.",
+    )
     operator_key: SecretStr | None = Field(
         None, description="Opens the operators' door; required when `host` is not loopback."
     )

@@ -135,6 +135,9 @@ class Limits:
     dead_window_count: int = 200
 
 
+DEFAULT_LIMITS = Limits()
+
+
 class Fold(Protocol):
     """One role's ownership of one partition. Get one from `Log.fold`; it reads nothing before `acquire`."""
 

@@ -1,0 +1,201 @@
+"""The demo: real text through the front door, and what the system makes of it, as a person would want to watch it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from meta_learning.datasets.feedback_row import FeedbackRow
+from meta_learning.datasets.files import read_feedback
+from meta_learning.datasets.samples import FEEDBACK_SAMPLE
+from services.programs import Doors
+from services.story import cycle_line, evolution_line, scores_line, summary_table, where_table
+
+BATCH_COUNT = 50
+LOOK_EVERY_S = 0.4
+SETTLE_S = 60.0
+EVOLUTION_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What is replayed, and one sentence about it."""
+
+    rows: Sequence[FeedbackRow]
+    described: str
+    stem: str
+
+
+def read_rows(path: Path | None) -> Rows:
+    """The whole file, checked, before anything is started.
+
+    Raises:
+        MalformedDataset: the file has a bad row; the message names it.
+        CallerError: the file is missing, or its columns or scale cannot be told.
+    """
+    found = read_feedback(path or FEEDBACK_SAMPLE)
+    stem = "".join(c if c.isalnum() else "-" for c in (path.name.split(".")[0] if path else "demo").lower()).strip("-")
+    return Rows(list(found), found.describe(), stem[:40] or "demo")
+
+
+@dataclass(slots=True)
+class Demo:
+    """One run of the demo. It learns everything that it shows from the services' doors."""
+
+    rows: Rows
+    console: Console
+    evolve: bool = True
+    _cycles_shown: int = 0
+    _runs_shown: set[str] = field(default_factory=set)
+
+    async def run(self, doors: Doors, data: Path) -> bool:
+        """Feed, watch, wait until all is folded, sum up; whether the counts agree."""
+        async with httpx.AsyncClient(timeout=30) as http:
+            loop = await self._new_loop(http, doors)
+            self.console.print(f"\nreplaying {self.rows.described}\ninto the loop [bold]{loop}[/]\n")
+            if self.evolve:
+                await self._ask_for_evolution(http, doors, loop)
+            sent = await self._feed(http, doors, loop)
+            seen = await self._settle(http, doors, loop, sent)
+            if self.evolve:
+                seen = await self._await_evolution(http, doors, loop)
+            self.console.print(summary_table(loop, sent, seen))
+            self.console.print(where_table(doors, data, loop))
+            return agrees(sent, seen)
+
+    async def _new_loop(self, http: httpx.AsyncClient, doors: Doors) -> str:
+        """A fresh loop a run, so that every demo shows a system that begins to learn."""
+        known = {
+            item["loop"]
+            for item in (await http.get(doors.url("monitor", "/api/loops"))).raise_for_status().json()["loops"]
+        }
+        names = (self.rows.stem if number == 1 else f"{self.rows.stem}-{number}" for number in range(1, 10_000))
+        return next(name for name in names if name not in known)
+
+    async def _feed(self, http: httpx.AsyncClient, doors: Doors, loop: str) -> int:
+        watch = asyncio.create_task(self._watch(http, doors, loop))
+        run = uuid.uuid4().hex[:12]
+        columns = (
+            TextColumn("feedback"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        try:
+            with Progress(*columns, console=self.console, transient=True) as progress:
+                task = progress.add_task("feedback", total=len(self.rows.rows))
+                for start in range(0, len(self.rows.rows), BATCH_COUNT):
+                    chunk = self.rows.rows[start : start + BATCH_COUNT]
+                    await self._send(
+                        http, doors, [_item(row, loop, f"{run}-{start + n}") for n, row in enumerate(chunk)]
+                    )
+                    progress.advance(task, len(chunk))
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+        return len(self.rows.rows)
+
+    async def _send(self, http: httpx.AsyncClient, doors: Doors, items: list[dict[str, Any]]) -> None:
+        """Send one batch until the broker has it; the ids make a repetition harmless."""
+        for attempt in range(60):
+            try:
+                answer = await http.post(doors.url("ingest", "/v1/feedback/batch"), json=items)
+                if answer.status_code == 200:
+                    return
+                if answer.status_code not in {207, 429, 503}:
+                    answer.raise_for_status()
+                wait_s = float(answer.headers.get("Retry-After", 1))
+            except httpx.TransportError:
+                wait_s = min(2.0, 0.2 * (attempt + 1))
+            await asyncio.sleep(wait_s)
+        raise TimeoutError("the ingest door takes no feedback: see its log")
+
+    async def _watch(self, http: httpx.AsyncClient, doors: Doors, loop: str) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            await self._look(http, doors, loop)
+
+    async def _look(self, http: httpx.AsyncClient, doors: Doors, loop: str) -> dict[str, Any]:
+        """Show what is new at the operators' door; what it says."""
+        try:
+            answer = await http.get(doors.url("monitor", f"/api/loops/{loop}"))
+        except httpx.TransportError:
+            return {}
+        seen: dict[str, Any] = answer.json() if answer.status_code == 200 else {}
+        for cycle in seen.get("cycles", []):
+            if cycle["cycle"] > self._cycles_shown:
+                self._cycles_shown = cycle["cycle"]
+                self.console.print(cycle_line(cycle))
+                if cycle["cycle"] % 5 == 0:
+                    self.console.print(scores_line(cycle))
+        for run in seen.get("evolutions", []):
+            line = evolution_line(run)
+            if line not in self._runs_shown:
+                self._runs_shown.add(line)
+                self.console.print(line)
+        return seen
+
+    async def _settle(self, http: httpx.AsyncClient, doors: Doors, loop: str, sent: int) -> dict[str, Any]:
+        """Look until trainer and monitor have folded everything that was sent."""
+        until = time.monotonic() + SETTLE_S
+        seen: dict[str, Any] = {}
+        while time.monotonic() < until:
+            seen = await self._look(http, doors, loop) or seen
+            if agrees(sent, seen):
+                break
+            await asyncio.sleep(LOOK_EVERY_S)
+        return seen
+
+    async def _ask_for_evolution(self, http: httpx.AsyncClient, doors: Doors, loop: str) -> None:
+        settings = {
+            "dataset": "sentiment140",
+            "num_samples": 24,
+            "max_iterations": 2,
+            "calls_max": 150,
+            "seconds_max": 45,
+        }
+        body = {"settings": settings}
+        answer = await http.post(doors.url("monitor", f"/api/loops/{loop}/evolutions"), json=body)
+        answer.raise_for_status()
+
+    async def _await_evolution(self, http: httpx.AsyncClient, doors: Doors, loop: str) -> dict[str, Any]:
+        until = time.monotonic() + EVOLUTION_S
+        while True:
+            seen = await self._look(http, doors, loop)
+            if (
+                all(run["state"] == "ended" for run in seen.get("evolutions", [{"state": ""}]))
+                or time.monotonic() > until
+            ):
+                return seen
+            await asyncio.sleep(LOOK_EVERY_S)
+
+
+def agrees(sent: int, seen: dict[str, Any]) -> bool:
+    """Whether every piece that was sent has been monitored, and is trained on or capped but for a cycle not yet full."""
+    counts, cycles = seen.get("counts", {}), seen.get("cycles", [])
+    cycle_size = cycles[-1]["events_count"] if cycles else sent + 1
+    return bool(counts.get("monitored") == sent and counts.get("open", sent) < cycle_size)
+
+
+def _item(row: FeedbackRow, loop: str, event_id: str) -> dict[str, Any]:
+    item = {
+        "event_id": event_id,
+        "occurred_at": datetime.now(UTC).isoformat(),
+        "loop": loop,
+        "input_text": row.input_text,
+        "output_text": row.output_text,
+        "feedback_score": row.feedback_score,
+        "metadata": row.metadata,
+    }
+    return item | ({"user_id": row.user_id} if row.user_id else {})

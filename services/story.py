@@ -1,0 +1,89 @@
+"""What the demo says: one line a cycle, one a change of the evolution, and the tables at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from services.programs import Doors
+
+STYLES = {"promoted": "green", "held": "yellow", "rejected": "red"}
+FOLDED = {"trained": "trained", "capped": "capped", "open": "in the open cycle"}
+SCORES = ("drift", "alignment", "coherence")
+
+
+def number(value: float | None) -> str:
+    """A score as people read it; what does not mean anything yet is being collected.
+
+    >>> number(0.71828), number(None)
+    ('0.72', 'collecting')
+    """
+    return "collecting" if value is None else f"{value:.2f}"
+
+
+def cycle_line(cycle: dict[str, Any]) -> str:
+    """One training cycle: the decision of its gates and the first reason."""
+    style = STYLES.get(cycle["decision"], "white")
+    reason = escape(cycle["reasons"][0]) if cycle["reasons"] else ""
+    return f"cycle {cycle['cycle']:>3}  [{style}]{cycle['decision']:<8}[/]  {reason}"
+
+
+def scores_line(cycle: dict[str, Any]) -> str:
+    """The three scores after a cycle."""
+    return "           " + "   ".join(f"{name} [bold]{number(cycle.get(name))}[/]" for name in SCORES)
+
+
+def evolution_line(run: dict[str, Any]) -> str:
+    """Where a prompt evolution stands."""
+    if run["state"] == "ended":
+        spread = "" if run["low"] is None else f" (gain {run['low']:+.2f} … {run['high']:+.2f})"
+        return f"evolution  [bold]{run['outcome']}[/]{spread} after {run['calls_count']} model calls: {escape(run['reason'])}"
+    progress = f" {run['iteration']}/{run['iterations_max']}" if run["iterations_max"] else ""
+    best = "" if run["best_score"] is None else f", best {run['best_score']:.2f} on the search items"
+    message = f": {escape(run['message'])}" if run["message"] else ""
+    return f"evolution  {run['state']}{progress}{best}, {run['calls_count']} model calls{message}"
+
+
+def summary_table(loop: str, sent: int, seen: dict[str, Any]) -> Table:
+    """What went in, what came out, and whether the counts agree."""
+    counts, scores = seen.get("counts", {}), seen.get("scores", {}) or {}
+    table = Table(title=f"the loop {loop}", title_justify="left", show_header=False, box=None, padding=(0, 2))
+    table.add_row("sent", f"{sent:,}")
+    table.add_row("monitored", f"{counts.get('monitored', 0):,}")
+    parts = (f"{counts.get(part, 0):,} {said}" for part, said in FOLDED.items())
+    table.add_row("folded by the trainer", " + ".join(parts))
+    decided = ", ".join(f"{count} {decision}" for decision, count in sorted(counts.get("cycles", {}).items()))
+    table.add_row("training cycles", decided or "none yet")
+    for name in SCORES:
+        table.add_row(name, interval(scores.get(name) or {}))
+    for run in seen.get("evolutions", []):
+        table.add_row("prompt evolution", evolution_line(run).removeprefix("evolution  "))
+    return table
+
+
+def interval(score: dict[str, Any]) -> str:
+    """A score with its interval and n, as far as it has them.
+
+    >>> interval({"current": 0.5, "low": 0.4, "high": 0.6, "n": 300})
+    '0.50  (0.40 … 0.60, n = 300)'
+    """
+    if score.get("current") is None:
+        return "collecting"
+    bounds = "" if score.get("low") is None else f"{score['low']:.2f} … {score['high']:.2f}, "
+    state = (
+        f"  {score['state']}" if score.get("state") else f"  set by {score['set_by']}" if score.get("set_by") else ""
+    )
+    return f"{score['current']:.2f}  ({bounds}n = {score.get('n', 0)}){state}"
+
+
+def where_table(doors: Doors, data: Path, loop: str) -> Table:
+    """Where to look next."""
+    table = Table(title="where", title_justify="left", show_header=False, box=None, padding=(0, 2))
+    table.add_row("dashboard", doors.url("monitor", f"/?loop={loop}"))
+    table.add_row("metrics", doors.url("monitor", "/metrics"))
+    table.add_row("feedback door", doors.url("ingest", "/docs"))
+    table.add_row("artifacts", f"{data}/registry (models and prompts), {data}/archive, {data}/logs")
+    return table

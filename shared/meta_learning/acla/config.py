@@ -1,0 +1,78 @@
+"""The settings of one run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from meta_learning.errors import ConfigurationError
+
+STRATEGIES = ("performance_based", "error_analysis", "ablation", "chain_of_thought", "few_shot_optimization")
+
+
+@dataclass(frozen=True, slots=True)
+class CurriculumConfig:
+    """What to evolve, how far, and what it may cost.
+
+    ``min_performance_threshold``: once the best prompt is this good, two iterations without a gain of
+    ``improvement_threshold`` end the search. ``temperature`` is the proposer's; the task is always asked at 0.
+    ``alpha``: the chance of calling a useless prompt an improvement. ``gate_samples``: fresh items for that decision,
+    in addition to ``num_samples``. ``calls_max`` and ``seconds_max`` are never exceeded; a third of the calls is kept
+    for the gate.
+
+    Raises:
+        ConfigurationError: a value is out of bounds; the message names the field.
+    """
+
+    initial_prompt: str
+    dataset_name: str
+    max_iterations: int = 10
+    min_performance_threshold: float = 0.7
+    improvement_threshold: float = 0.05
+    evolution_strategies: list[str] = field(default_factory=lambda: list(STRATEGIES))
+    llm_provider: str = "anthropic"
+    model_name: str | None = None
+    temperature: float = 0.7
+    seed: int = 0
+    alpha: float = 0.1
+    gate_samples: int = 100
+    calls_max: int | None = None
+    seconds_max: float | None = None
+    children_count: int = 3
+    answer_tokens: int = 32
+    reasoning_tokens: int = 256
+    prompt_chars_max: int = 6000
+    calibrate: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.initial_prompt.strip():
+            raise ConfigurationError("initial_prompt is empty")
+        unknown = [name for name in self.evolution_strategies if name not in STRATEGIES]
+        if unknown or not self.evolution_strategies:
+            raise ConfigurationError(
+                f"evolution_strategies: {unknown or 'none given'}; there are {', '.join(STRATEGIES)}"
+            )
+        for name, low, high in _BOUNDS:
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise ConfigurationError(f"{name} is {value}; it must lie in [{low}, {high}]")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as plain JSON."""
+        return asdict(self)
+
+
+_BOUNDS: tuple[tuple[str, float, float], ...] = (
+    ("max_iterations", 0, 1000),
+    ("min_performance_threshold", 0.0, 1.0),
+    ("improvement_threshold", 0.0, 1.0),
+    ("temperature", 0.0, 2.0),
+    ("alpha", 0.0001, 0.5),
+    ("gate_samples", 0, 100_000),
+    ("calls_max", 1, 100_000_000),
+    ("seconds_max", 0.0, 1e9),
+    ("children_count", 1, 16),
+    ("answer_tokens", 1, 4096),
+    ("reasoning_tokens", 16, 16_384),
+    ("prompt_chars_max", 100, 200_000),
+)

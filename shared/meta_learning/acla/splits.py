@@ -1,0 +1,87 @@
+"""Items out of a loader's samples, and two parts of them that never overlap: search, and gate."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from meta_learning.acla.parsing import normalised
+from meta_learning.errors import MalformedDataset
+
+LABELS_COUNT_MAX = 12
+LABEL_CHARS_MAX = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One question with its expected answer. ``id`` is the digest of the normalised input: equal inputs are one item."""
+
+    id: str
+    input: str
+    expected: str
+    metadata: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    def as_sample(self) -> dict[str, Any]:
+        """The dictionary that a loader gave and that an ``evaluation_fn`` gets."""
+        return {"input": self.input, "expected": self.expected, "metadata": self.metadata}
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """``search`` in the one common random order of all comparisons; ``gate`` is looked at once, at the end."""
+
+    search: tuple[Item, ...]
+    gate: tuple[Item, ...]
+    duplicates_count: int = 0
+
+
+def read_items(samples: Sequence[Any]) -> list[Item]:
+    """The items of formatted samples, duplicates included.
+
+    Raises:
+        MalformedDataset: a sample is no dictionary with a text ``input`` and an ``expected``; the message names its number.
+    """
+    if not isinstance(samples, Sequence) or isinstance(samples, str | bytes):
+        raise MalformedDataset(f"the loader gave a {type(samples).__name__}, not a list of samples")
+    return [_item(sample, row) for row, sample in enumerate(samples, start=1)]
+
+
+def split(items: Sequence[Item], search_count: int, rng: random.Random) -> Splits:
+    """Shuffle (loaders may sort by class), drop repeated inputs, and give the first ``search_count`` to the search.
+
+    >>> items = read_items([{"input": f"text {i}", "expected": "a"} for i in range(5)] + [{"input": "TEXT 1 ", "expected": "a"}])
+    >>> parts = split(items, 3, random.Random(0))
+    >>> len(parts.search), len(parts.gate), parts.duplicates_count
+    (3, 2, 1)
+    """
+    once = list({item.id: item for item in reversed(items)}.values())
+    once.sort(key=lambda item: item.id)
+    rng.shuffle(once)
+    search, gate = once[:search_count], once[search_count:]
+    return Splits(tuple(search), tuple(gate), duplicates_count=len(items) - len(once))
+
+
+def closed_labels(items: Sequence[Item]) -> tuple[str, ...]:
+    """The answers, sorted, if they are a small closed set; else nothing.
+
+    >>> closed_labels(read_items([{"input": str(i), "expected": "yes" if i % 2 else "no"} for i in range(9)]))
+    ('no', 'yes')
+    """
+    labels = sorted({item.expected for item in items})
+    few = 2 <= len(labels) <= min(LABELS_COUNT_MAX, max(2, len(items) // 3))
+    return tuple(labels) if few and all(0 < len(label) <= LABEL_CHARS_MAX for label in labels) else ()
+
+
+def _item(sample: Any, row: int) -> Item:
+    if not isinstance(sample, dict) or "input" not in sample or "expected" not in sample:
+        raise MalformedDataset('a sample is a dictionary with "input" and "expected"', row)
+    text, expected = sample["input"], sample["expected"]
+    if not isinstance(text, str) or not text.strip():
+        raise MalformedDataset('"input" must be a text that is not empty', row)
+    if not isinstance(expected, str | int | float):
+        raise MalformedDataset('"expected" must be a text or a number', row)
+    digest = hashlib.sha256(normalised(text).encode()).hexdigest()[:24]
+    return Item(digest, text, str(expected), dict(sample.get("metadata") or {}))

@@ -1,0 +1,87 @@
+"""The statistics that decide: exact, paired, and small enough to read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+
+RESAMPLES_COUNT = 4000
+
+
+def mcnemar_one_sided(wins: int, losses: int) -> float:
+    """Exact chance of at least ``wins`` among the discordant pairs if neither is better (McNemar, 1947).
+
+    >>> mcnemar_one_sided(5, 0)
+    0.03125
+    >>> mcnemar_one_sided(0, 0)
+    1.0
+    """
+    count = wins + losses
+    return sum(math.comb(count, k) for k in range(wins, count + 1)) / 2**count
+
+
+def sign_flip_one_sided(differences: Sequence[float], seed: int) -> float:
+    """Chance of a mean difference this large if signs were chance: McNemar's exact test for 0/1 scores, resampled for others."""
+    if all(one in (-1.0, 0.0, 1.0) for one in differences):
+        return mcnemar_one_sided(differences.count(1.0), differences.count(-1.0))
+    values = np.asarray(differences)
+    signs = np.random.default_rng(seed).choice((-1.0, 1.0), size=(RESAMPLES_COUNT, values.size))
+    # Plus one: the sample itself is one of the possible ones, so p is never 0.
+    return float((np.sum(signs @ values >= values.sum() - 1e-12) + 1) / (RESAMPLES_COUNT + 1))
+
+
+def paired_bootstrap(differences: Sequence[float], level: float, seed: int) -> tuple[float, float]:
+    """Percentile interval of the mean of paired differences (Efron, 1979)."""
+    if not differences:
+        return -1.0, 1.0
+    values = np.asarray(differences)
+    picks = np.random.default_rng(seed).integers(0, values.size, size=(RESAMPLES_COUNT, values.size))
+    low, high = np.quantile(values[picks].mean(axis=1), ((1 - level) / 2, (1 + level) / 2))
+    return float(low), float(high)
+
+
+def wilson(total: float, count: int, level: float = 0.95) -> tuple[float, float]:
+    """Interval of a proportion (Wilson, 1927); ``total`` may be a sum of scores in [0, 1], for which it is conservative.
+
+    >>> low, high = wilson(8, 10)
+    >>> round(low, 3), round(high, 3)
+    (0.49, 0.943)
+    """
+    if count == 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share, square = total / count, z * z / count
+    centre = (share + square / 2) / (1 + square)
+    half = z / (1 + square) * math.sqrt(share * (1 - share) / count + square / (4 * count))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values that keep the chance of any false alarm (Holm, 1979).
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    adjusted, largest = [1.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def power(count: int, gain: float, discordant: float, alpha: float) -> float:
+    """Chance that the gate sees a true ``gain`` on ``count`` pairs of which a share ``discordant`` differ (normal approximation).
+
+    >>> round(power(368, 0.05, 0.15, 0.05), 1)
+    0.8
+    """
+    if count == 0:
+        return 0.0
+    discordant = max(discordant, gain)
+    normal = NormalDist()
+    shift = gain * math.sqrt(count) - normal.inv_cdf(1 - alpha) * math.sqrt(discordant)
+    return normal.cdf(shift / math.sqrt(max(discordant - gain * gain, 1e-9)))

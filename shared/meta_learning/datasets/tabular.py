@@ -1,0 +1,60 @@
+"""A data set out of any CSV, TSV or JSON-lines file, by the names of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from meta_learning.datasets.base import BaseDatasetLoader, Sample
+from meta_learning.datasets.rows import read_table
+from meta_learning.errors import MalformedDataset
+
+
+class TabularLoader(BaseDatasetLoader):
+    """Rows with a question in one column and its right answer in another; the other columns become metadata.
+
+    ``TabularLoader("sms_spam.tsv", input="SMS", expected="Label")`` reads a spam collection. Answers are text: a number
+    or a truth value of a JSON line is written as JSON writes it.
+    """
+
+    name = "tabular"
+
+    def __init__(self, path: str | Path, *, input: str = "input", expected: str = "expected") -> None:  # noqa: A002 (the word of the contract)
+        self.path = Path(path)
+        self.columns = (input, expected)
+
+    def load_data(self) -> Sequence[tuple[int, dict[str, Any]]]:
+        """Read and check every row.
+
+        Raises:
+            NotFound: there is no such file.
+            CallerError: the file's name promises no known format.
+            MalformedDataset: a row is damaged, lacks a column, or the file is empty.
+        """
+        rows = [(row, self._checked(record, row)) for row, record in read_table(self.path)]
+        if not rows:
+            raise MalformedDataset(f"{self.path.name} is empty: it holds no row of data")
+        return rows
+
+    def format_sample(self, sample: tuple[int, dict[str, Any]]) -> Sample:
+        """One row; ``metadata["row"]`` is the line it starts on."""
+        row, record = sample
+        asked, expected = self.columns
+        rest = {name: value for name, value in record.items() if name not in self.columns}
+        return {"input": record[asked], "expected": record[expected], "metadata": {"row": row, **rest}}
+
+    def _checked(self, record: dict[str, Any], row: int) -> dict[str, Any]:
+        texts = {name: self._text(record, name, row) for name in self.columns}
+        return {**record, **texts}
+
+    def _text(self, record: dict[str, Any], name: str, row: int) -> str:
+        if name not in record:
+            raise MalformedDataset(f"has no column {name!r}; there are {', '.join(map(repr, record))}", row=row)
+        value = record[name]
+        if not isinstance(value, str | int | float):
+            raise MalformedDataset(f"{name!r} must be text or a number, not {type(value).__name__}", row=row)
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        if not text.strip():
+            raise MalformedDataset(f"{name!r} is empty", row=row)
+        return text

@@ -1,0 +1,95 @@
+"""Anthropic's messages API, through its current SDK (2.x), which takes no sampling parameters at all."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import anthropic
+
+from meta_learning.errors import CallerError, ConfigurationError
+from meta_learning.llm import Capabilities, Reply, Request
+from meta_learning.llm.guard import check_calls_allowed
+from meta_learning.llm.models import current_model
+from meta_learning.llm.sdk import call, translated
+
+
+class AnthropicLLM:
+    """Answers through ``client`` (async or not), or through a client of its own.
+
+    ``temperature`` is never sent: API version 2026-10-21 refuses it, and every reply says ``sampling="not_accepted"`` when
+    one was asked for. The SDK's hidden retries are switched off.
+    """
+
+    provider = "anthropic"
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        client: anthropic.AsyncAnthropic | anthropic.Anthropic | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout_s: float = 60.0,
+    ) -> None:
+        self._owns_client = client is None
+        self._client: Any = (
+            client.with_options(max_retries=0)
+            if client is not None
+            else anthropic.AsyncAnthropic(api_key=api_key, base_url=base_url, timeout=timeout_s, max_retries=0)
+        )
+        self.model = current_model(self.provider, model) if model is None else model
+        self.capabilities = Capabilities(temperature=False, structured_output=True, concurrency_max=4)
+
+    async def complete(self, request: Request) -> Reply:
+        """One attempt."""
+        check_calls_allowed(self.provider, self.model)
+        started = time.perf_counter()
+        try:
+            answer = await call(self._client.messages.create, self._arguments(request))
+        except TypeError as error:
+            # The SDK complains about missing credentials with a bare TypeError, when the call is made.
+            if "authentication" not in str(error):
+                raise
+            raise ConfigurationError("Anthropic needs a key: set ANTHROPIC_API_KEY") from None
+        except (anthropic.AnthropicError, OSError) as error:
+            raise translated(error, self.provider, self.model) from error
+        return self._reply(answer, request, time.perf_counter() - started)
+
+    async def close(self) -> None:
+        """Close the connections of an own client; a client that was given stays the giver's."""
+        if self._owns_client:
+            await self._client.close()
+
+    def _arguments(self, request: Request) -> dict[str, Any]:
+        system = "\n\n".join(message.text for message in request.messages if message.role == "system")
+        arguments: dict[str, Any] = {
+            "model": self.model,
+            "max_tokens": request.max_tokens,
+            "messages": [
+                {"role": message.role, "content": message.text}
+                for message in request.messages
+                if message.role != "system"
+            ],
+        }
+        if system:
+            # The instructions are the stable prefix of every call of a run: worth a place in the provider's cache.
+            arguments["system"] = [{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}]
+        if request.stop:
+            arguments["stop_sequences"] = list(request.stop)
+        return arguments
+
+    def _reply(self, answer: Any, request: Request, latency_s: float) -> Reply:
+        text = "".join(block.text for block in answer.content or () if block.type == "text")
+        if not text and answer.stop_reason in ("max_tokens", "refusal"):
+            raise CallerError(f"{self.model} said nothing ({answer.stop_reason}) within {request.max_tokens} tokens")
+        usage = answer.usage
+        cached = (usage.cache_creation_input_tokens or 0) + (usage.cache_read_input_tokens or 0)
+        return Reply(
+            text=text,
+            model=self.model,
+            prompt_tokens=usage.input_tokens + cached,
+            completion_tokens=usage.output_tokens,
+            latency_s=latency_s,
+            sampling="as_asked" if request.temperature is None else "not_accepted",
+        )

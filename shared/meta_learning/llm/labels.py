@@ -1,0 +1,37 @@
+"""Log-probabilities of whole answers, read from the alternatives that a model considered for its first token."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+
+def label_logprobs(first_token: Iterable[tuple[str, float]], labels: Sequence[str]) -> Mapping[str, float] | None:
+    """The log-probability that an answer begins like each label, or None where the first token cannot tell them apart.
+
+    A token counts for a label when it begins it, whatever its case and leading space; a token that begins several labels
+    counts for none. A label that no alternative begins gets the smallest log-probability seen: an upper bound, since
+    endpoints return only the most probable alternatives.
+
+    >>> label_logprobs([("Pos", -0.5), ("neg", -1.5), ("The", -3.0)], ["positive", "negative"])
+    {'positive': -0.5, 'negative': -1.5}
+    >>> label_logprobs([("not", -0.1)], ["not good", "not bad"]) is None
+    True
+    """
+    alternatives = list(first_token)
+    if not alternatives or len({label.lower() for label in labels}) < 2:
+        return None
+    masses = dict.fromkeys(labels, 0.0)
+    for token, logprob in alternatives:
+        begun = _begun(token, labels)
+        if len(begun) == 1:
+            masses[begun[0]] += math.exp(logprob)
+    if not any(masses.values()):
+        return None
+    floor = min(logprob for _, logprob in alternatives)
+    return {label: math.log(mass) if mass > 0.0 else floor for label, mass in masses.items()}
+
+
+def _begun(token: str, labels: Sequence[str]) -> list[str]:
+    said = token.strip().lower()
+    return [label for label in labels if said and label.lower().startswith(said)]

@@ -1,0 +1,180 @@
+"""One table of every call, and hard caps that are reserved before a call is made, so that none is ever exceeded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from meta_learning.errors import BudgetExhausted, ConfigurationError
+from meta_learning.llm import Purpose, Reply, Request
+from meta_learning.llm.models import Price, price_of
+
+# Chat templates wrap each message in a handful of tokens that the request's text does not show.
+TEMPLATE_TOKENS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """The most that may be spent; None is no limit. ``seconds`` counts from the ledger's start."""
+
+    calls: int | None = None
+    tokens: int | None = None
+    money_usd: float | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One attempt: what it was for, what it took, and the class of its error if it failed."""
+
+    purpose: Purpose
+    provider: str
+    model: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    price_usd: float | None = None
+    latency_s: float = 0.0
+    cached: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Sums over paid entries. ``money_usd`` is None when some price is not known."""
+
+    calls: int = 0
+    tokens: int = 0
+    money_usd: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """The most that one call can take, set aside until it is settled."""
+
+    request: Request
+    provider: str
+    model: str
+    tokens: int
+    money_usd: float | None
+
+
+class Ledger:
+    """Counts, and refuses.
+
+    >>> from meta_learning.llm import Message
+    >>> ledger = Ledger(Caps(calls=1))
+    >>> hello = Request((Message("user", "hello"),))
+    >>> held = ledger.reserve(hello, "scripted", "scripted")
+    >>> ledger.reserve(hello, "scripted", "scripted")
+    Traceback (most recent call last):
+    ...
+    meta_learning.errors.BudgetExhausted: the cap of 1 calls is reached
+    """
+
+    def __init__(
+        self,
+        caps: Caps = Caps(),
+        clock: Callable[[], float] = time.monotonic,
+        price: Callable[[str, str], Price | None] = price_of,
+    ) -> None:
+        self.caps = caps
+        self.entries: list[Entry] = []
+        self._clock = clock
+        self._price = price
+        self._started = clock()
+        self._spent = Spent()
+        self._held: list[Reservation] = []
+
+    @property
+    def spent(self) -> Spent:
+        """What was paid so far, open reservations not included."""
+        return self._spent
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the ledger was opened."""
+        return self._clock() - self._started
+
+    def restore(self, entries: Iterable[Entry]) -> None:
+        """Count the calls of an earlier life of this run, so that its caps hold over all lives."""
+        for entry in entries:
+            self._add(entry)
+
+    def reserve(self, request: Request, provider: str, model: str) -> Reservation:
+        """Set aside the most that ``request`` can take.
+
+        Raises:
+            BudgetExhausted: it might exceed a cap; nothing was set aside and no call may be made.
+            ConfigurationError: money is capped and the model's price is not known.
+        """
+        tokens = _tokens_max(request)
+        price = self._price(provider, model)
+        if price is None and self.caps.money_usd is not None:
+            raise ConfigurationError(f"money is capped, but no price of {model} ({provider}) is known")
+        money = None if price is None else price.of(tokens - request.max_tokens, request.max_tokens)
+        held = Reservation(request, provider, model, tokens, money)
+        self._check(held)
+        self._held.append(held)
+        return held
+
+    def settle(self, held: Reservation, reply: Reply) -> None:
+        """Replace a reservation by what the call really took."""
+        self._release(held)
+        self._add(self._entry(held.request, held.provider, reply))
+
+    def fail(self, held: Reservation, error: BaseException) -> None:
+        """Replace a reservation by a failed call: it counts as a call, its tokens are not known and count as none."""
+        self._release(held)
+        name = type(error).__name__
+        self._add(Entry(held.request.purpose, held.provider, held.model, price_usd=0.0, error=name))
+
+    def hit(self, request: Request, provider: str, reply: Reply) -> None:
+        """Note an answer that came from a cache and cost nothing."""
+        self._add(replace(self._entry(request, provider, reply), cached=True, price_usd=0.0))
+
+    def _entry(self, request: Request, provider: str, reply: Reply) -> Entry:
+        price = self._price(provider, reply.model)
+        return Entry(
+            purpose=request.purpose,
+            provider=provider,
+            model=reply.model,
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
+            price_usd=None if price is None else price.of(reply.prompt_tokens, reply.completion_tokens),
+            latency_s=reply.latency_s,
+        )
+
+    def _check(self, asked: Reservation) -> None:
+        caps, spent, open_ = self.caps, self._spent, [*self._held, asked]
+        if caps.calls is not None and spent.calls + len(open_) > caps.calls:
+            raise BudgetExhausted(f"the cap of {caps.calls} calls is reached")
+        if caps.tokens is not None and spent.tokens + sum(held.tokens for held in open_) > caps.tokens:
+            raise BudgetExhausted(f"the cap of {caps.tokens} tokens would be exceeded")
+        if caps.money_usd is not None:
+            total = (spent.money_usd or 0.0) + sum(held.money_usd or 0.0 for held in open_)
+            if total > caps.money_usd:
+                raise BudgetExhausted(f"the cap of {caps.money_usd} US dollars would be exceeded")
+        if caps.seconds is not None and self.seconds >= caps.seconds:
+            raise BudgetExhausted(f"the cap of {caps.seconds} seconds is reached")
+
+    def _release(self, held: Reservation) -> None:
+        # By identity: two equal requests in flight are two reservations.
+        self._held = [other for other in self._held if other is not held]
+
+    def _add(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        if entry.cached:
+            return
+        known = self._spent.money_usd is not None and entry.price_usd is not None
+        self._spent = Spent(
+            calls=self._spent.calls + 1,
+            tokens=self._spent.tokens + entry.prompt_tokens + entry.completion_tokens,
+            money_usd=(self._spent.money_usd or 0.0) + (entry.price_usd or 0.0) if known else None,
+        )
+
+
+def _tokens_max(request: Request) -> int:
+    """An upper bound: every token of a byte-level vocabulary stands for at least one byte."""
+    asked = sum(len(message.text.encode()) + TEMPLATE_TOKENS for message in request.messages)
+    return asked + request.max_tokens

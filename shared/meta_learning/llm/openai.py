@@ -1,0 +1,135 @@
+"""OpenAI's chat completions, and every server that speaks them: vLLM, llama.cpp, Ollama, Cohere's compatibility endpoint."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import openai
+
+from meta_learning.errors import CallerError, ConfigurationError, LLMUnavailable
+from meta_learning.llm import Capabilities, Reply, Request
+from meta_learning.llm.guard import check_calls_allowed
+from meta_learning.llm.labels import label_logprobs
+from meta_learning.llm.models import current_model
+from meta_learning.llm.sdk import call, translated
+
+# The most that OpenAI's own endpoint accepts.
+ALTERNATIVES_COUNT = 20
+_OPTIONAL = ("temperature", "logprobs", "top_logprobs", "stop")
+
+
+class OpenAILLM:
+    """Answers through ``client`` (async or not), or through a client of its own for ``base_url`` and ``api_key``.
+
+    What an endpoint accepts is found out by asking: a parameter that is refused (HTTP 400 naming it) is left out from then
+    on. Any model name is allowed away from OpenAI's own address. The SDK's hidden retries are switched off.
+    """
+
+    provider = "openai"
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        client: openai.AsyncOpenAI | openai.OpenAI | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout_s: float = 60.0,
+    ) -> None:
+        self._owns_client = client is None
+        self._client = _without_retries(client, base_url, api_key, timeout_s)
+        self._is_vendor = self._client.base_url.host.endswith("openai.com")
+        if model is None and not self._is_vendor:
+            raise ConfigurationError(f"say which model: nothing is known about the server at {self._client.base_url}")
+        self.model = current_model(self.provider, model) if model is None else model
+        self.capabilities = Capabilities(
+            temperature=True, structured_output=self._is_vendor, concurrency_max=8, extras={"label_logprobs": "ask"}
+        )
+        self._refused: set[str] = set()
+
+    async def complete(self, request: Request) -> Reply:
+        """One attempt; a refused optional parameter costs nothing and is asked again without it."""
+        check_calls_allowed(self.provider, self.model)
+        started = time.perf_counter()
+        while True:
+            arguments = self._arguments(request)
+            try:
+                answer = await call(self._client.chat.completions.create, arguments)
+                break
+            except openai.BadRequestError as error:
+                if not self._gives_up_on_refused(str(error), arguments):
+                    raise translated(error, self.provider, self.model) from error
+            except (openai.OpenAIError, OSError) as error:
+                raise translated(error, self.provider, self.model) from error
+        return self._reply(answer, request, time.perf_counter() - started)
+
+    async def close(self) -> None:
+        """Close the connections of an own client; a client that was given stays the giver's."""
+        if self._owns_client:
+            closed = self._client.close()
+            if closed is not None:
+                await closed
+
+    def _arguments(self, request: Request) -> dict[str, Any]:
+        wanted: dict[str, Any] = {
+            "model": self.model,
+            "messages": [{"role": message.role, "content": message.text} for message in request.messages],
+            # OpenAI deprecated the one name, most other servers do not know the other and would generate to the end.
+            "max_completion_tokens" if self._is_vendor else "max_tokens": request.max_tokens,
+        }
+        if request.temperature is not None:
+            wanted["temperature"] = request.temperature
+        if request.stop:
+            wanted["stop"] = list(request.stop)
+        if request.labels:
+            wanted |= {"logprobs": True, "top_logprobs": ALTERNATIVES_COUNT}
+        return {name: value for name, value in wanted.items() if name not in self._refused}
+
+    def _gives_up_on_refused(self, said: str, arguments: dict[str, Any]) -> bool:
+        named = {name for name in _OPTIONAL if name in arguments and name in said}
+        if named & {"logprobs", "top_logprobs"}:
+            named |= {"logprobs", "top_logprobs"}
+        self._refused |= named
+        self.capabilities = replace(self.capabilities, temperature="temperature" not in self._refused)
+        return bool(named)
+
+    def _reply(self, answer: Any, request: Request, latency_s: float) -> Reply:
+        if not getattr(answer, "choices", None):
+            raise LLMUnavailable(f"{self.provider} ({self.model}) answered something that is no reply")
+        choice, usage = answer.choices[0], answer.usage
+        text = choice.message.content or ""
+        if not text and choice.finish_reason in ("length", "content_filter"):
+            raise CallerError(f"{self.model} said nothing ({choice.finish_reason}) within {request.max_tokens} tokens")
+        scored = label_logprobs(_first_token(choice), request.labels) if request.labels else None
+        if scored is not None:
+            self.capabilities = replace(self.capabilities, label_logprobs=True)
+        refused = request.temperature is not None and "temperature" in self._refused
+        return Reply(
+            text=text,
+            model=self.model,
+            prompt_tokens=usage.prompt_tokens if usage else 0,
+            completion_tokens=usage.completion_tokens if usage else 0,
+            latency_s=latency_s,
+            label_logprobs=scored,
+            sampling="not_accepted" if refused else "as_asked",
+        )
+
+
+def _without_retries(client: Any, base_url: str | None, api_key: str | None, timeout_s: float) -> Any:
+    if client is not None:
+        return client.with_options(max_retries=0)
+    try:
+        # Local servers want no key, but the SDK wants a string.
+        key = api_key or ("none" if base_url else None)
+        return openai.AsyncOpenAI(api_key=key, base_url=base_url, timeout=timeout_s, max_retries=0)
+    except openai.OpenAIError:
+        raise ConfigurationError(
+            "OpenAI needs a key: set OPENAI_API_KEY, or give the base URL of another server"
+        ) from None
+
+
+def _first_token(choice: Any) -> list[tuple[str, float]]:
+    content = choice.logprobs.content if choice.logprobs else None
+    return [(one.token, one.logprob) for one in content[0].top_logprobs] if content else []

@@ -1,0 +1,72 @@
+"""Our own retry loop, in place of the SDKs' hidden ones, so that every attempt is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from meta_learning.errors import LLMUnavailable
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Up to ``attempts_max`` attempts, waiting twice as long each time, between ``wait_s_first`` and ``wait_s_max``.
+
+    What a server asks for by ``Retry-After`` is waited for, up to ``retry_after_s_max``; if it asks for more, we give up.
+    """
+
+    attempts_max: int = 5
+    wait_s_first: float = 0.5
+    wait_s_max: float = 30.0
+    retry_after_s_max: float = 120.0
+
+    def wait_s(self, attempt: int, error: LLMUnavailable, chance: float) -> float | None:
+        """Seconds to wait after failed attempt number ``attempt`` (from 1), None to give up; ``chance`` in [0, 1) spreads callers.
+
+        >>> RetryPolicy().wait_s(3, LLMUnavailable("busy"), chance=0.0)
+        1.0
+        >>> RetryPolicy().wait_s(1, LLMUnavailable("busy", retry_after_s=7.0), chance=0.5)
+        7.0
+        """
+        if attempt >= self.attempts_max:
+            return None
+        if error.retry_after_s is not None:
+            return error.retry_after_s if error.retry_after_s <= self.retry_after_s_max else None
+        longest = min(self.wait_s_max, self.wait_s_first * 2.0 ** (attempt - 1))
+        return longest * (0.5 + 0.5 * chance)
+
+
+class Retrying:
+    """Runs an attempt until it succeeds, fails for good, or ``policy`` gives up. Sleep and chance are passed in."""
+
+    def __init__(
+        self,
+        policy: RetryPolicy = RetryPolicy(),
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.policy = policy
+        self._sleep = sleep
+        self._rng = rng or random.Random()
+
+    async def run(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        """The first success.
+
+        Raises:
+            LLMUnavailable: the last attempt's, after all attempts; errors of other kinds pass at once.
+        """
+        count = 0
+        while True:
+            count += 1
+            try:
+                return await attempt()
+            except LLMUnavailable as error:
+                wait_s = self.policy.wait_s(count, error, self._rng.random())
+                if wait_s is None:
+                    raise LLMUnavailable(f"{error}; gave up after {count} attempts", error.retry_after_s) from error
+                await self._sleep(wait_s)

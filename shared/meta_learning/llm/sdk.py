@@ -1,0 +1,60 @@
+"""What the two vendors' SDKs have in common: how their exceptions become ours, and clients that are not async."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from meta_learning.errors import CallerError, ConfigurationError, LLMUnavailable, MetaLearningError, UnknownModel
+
+_PASSING = frozenset({408, 409, 429})
+_SPENT = ("SpendLimit", "PaymentRequired", "insufficient_quota", "billing_hard_limit")
+
+
+async def call(method: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    """Call an SDK method of an async client in place, of a plain client in a thread."""
+    if inspect.iscoroutinefunction(inspect.unwrap(method)):
+        return await method(**arguments)
+    answer = await asyncio.to_thread(method, **arguments)
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+def translated(error: Exception, provider: str, model: str) -> MetaLearningError:
+    """Our error for an SDK's: what may pass, what is refused, what is misconfigured.
+
+    The text of a 401 is not repeated: vendors quote parts of the key in it.
+    """
+    status = getattr(error, "status_code", None)
+    who = f"{provider} ({model})"
+    if status is None:
+        if "Connection" in type(error).__name__ or isinstance(error, OSError):
+            return LLMUnavailable(f"{who} cannot be reached: {type(error).__name__}")
+        if "ResponseValidation" in type(error).__name__:
+            return LLMUnavailable(f"{who} answered something that is no reply")
+        return ConfigurationError(f"{who}: the client cannot be used: {type(error).__name__}; is a key set?")
+    if status in (401, 403):
+        return ConfigurationError(f"{who} refused the key (HTTP {status})")
+    if any(sign in f"{type(error).__name__} {error}" for sign in _SPENT):
+        return ConfigurationError(f"{who}: the account has reached its spending limit; a retry would not help")
+    if status == 404 or (status == 400 and _blames_model(str(error))):
+        return UnknownModel(f"{provider} knows no model {model!r} at this address (HTTP {status})")
+    if status in _PASSING or status >= 500:
+        return LLMUnavailable(f"{who} did not answer (HTTP {status})", retry_after_s=_retry_after_s(error))
+    return CallerError(f"{who} refused the request (HTTP {status}): {str(error)[:300]}")
+
+
+def _blames_model(said: str) -> bool:
+    said = said.lower()
+    return "model" in said and any(sign in said for sign in ("does not exist", "not found", "unknown model"))
+
+
+def _retry_after_s(error: Exception) -> float | None:
+    headers = getattr(getattr(error, "response", None), "headers", {})
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            return max(0.0, float(headers[name]) / unit)
+        except (KeyError, ValueError):
+            continue
+    return None

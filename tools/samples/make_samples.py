@@ -1,0 +1,20 @@
+"""Writes the bundled samples anew: ``python -m tools.samples.make_samples [folder]``, from the phrases beside this file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tools.samples import feedback
+
+HERE = Path(__file__).parent
+PACKAGE_DATA = HERE.parent.parent / "shared" / "meta_learning" / "datasets" / "samples"
+
+
+def write_samples(folder: Path) -> None:
+    """Write every sample file into ``folder``."""
+    (folder / "feedback_sample.jsonl").write_text(feedback.make(HERE), encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    write_samples(Path(sys.argv[1]) if len(sys.argv) > 1 else PACKAGE_DATA)
