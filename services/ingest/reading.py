@@ -34,12 +34,12 @@ class Predicts(Protocol):
 
 
 class Prompt(BaseModel):
-    """The content of a prompt version: its text, and its parts when it was evolved from parts."""
+    """The content of a prompt version: its text, and its blocks when it was put together from some."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     text: str
-    blocks: list[Any] | None = None
+    blocks: Any = None
 
 
 def load_prompt(blob: bytes) -> Prompt:
@@ -61,7 +61,7 @@ class CurrentPrompt(BaseModel):
     prompt_version: str
     digest: str = Field(description="The digest of the version's manifest in the registry.")
     text: str
-    blocks: list[Any] | None
+    blocks: Any
 
 
 class RankRequest(BaseModel):
@@ -180,7 +180,7 @@ def reading_doors(reading: Reading, keys: Keys) -> APIRouter:
     return router
 
 
-def prompt_blob(text: str, blocks: list[Any] | None = None) -> bytes:
+def prompt_blob(text: str, blocks: Any = None) -> bytes:
     """The content of a prompt version as bytes.
 
     >>> prompt_blob("Be kind.")
