@@ -20,7 +20,7 @@ def mcnemar_one_sided(wins: int, losses: int) -> float:
     1.0
     """
     count = wins + losses
-    return sum(math.comb(count, k) for k in range(wins, count + 1)) / 2**count
+    return float(sum(math.comb(count, k) for k in range(wins, count + 1)) / 2**count)
 
 
 def sign_flip_one_sided(differences: Sequence[float], seed: int) -> float:

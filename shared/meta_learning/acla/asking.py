@@ -1,0 +1,90 @@
+"""How a run asks: counted, capped, cancellable, and never the same question twice."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from meta_learning.errors import BudgetExhausted, CallerError, Cancelled
+from meta_learning.llm import LLM, Reply, Request
+
+_T = TypeVar("_T")
+
+
+def stream(seed: int, *keys: object) -> random.Random:
+    """A random stream of its own for (seed, step, purpose): what one step draws never shifts what another one does.
+
+    >>> stream(1, "split").random() == stream(1, "split").random() != stream(2, "split").random()
+    True
+    """
+    named = "\x1f".join(map(str, (seed, *keys)))
+    return random.Random(int.from_bytes(hashlib.sha256(named.encode()).digest()[:8]))
+
+
+class Asking:
+    """Puts requests to ``llm`` (metered, over the run's log) and counts the distinct ones.
+
+    The count includes answers that a resumed run finds in its log, so that a resumed run plans as the unbroken one did.
+    """
+
+    def __init__(self, llm: LLM, calls_max: int | None, should_stop: Callable[[], bool]) -> None:
+        self.llm = llm
+        self.calls_count = 0
+        self.calls_max = calls_max
+        self._should_stop = should_stop
+        self._asked: set[str] = set()
+        self._room = asyncio.Semaphore(max(1, llm.capabilities.concurrency_max))
+
+    def affords(self, count: int, kept: int = 0) -> bool:
+        """Whether ``count`` more calls leave ``kept`` of the cap."""
+        return self.calls_max is None or self.calls_count + count <= self.calls_max - kept
+
+    def spend(self, count: int) -> None:
+        """Count calls that somebody else makes for this run.
+
+        Raises:
+            Cancelled: the run was asked to stop.
+            BudgetExhausted: the cap would be exceeded.
+        """
+        if self._should_stop():
+            raise Cancelled("the run was asked to stop; it can be resumed")
+        if not self.affords(count):
+            raise BudgetExhausted(f"the cap of {self.calls_max} calls is reached")
+        self.calls_count += count
+
+    async def ask(self, request: Request) -> Reply:
+        """One reply.
+
+        Raises:
+            Cancelled, BudgetExhausted: before the call.
+            LLMUnavailable: after all retries; the run can be resumed.
+        """
+        async with self._room:
+            digest = request.digest(self.llm.provider, self.llm.model)
+            if digest not in self._asked:
+                self.spend(1)
+                self._asked.add(digest)
+            return await self.llm.complete(request)
+
+    async def ask_all(self, requests: Sequence[Request]) -> list[Reply | CallerError]:
+        """Replies in the order of the requests; a request that the model refuses gives its error, nothing else is swallowed."""
+        tasks = [asyncio.ensure_future(self._ask_or_refusal(request)) for request in requests]
+        try:
+            return list(await asyncio.gather(*tasks))
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
+
+    async def _ask_or_refusal(self, request: Request) -> Reply | CallerError:
+        try:
+            return await self.ask(request)
+        except CallerError as error:
+            # Its subclasses are about the key or the model: they would fail for every item.
+            if type(error) is not CallerError:
+                raise
+            return error

@@ -1,0 +1,129 @@
+"""Two ways to score a prompt on items: ask the model ourselves, or call the user's evaluation function."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from meta_learning.acla.asking import Asking
+from meta_learning.acla.config import CurriculumConfig
+from meta_learning.acla.outcomes import Answer
+from meta_learning.acla.parsing import parse_answer
+from meta_learning.acla.prompt import Prompt
+from meta_learning.acla.splits import Item
+from meta_learning.acla.store import RunLog
+from meta_learning.errors import CallerError
+from meta_learning.llm import Reply, Request
+
+EvaluationFn = Callable[[str, list[dict[str, Any]]], Awaitable[Any] | Any]
+
+
+class Evaluator(Protocol):
+    """Scores prompts; all calls go through the run's `Asking`."""
+
+    async def answers(self, prompt: Prompt, items: Sequence[Item]) -> list[Answer]:
+        """One answer for each item, in their order."""
+
+
+class ModelEvaluator:
+    """Asks the model each item, at temperature 0.
+
+    With ``labels`` and a model that gives log-probabilities, an answer is the label that the model finds most probable for
+    its first token; one generated token is enough. A prompt that thinks aloud is always read as text.
+    """
+
+    def __init__(self, asking: Asking, config: CurriculumConfig, labels: Sequence[str]) -> None:
+        self._asking = asking
+        self._config = config
+        self.labels = tuple(labels)
+        self.scores_labels = False
+        self.sampling_accepted = True
+
+    async def probe(self, prompt: Prompt, item: Item) -> None:
+        """Find out by one call whether labels can be scored; the call is that of the first item, so nothing is wasted.
+
+        A model that neither gives log-probabilities nor might (``extras["label_logprobs"] == "ask"``) is not asked.
+        """
+        can = self._asking.llm.capabilities
+        if not self.labels or not (can.label_logprobs or can.extras.get("label_logprobs") == "ask"):
+            return
+        self.scores_labels = True
+        first = (await self._asking.ask_all([self._request(prompt, item)]))[0]
+        self.scores_labels = isinstance(first, Reply) and first.label_logprobs is not None
+
+    async def answers(self, prompt: Prompt, items: Sequence[Item]) -> list[Answer]:
+        """Ask all items at once, as many at a time as the model stands."""
+        replies = await self._asking.ask_all([self._request(prompt, item) for item in items])
+        return [self._answer(prompt, reply) for reply in replies]
+
+    def _request(self, prompt: Prompt, item: Item) -> Request:
+        by_label = self.scores_labels and not prompt.thinks_aloud
+        tokens = self._config.reasoning_tokens if prompt.thinks_aloud else self._config.answer_tokens
+        return Request(
+            messages=prompt.messages(item.input),
+            max_tokens=1 if by_label else tokens,
+            labels=self.labels if by_label else (),
+        )
+
+    def _answer(self, prompt: Prompt, reply: Reply | CallerError) -> Answer:
+        if isinstance(reply, CallerError):
+            return Answer(missing=str(reply))
+        self.sampling_accepted &= reply.sampling == "as_asked"
+        return Answer(
+            text=parse_answer(reply.text, self.labels),
+            label_logprobs=None if prompt.thinks_aloud else reply.label_logprobs,
+            tokens=reply.prompt_tokens + reply.completion_tokens,
+        )
+
+
+class FunctionEvaluator:
+    """Calls ``evaluation_fn(prompt_text, samples)``: a score a sample, or one mean (``gives_means``: weaker, unpaired)."""
+
+    def __init__(self, asking: Asking, log: RunLog, evaluation_fn: EvaluationFn) -> None:
+        self._asking = asking
+        self._log = log
+        self._evaluate = evaluation_fn
+        self.gives_means = False
+
+    async def answers(self, prompt: Prompt, items: Sequence[Item]) -> list[Answer]:
+        """Scores of items; a mean is entered for every item, and `gives_means` says so.
+
+        Raises:
+            CallerError: the function returned neither a score in [0, 1] nor one for each sample.
+        """
+        if not items:
+            return []
+        self._asking.spend(len(items))
+        digest = hashlib.sha256("\x1f".join([prompt.version, *(item.id for item in items)]).encode()).hexdigest()
+        said = self._log.score(digest)
+        if said is None:
+            result = self._evaluate(prompt.render(), [item.as_sample() for item in items])
+            said = _checked(await result if inspect.isawaitable(result) else result, len(items))
+            self._log.put_score(digest, said)
+        self.gives_means |= isinstance(said, float)
+        scores = [said] * len(items) if isinstance(said, float) else said
+        return [Answer(score=score) for score in scores]
+
+
+def _checked(result: Any, count: int) -> float | list[float]:
+    """A mean as a float, or one score a sample as a list."""
+    if hasattr(result, "tolist"):
+        result = result.tolist()
+    if isinstance(result, bool | int | float):
+        return _unit(result)
+    if not isinstance(result, list | tuple):
+        raise CallerError(
+            f"evaluation_fn returned a {type(result).__name__}; it must return a score or one score a sample"
+        )
+    if len(result) != count:
+        raise CallerError(f"evaluation_fn returned {len(result)} scores for {count} samples")
+    return [_unit(score) for score in result]
+
+
+def _unit(score: Any) -> float:
+    if not isinstance(score, bool | int | float) or not math.isfinite(score) or not 0.0 <= score <= 1.0:
+        raise CallerError(f"evaluation_fn returned the score {score!r}; scores are finite numbers in [0, 1]")
+    return float(score)

@@ -1,0 +1,88 @@
+"""The one strict decision, on items that the search never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import Any
+
+from meta_learning.acla.statistics import holm, paired_bootstrap, power, sign_flip_one_sided
+
+FINALISTS_COUNT_MAX = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Finalist:
+    """One finalist against the seed, on the pairs that both answered."""
+
+    version: str
+    pairs_count: int
+    gain: float
+    low: float
+    high: float
+    p_value: float
+    p_adjusted: float
+    score: float
+    seed_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class GateReport:
+    """What the gate saw. ``winner`` is None unless the evidence for some finalist is strong enough."""
+
+    alpha: float
+    finalists: tuple[Finalist, ...]
+    winner: Finalist | None
+    power_for_5_points: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class PairedScores:
+    """Scores of a finalist and of the seed on the same fresh items, in the same order."""
+
+    version: str
+    scores: Sequence[float]
+    seed_scores: Sequence[float]
+
+
+def decide(pairs: Sequence[PairedScores], alpha: float, seed: int) -> GateReport:
+    """Test each finalist against the seed prompt (exact McNemar for 0/1 scores), and correct for their number (Holm).
+
+    >>> lucky = PairedScores("b", [1.0] * 20 + [0.0] * 20, [1.0] * 12 + [0.0] * 28)
+    >>> decide([lucky], alpha=0.1, seed=0).winner.gain
+    0.2
+    >>> decide([PairedScores("b", [1.0, 0.0], [0.0, 1.0])], alpha=0.1, seed=0).winner is None
+    True
+    """
+    differences = [[one - other for one, other in zip(pair.scores, pair.seed_scores, strict=True)] for pair in pairs]
+    p_values = [sign_flip_one_sided(one, seed) if one else 1.0 for one in differences]
+    finalists = tuple(
+        _finalist(pair, one, p, adjusted, seed)
+        for pair, one, p, adjusted in zip(pairs, differences, p_values, holm(p_values), strict=True)
+    )
+    proven = [one for one in finalists if one.p_adjusted < alpha and one.gain > 0.0]
+    count = max((len(one) for one in differences), default=0)
+    discordant = max((fmean(abs(d) for d in one) for one in differences if one), default=0.15)
+    winner = max(proven, key=lambda one: one.gain, default=None)
+    return GateReport(alpha, finalists, winner, power(count, 0.05, discordant, alpha))
+
+
+def _finalist(pair: PairedScores, differences: Sequence[float], p: float, adjusted: float, seed: int) -> Finalist:
+    low, high = paired_bootstrap(differences, 0.95, seed)
+    known = bool(differences)
+    return Finalist(
+        version=pair.version,
+        pairs_count=len(differences),
+        gain=fmean(differences) if known else 0.0,
+        low=low,
+        high=high,
+        p_value=p,
+        p_adjusted=adjusted,
+        score=fmean(pair.scores) if known else 0.0,
+        seed_score=fmean(pair.seed_scores) if known else 0.0,
+    )

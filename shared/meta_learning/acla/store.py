@@ -1,0 +1,123 @@
+"""The event log of a run: paid replies, and decisions. Whoever has the log can go on with the run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from meta_learning.errors import ConfigurationError, MalformedState
+from meta_learning.llm import Reply
+from meta_learning.llm.cache import reply_from
+from meta_learning.llm.ledger import Entry
+from meta_learning.llm.models import price_of
+
+RunEvent = Mapping[str, Any]
+
+
+class RunStore(Protocol):
+    """Logs of runs. Adapters: `MemoryRunStore`, and `meta_learning.registry.runs.FileRunStore`."""
+
+    def append(self, run_id: str, event: RunEvent) -> None:
+        """Add one JSON object to the log of a run; it survives a kill of the process when this returns."""
+
+    def read(self, run_id: str) -> list[RunEvent]:
+        """The whole log in order; empty for a run that never started."""
+
+
+class MemoryRunStore:
+    """Logs for as long as the process lives: the fake, and the default of a library user."""
+
+    def __init__(self) -> None:
+        self._logs: dict[str, list[str]] = {}
+
+    def append(self, run_id: str, event: RunEvent) -> None:
+        """Add an event; it is encoded, so that nobody can change it later and only JSON gets in."""
+        self._logs.setdefault(run_id, []).append(json.dumps(event, ensure_ascii=False))
+
+    def read(self, run_id: str) -> list[RunEvent]:
+        """The log."""
+        return [json.loads(line) for line in self._logs.get(run_id, [])]
+
+
+class RunLog:
+    """One run's log, opened: replies by digest (a `ReplyCache`), and decisions in order.
+
+    A resumed run decides everything again out of recorded replies. `decided` compares each decision with the recorded one:
+    a run that would differ from its own past stops instead of continuing as another.
+    """
+
+    def __init__(self, store: RunStore, run_id: str, provider: str) -> None:
+        self._store = store
+        self._run_id = run_id
+        self._provider = provider
+        self._replies: dict[str, Reply] = {}
+        self._scores: dict[str, Any] = {}
+        self._decisions: list[RunEvent] = []
+        self.paid: list[Entry] = []
+        for event in store.read(run_id):
+            self._read(event)
+        self._position = 0
+
+    @property
+    def resumes(self) -> bool:
+        """Whether there was anything in the log."""
+        return bool(self._decisions)
+
+    def get(self, digest: str) -> Reply | None:
+        """A reply that was paid for in this run."""
+        return self._replies.get(digest)
+
+    def put(self, digest: str, reply: Reply) -> None:
+        """Record a reply before anybody uses it."""
+        self._store.append(self._run_id, {"kind": "reply", "digest": digest, "reply": asdict(reply)})
+        self._replies[digest] = reply
+
+    def score(self, digest: str) -> Any:
+        """What an evaluation function returned earlier for the same question, or None."""
+        return self._scores.get(digest)
+
+    def put_score(self, digest: str, score: float | list[float]) -> None:
+        """Record what an evaluation function returned."""
+        self._store.append(self._run_id, {"kind": "score", "digest": digest, "score": score})
+        self._scores[digest] = score
+
+    def decided(self, kind: str, **facts: Any) -> None:
+        """Record a decision, or check that a resumed run takes it again.
+
+        Raises:
+            ConfigurationError: the run was started with other settings, data or model.
+            MalformedState: the log holds another decision here.
+        """
+        event = json.loads(json.dumps({"kind": kind, **facts}, ensure_ascii=False))
+        if self._position >= len(self._decisions):
+            self._store.append(self._run_id, event)
+            self._decisions.append(event)
+        elif self._decisions[self._position] != event:
+            if kind == "started":
+                raise ConfigurationError(f"run {self._run_id!r} was started with other settings, data or model")
+            raise MalformedState(f"run {self._run_id!r}: decision {self._position + 1} differs from the recorded one")
+        self._position += 1
+
+    def _read(self, event: RunEvent) -> None:
+        if event["kind"] == "reply":
+            reply = reply_from(event["reply"])
+            self._replies[event["digest"]] = reply
+            self.paid.append(self._entry(reply))
+        elif event["kind"] == "score":
+            self._scores[event["digest"]] = event["score"]
+        else:
+            self._decisions.append(event)
+
+    def _entry(self, reply: Reply) -> Entry:
+        price = price_of(self._provider, reply.model)
+        return Entry(
+            purpose="task",
+            provider=self._provider,
+            model=reply.model,
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
+            price_usd=None if price is None else price.of(reply.prompt_tokens, reply.completion_tokens),
+            latency_s=reply.latency_s,
+        )
