@@ -1,0 +1,25 @@
+"""The closed loop: a model that learns from feedback, gates for its versions, and three scores that watch it.
+
+`ClosedLoopSystem` is the whole loop in one process. The rest can be used alone: models (`OnlineTextModel`, `EstimatorModel`),
+gates, and the scores (`DriftDetector`, `AlignmentScorer`, `CoherenceAnalyzer`, together in `LoopMonitor`).
+"""
+
+from meta_learning.clrs.estimator_model import EstimatorModel
+from meta_learning.clrs.loading import load_model
+from meta_learning.clrs.loop_monitor import LoopMonitor
+from meta_learning.clrs.loop_state import Snapshot
+from meta_learning.clrs.model import Model
+from meta_learning.clrs.reinforcement_system import ClosedLoopSystem
+from meta_learning.clrs.settings import LoopSettings
+from meta_learning.clrs.text_model import OnlineTextModel
+
+__all__ = [
+    "ClosedLoopSystem",
+    "EstimatorModel",
+    "LoopMonitor",
+    "LoopSettings",
+    "Model",
+    "OnlineTextModel",
+    "Snapshot",
+    "load_model",
+]

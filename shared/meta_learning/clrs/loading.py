@@ -1,0 +1,26 @@
+"""Reading any saved model back: the first line of its bytes says which kind it is."""
+
+from __future__ import annotations
+
+from meta_learning.clrs import estimator_model, text_model
+from meta_learning.clrs.estimator_model import EstimatorModel
+from meta_learning.clrs.model import Model
+from meta_learning.clrs.text_model import OnlineTextModel
+from meta_learning.errors import MalformedState
+
+
+def load_model(blob: bytes, like: Model | None = None) -> Model:
+    """The model that was dumped into ``blob``; it shares the memo of features with ``like`` where the two agree.
+
+    >>> load_model(OnlineTextModel().dump()).version() == OnlineTextModel().version()
+    True
+
+    Raises:
+        MalformedState: no model of a kind that this version knows.
+    """
+    shared = like.features if isinstance(like, OnlineTextModel | EstimatorModel) else None
+    if blob.startswith(text_model.HEADER):
+        return OnlineTextModel.load(blob, shared)
+    if blob.startswith(estimator_model.HEADER):
+        return EstimatorModel.load(blob, shared)
+    raise MalformedState("no model of a known kind: the header is missing")

@@ -1,0 +1,98 @@
+"""What a loop remembers between two events, apart from its models: small, and JSON through and through."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from meta_learning.clrs.model import Pair
+from meta_learning.clrs.statistics import Moments
+from meta_learning.errors import MalformedState
+from meta_learning.events import FeedbackReceived
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CycleEvidence:
+    """What one cycle adds to the paired comparison: moments of the gains, and negative flips among the judged items."""
+
+    gains: Moments
+    flips: int = 0
+
+
+@dataclass(slots=True)
+class LoopState:
+    """Counts, the unfinished cycle, the evidence of the gates. The probe is fixed once full, and kept as a blob."""
+
+    cycle: int = 0
+    counts: dict[str, int] = field(default_factory=lambda: {"accepted": 0, "trained": 0, "capped": 0, "parked": 0})
+    feedback: Moments = field(default_factory=Moments)
+    holds: int = 0
+    last_entry: str = "0-0"
+    evidence: list[CycleEvidence] = field(default_factory=list)
+    pending: list[tuple[str, FeedbackReceived]] = field(default_factory=list)
+    probe: list[Pair] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the probe."""
+        return {
+            "cycle": self.cycle,
+            "counts": dict(self.counts),
+            "feedback": asdict(self.feedback),
+            "holds": self.holds,
+            "last_entry": self.last_entry,
+            "evidence": [asdict(part) for part in self.evidence],
+            "pending": [[entry, event.encode().decode()] for entry, event in self.pending],
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], probe: bytes | None) -> LoopState:
+        """Read `to_json` and `probe_bytes` back."""
+        return cls(
+            cycle=int(data["cycle"]),
+            counts={name: int(count) for name, count in data["counts"].items()},
+            feedback=Moments(**data["feedback"]),
+            holds=int(data["holds"]),
+            last_entry=str(data["last_entry"]),
+            evidence=[CycleEvidence(Moments(**part["gains"]), int(part["flips"])) for part in data["evidence"]],
+            pending=[(str(entry), FeedbackReceived.decode(body.encode())) for entry, body in data["pending"]],
+            probe=[(str(asked), str(answered)) for asked, answered in json.loads(probe)] if probe else [],
+        )
+
+    def probe_bytes(self) -> bytes:
+        """The probe's pairs as JSON."""
+        return json.dumps(self.probe, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A loop's whole state: ``state`` refers by digest to blobs, of which ``blobs`` holds those new since the last snapshot.
+
+    ``versions`` maps the current champion's and candidate's version to the digest of its blob.
+    """
+
+    state: bytes
+    blobs: dict[str, bytes]
+    versions: dict[str, str]
+
+
+def decoded(state: bytes) -> dict[str, Any]:
+    """The JSON of a snapshot's ``state``.
+
+    Raises:
+        MalformedState: no JSON, or of another format.
+    """
+    try:
+        data = json.loads(state)
+    except ValueError as error:
+        raise MalformedState(f"the loop's state is no JSON: {error}") from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise MalformedState("the loop's state has a format that this version does not know")
+    return data
+
+
+def encoded(data: dict[str, Any]) -> bytes:
+    """``data`` as compact JSON with sorted keys: equal states give equal bytes."""
+    return json.dumps(data | {"format": FORMAT}, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
