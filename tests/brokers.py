@@ -58,7 +58,7 @@ def feedback(
         event_id=event_id,
         occurred_at=NOON,
         loop=loop,
-        input_text=asked,
+        input_text=text,
         output_text="On its way.",
         feedback_score=score,
     )

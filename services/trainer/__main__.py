@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from functools import partial
 from pathlib import Path
 
 from pydantic import Field
@@ -11,7 +12,7 @@ from pydantic import Field
 from meta_learning.clrs import ClosedLoopSystem
 from meta_learning.registry.store import FileStore
 from meta_learning.serving.logs import log_as_json
-from meta_learning.serving.running import exit_on_bad_settings, serve
+from meta_learning.serving.running import Work, exit_on_bad_settings, serve, stop_this_process
 from meta_learning.serving.settings import Settings, read_settings
 from meta_learning.streams import Limits
 from meta_learning.streams.opening import open_log
@@ -57,7 +58,7 @@ def loops_of(settings: TrainerSettings, partition: int) -> Loops:
     folder: Path = settings.data_folder
     return Loops(
         new=lambda name: ClosedLoopSystem(loop=name, **config),  # type: ignore[arg-type]
-        restore=lambda name, state, get: ClosedLoopSystem.restore(state, get, loop=name, **config),  # type: ignore[arg-type]
+        restore=lambda name, state, get: ClosedLoopSystem.restore(state, get, loop=name, **config),
         workspace=FileStore(folder / "trainer" / f"p{partition}"),
         registry=FileStore(folder / "registry"),
         loops_in_memory_max=settings.loops_in_memory_max,
@@ -83,9 +84,9 @@ def main() -> None:
         for number in settings.partitions()
     ]
     archivist = Archivist(log, settings.data_folder / "archive", metrics, settings.stream_keep_count)
-    serve(
-        trainer_app(log, trainers, archivist, settings.archive_every_s, metrics), settings.host, settings.trainer_port
-    )
+    archiving = partial(archivist.run, settings.partitions(), settings.archive_every_s)
+    app = trainer_app(log, trainers, archiving, metrics, Work(stop_this_process))
+    serve(app, settings.host, settings.trainer_port)
 
 
 if __name__ == "__main__":

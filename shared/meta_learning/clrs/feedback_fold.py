@@ -100,6 +100,16 @@ class FeedbackFold:
         """The version that learns now."""
         return self._candidate.version()
 
+    def champion_blob(self) -> bytes:
+        """The champion as `load_model` reads it back.
+
+        Raises:
+            NotFound: there is no champion yet.
+        """
+        if self._champion is None:
+            raise NotFound(f"loop {self.loop!r} has no champion yet")
+        return self._champion.dump()
+
     def _complete(self) -> list[Event]:
         state, previous = self._state, self._champion
         batch = batch_of([event for _, event in state.pending], self.settings.user_share_max)
