@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import APIRouter, Depends, FastAPI, Query
 from fastapi.responses import StreamingResponse
 from prometheus_client import CollectorRegistry
 
 from meta_learning.events import SLUG_PATTERN
-from meta_learning.serving.health import health_doors
+from meta_learning.serving.health import Check, health_doors
 from meta_learning.serving.problems import answer_problems
 from meta_learning.serving.requests import RequestContext
 from meta_learning.serving.running import Work
 from meta_learning.streams import Log
 from services.monitor.api import changing_doors, reading_doors
+from services.monitor.collecting import MonitorCollector
 from services.monitor.consumer import PartitionConsumer
 from services.monitor.guard import Guard
 from services.monitor.live import Live
-from services.monitor.metrics import PREFIX, MonitorCollector
+from services.monitor.metrics import PREFIX
 from services.monitor.operator import Operator
 from services.monitor.static import page_doors
 from services.monitor.system import EVERY_S, watch_system
@@ -30,7 +31,13 @@ class Parts:
     """Everything that the app joins, made in `__main__` or in a test."""
 
     def __init__(
-        self, log: Log, view: View, consumers: Sequence[PartitionConsumer], operator: Operator, operator_key: str | None
+        self,
+        log: Log,
+        view: View,
+        consumers: Sequence[PartitionConsumer],
+        operator: Operator,
+        operator_key: str | None = None,
+        on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self.log = log
         self.view = view
@@ -38,7 +45,7 @@ class Parts:
         self.operator = operator
         self.guard = Guard(operator_key)
         self.live = Live(view)
-        self.work = Work()
+        self.work = Work(on_failure)
         self.system_every_s = EVERY_S
 
 
@@ -50,12 +57,12 @@ def monitor_app(parts: Parts, thresholds: dict[str, float]) -> RequestContext:
     answer_problems(app)
     app.include_router(page_doors())
     app.include_router(_api(parts), prefix="/api", dependencies=[Depends(parts.guard)])
-    alive, ready = {"work": parts.work.check}, {"broker": parts.log.ping, "folds": parts.view.check_ready}
-    app.include_router(health_doors(registry, alive=alive, ready=ready))
+    checks: dict[str, Check] = {"broker": parts.log.ping, "folds": parts.view.check_ready}
+    app.include_router(health_doors(registry, alive={"work": parts.work.check}, ready=checks))
     return RequestContext(app, registry, PREFIX)
 
 
-def _lifespan(parts: Parts):  # type: ignore[no-untyped-def]
+def _lifespan(parts: Parts) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await parts.log.start()

@@ -14,7 +14,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
-from meta_learning.errors import BrokerUnavailable, MetaLearningError, OwnershipLost
+from meta_learning.errors import BrokerUnavailable, MetaLearningError, OwnershipLost, TooManyDeadLetters
 from meta_learning.streams import Fold, Log
 from services.monitor.folding import FoldLimits, PartitionView, Watches
 from services.monitor.reading import Reader
@@ -48,7 +48,7 @@ class PartitionConsumer:
         while True:
             try:
                 await self._own()
-            except (OwnershipLost, BrokerUnavailable) as error:
+            except (OwnershipLost, BrokerUnavailable, TooManyDeadLetters) as error:
                 log.warning("partition lost", extra={"partition": self._partition, "reason": str(error)})
                 self._view.partition_state(self._partition, "standby" if isinstance(error, OwnershipLost) else "down")
             await asyncio.sleep(self._pause_s)

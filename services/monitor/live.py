@@ -26,7 +26,11 @@ class Live:
     """The open live pages. `close` ends them all at once, so that a stop need not wait for them."""
 
     def __init__(
-        self, view: View, interval_s: float = INTERVAL_S, heartbeat_s: float = HEARTBEAT_S, clients_max: int = CLIENTS_MAX
+        self,
+        view: View,
+        interval_s: float = INTERVAL_S,
+        heartbeat_s: float = HEARTBEAT_S,
+        clients_max: int = CLIENTS_MAX,
     ) -> None:
         self._view = view
         self._interval_s = interval_s

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.monitor.collecting import OUTCOMES
 from services.monitor.folding import Loop, current
-from services.monitor.metrics import OUTCOMES
 from services.monitor.state import LoopState, Run
 from services.monitor.view import View
 
@@ -48,11 +48,12 @@ def loop_in_full(loop: Loop, versions_max: int | None = None) -> dict[str, Any]:
 
 
 def counts(state: LoopState) -> dict[str, Any]:
-    """The counts of a loop; they close: monitored = trained + capped + open."""
+    """The counts of a loop; they close: monitored = trained + capped + unlearnt + open."""
     return {
         "monitored": state.monitored_count,
         "trained": state.trained_count,
         "capped": state.capped_count,
+        "unlearnt": state.unlearnt_count,
         "open": state.open_count,
         "cycles": state.decisions,
         "pairs_missing": state.pairs_missing_count,
@@ -89,6 +90,7 @@ def system(view: View) -> dict[str, Any]:
             "monitored": sum(state.monitored_count for state in states),
             "trained": sum(state.trained_count for state in states),
             "capped": sum(state.capped_count for state in states),
+            "unlearnt": sum(state.unlearnt_count for state in states),
             "open": sum(state.open_count for state in states),
             "dead_letters": reading.dead_letters_count,
         },

@@ -7,7 +7,7 @@ however they were batched. Times are those of the events.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -217,10 +217,10 @@ class LoopState(BaseModel):
         """The version that the champion replaced when it first took over, so that repeated roll-backs walk further back.
 
         >>> from meta_learning.events import ModelPromoted, parse_time
-        >>> state, now = LoopState(loop="support"), parse_time("2026-01-02T03:04:05Z")
-        >>> for version, previous, cause in [("v1", None, "gate"), ("v2", "v1", "gate"), ("v3", "v2", "gate"), ("v2", "v3", "operator")]:
-        ...     promoted = ModelPromoted(event_id="e", occurred_at=now, loop="support", version=version, previous=previous, cause=cause)
-        ...     state.fold(promoted)
+        >>> said = {"event_id": "e", "occurred_at": parse_time("2026-01-02T03:04:05Z"), "loop": "support", "cause": "gate"}
+        >>> state = LoopState(loop="support")
+        >>> for version, previous in [("v1", None), ("v2", "v1"), ("v3", "v2"), ("v2", "v3")]:
+        ...     state.fold(ModelPromoted(**said, version=version, previous=previous))
         >>> state.champion, state.rollback_target()
         ('v2', 'v1')
         """
@@ -228,8 +228,13 @@ class LoopState(BaseModel):
 
     @property
     def open_count(self) -> int:
-        """Feedback that no cycle has claimed: monitored = trained + capped + open."""
-        return self.monitored_count - self.trained_count - self.capped_count
+        """Feedback that no cycle has claimed yet."""
+        return self.monitored_count - self.cycled_count
+
+    @property
+    def unlearnt_count(self) -> int:
+        """Feedback of cycles whose model could not learn: monitored = trained + capped + unlearnt + open."""
+        return self.cycled_count - self.trained_count - self.capped_count
 
     @property
     def promotable(self) -> set[str]:

@@ -19,9 +19,12 @@ async def read_system(log: Log) -> SystemReading:
     """
     await log.ping()
     totals = dict(await log.totals())
-    waiting = totals.get("parked", 0) - totals.get("replayed", 0)
     return SystemReading(
-        is_broker_up=True, reason="", lags=tuple(await log.lags()), totals=totals, dead_letters_count=max(0, waiting)
+        is_broker_up=True,
+        reason="",
+        lags=tuple(await log.lags()),
+        totals=totals,
+        dead_letters_count=totals.get("dead", 0),
     )
 
 
