@@ -51,7 +51,7 @@ def flush(url: str) -> None:
 
 
 def feedback(
-    event_id: str, loop: str = "support", score: float = 1.0, text: str = "Where is my parcel?"
+    event_id: str, loop: str = "support", score: float = 1.0, asked: str = "Where is my parcel?"
 ) -> FeedbackReceived:
     """A piece of feedback."""
     return FeedbackReceived(

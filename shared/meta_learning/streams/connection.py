@@ -26,7 +26,7 @@ CONNECTIONS_MAX = 32
 READERS_MAX = 256  # one connection waits for each fold and relay of the process
 
 # What a server answers while it cannot do its work; everything else it answers is a mistake of ours.
-_UNABLE = ("MISCONF", "OOM", "READONLY", "LOADING", "BUSY", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "TRYAGAIN")
+_UNABLE = {"MISCONF", "OOM", "READONLY", "LOADING", "BUSY", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "TRYAGAIN"}
 _UNABLE_CLASSES = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,
@@ -49,7 +49,7 @@ def is_unable(error: BaseException) -> bool:
     """
     if isinstance(error, _UNABLE_CLASSES):
         return True
-    return isinstance(error, exceptions.ResponseError) and str(error).removeprefix("-").startswith(_UNABLE)
+    return isinstance(error, exceptions.ResponseError) and str(error).lstrip("-").partition(" ")[0] in _UNABLE
 
 
 @contextmanager

@@ -7,6 +7,7 @@ call raise `BrokerUnavailable`; `wipe` forgets everything, as a server does that
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from bisect import bisect_right
 from collections import Counter
@@ -81,7 +82,6 @@ class MemoryStream:
 class Lease:
     """Who owns one fold, and its window of outcomes."""
 
-    count: int = 0
     token: str = ""
     owner: str = ""
     expires_ms: int = 0
@@ -113,6 +113,7 @@ class MemoryBroker:
         self.now_ms = now_ms
         self.down = False
         self.changed = asyncio.Condition()
+        self.tokens = itertools.count(1)  # never starts again, so an owner from before a wipe stays fenced out
         self.layout: int | None = None
         self.admitted: set[str] = set()
         self._partitions: dict[int, Partition] = {}
@@ -131,6 +132,13 @@ class MemoryBroker:
         self.layout = None
         self.admitted.clear()
         self._partitions.clear()
+
+    def lose(self, partition: int, stream: StreamName) -> None:
+        """Lose one stream with its groups, as by an operator's mistake; ids and counts go on from where they were."""
+        found = self[partition].streams[stream]
+        found.entries.clear()
+        found.groups.clear()
+        self[partition].counters["recoveries"] += 1
 
     async def wake(self) -> None:
         """Tell waiting readers that something was added."""

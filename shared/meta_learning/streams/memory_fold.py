@@ -36,9 +36,7 @@ class MemoryFold:
         lease = at.leases.setdefault(self.role, Lease())
         if lease.owner not in ("", owner) and lease.expires_ms > now_ms:
             return False
-        lease.count += 1
-        # The object's own id keeps an owner from before a wipe from being taken for one from after it.
-        self._token = lease.token = f"{lease.count}-{id(lease):x}"
+        self._token = lease.token = str(next(self._broker.tokens))
         lease.owner, lease.expires_ms = owner, now_ms + lease_ms
         self._lease_ms, self._position = lease_ms, None
         for name in self._streams:

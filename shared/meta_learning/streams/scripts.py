@@ -197,3 +197,18 @@ end
 return {low, dropped}
 """
 )
+
+# KEYS: events, counters. ARGV: group, '1' when it has been there before. Returns whether it had to be made.
+# A group starts at the start of the stream, never at its end: what was said before it existed counts too.
+GROUP = """
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+    for at = 1, #group, 2 do
+      if group[at] == 'name' and group[at + 1] == ARGV[1] then return 0 end
+    end
+  end
+end
+redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
+if ARGV[2] == '1' then redis.call('HINCRBY', KEYS[2], 'recoveries', 1) end
+return 1
+"""
