@@ -16,7 +16,7 @@ from meta_learning.serving.health import health_doors
 from meta_learning.serving.requests import RequestContext
 from meta_learning.serving.running import Work
 from meta_learning.streams import Log
-from services.evolver.metrics import P, Metrics
+from services.evolver.metrics import Metrics, P
 from services.evolver.queueing import connect, open_queue
 from services.evolver.reaper import Reaper
 from services.evolver.relay import RequestRelay

@@ -15,12 +15,14 @@ from rq import Retry, get_current_job
 
 from meta_learning.errors import CallerError, Cancelled, LLMUnavailable, MalformedInput
 from meta_learning.events import EvolutionRequested
+from meta_learning.registry.store import FileStore
 from meta_learning.serving.settings import read_settings
 from meta_learning.streams.opening import open_log
+from services.evolver.ending import Ending, failed
 from services.evolver.lease import Lease, Stop
 from services.evolver.queueing import RESULT_TTL_S, connect, lease_key, outages_key
 from services.evolver.reports import Reports
-from services.evolver.runs import Ending, failed, run_curriculum
+from services.evolver.runs import Run
 from services.evolver.settings import EvolverSettings
 
 log = logging.getLogger("evolver.jobs")
@@ -55,8 +57,10 @@ class _Execution:
 
     def __init__(self, settings: EvolverSettings, event: EvolutionRequested, job: Any, lease: Lease) -> None:
         self._settings, self._event, self._job, self._lease = settings, event, job, lease
-        self._log = open_log(settings.redis_url, settings.partitions_count)
-        self._reports = Reports(self._log, event, job)
+        self._stream = open_log(settings.redis_url, settings.partitions_count)
+        store = FileStore(settings.data_folder / "registry")
+        self._reports = Reports(self._stream, store, event, job)
+        self._run = Run(settings, event, self._stream, store)
 
     async def run(self) -> Any:
         """Run to the end, or to where it must step aside."""
@@ -69,10 +73,9 @@ class _Execution:
                     return Retry(max=FOR_EVER, interval=0, enqueue_at_front=True)
                 ending = Ending("cancelled", reason="cancelled by request")
             except LLMUnavailable as error:
-                pause_s = await asyncio.to_thread(self._outage_pause_s)
-                if pause_s is not None:
-                    await self._reports.waits(f"{error}; the run goes on in {pause_s} s", pause_s)
-                    return Retry(max=FOR_EVER, interval=pause_s)
+                count = await asyncio.to_thread(self._count_outage)
+                if count <= self._settings.llm_outage_retries_count:
+                    return await self._step_aside(count, error)
                 ending = failed(f"{error}; what was paid for is kept: ask again with the same run_id to go on")
             except (CallerError, MalformedInput) as error:
                 ending = failed(str(error))
@@ -87,24 +90,25 @@ class _Execution:
 
     async def _stoppable(self) -> Ending:
         """The run, with `GRACE_S` for the call in flight once it is to stop."""
-        run = asyncio.create_task(
-            run_curriculum(self._settings, self._event, self._log, self._lease, self._reports), name="run"
-        )
-        loop, asked_at = asyncio.get_running_loop(), None
-        while not run.done():
-            await asyncio.wait({run}, timeout=0.2)
-            if self._lease.stop is not None:
-                asked_at = asked_at or loop.time()
-                if loop.time() - asked_at > GRACE_S:
-                    run.cancel()
-        return await run
+        task = asyncio.create_task(self._run.go(self._lease, self._reports), name="run")
+        asked_at: float | None = None
+        while not task.done():
+            await asyncio.wait({task}, timeout=0.2)
+            if self._lease.stop is None:
+                continue
+            now = asyncio.get_running_loop().time()
+            asked_at = asked_at or now
+            if now - asked_at > GRACE_S:
+                task.cancel()
+        return await task
 
-    def _outage_pause_s(self) -> int | None:
-        """How long to step aside, None when it was tried often enough."""
+    async def _step_aside(self, count: int, error: LLMUnavailable) -> Retry:
+        pause_s = OUTAGE_PAUSES_S[min(count, len(OUTAGE_PAUSES_S)) - 1]
+        await self._reports.waits(f"{error}; the run goes on in {pause_s} s", count)
+        return Retry(max=FOR_EVER, interval=pause_s)
+
+    def _count_outage(self) -> int:
         key, connection = outages_key(self._job.id), self._job.connection
-        count = int(connection.incr(key))
         connection.expire(key, RESULT_TTL_S)
         self._lease.count({"outages": 1})
-        if count > self._settings.llm_outage_retries_count:
-            return None
-        return OUTAGE_PAUSES_S[min(count, len(OUTAGE_PAUSES_S)) - 1]
+        return int(connection.incr(key))

@@ -28,7 +28,7 @@ _COUNTED = {
     "prompt_tokens": (f"{P}_llm_prompt_tokens", "Tokens sent to models.", ("provider", "purpose")),
     "completion_tokens": (f"{P}_llm_completion_tokens", "Tokens received from models.", ("provider", "purpose")),
     "money": (f"{P}_llm_money_usd", "US dollars paid to models, where the price is known.", ("provider", "purpose")),
-    "outages": (f"{P}_llm_outages", "Times that a run stepped aside because its model was silent.", ("provider",)),
+    "outages": (f"{P}_llm_outages", "Times that a run stepped aside because its model was silent.", ()),
     "resumed": (f"{P}_resumed", "Times that a run was taken up again where it had stopped.", ()),
 }
 
@@ -38,11 +38,16 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.relayed = Counter(
-            f"{P}_relayed", "Requests and cancellations taken from the stream, by what became of them.", ["outcome"], registry=registry
+            f"{P}_relayed",
+            "Requests and cancellations taken from the stream, by what became of them.",
+            ["outcome"],
+            registry=registry,
         )
         self.reaped = Counter(f"{P}_reaped", "Jobs given to a successor because their process died.", registry=registry)
         self._jobs = Gauge(f"{P}_jobs", "RQ jobs by status.", ["status"], registry=registry)
-        self._oldest = Gauge(f"{P}_oldest_queued_seconds", "Age of the job at the head of the queue.", registry=registry)
+        self._oldest = Gauge(
+            f"{P}_oldest_queued_seconds", "Age of the job at the head of the queue.", registry=registry
+        )
         self._stale = Gauge(f"{P}_stale_heartbeats", "Started jobs that nobody holds the lease of.", registry=registry)
         self.workers = Gauge(f"{P}_workers", "Worker processes that are running.", registry=registry)
         self.restarts = Gauge(f"{P}_worker_restarts", "Worker processes that were started again.", registry=registry)

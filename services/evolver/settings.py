@@ -20,10 +20,14 @@ class EvolverSettings(Settings):
     )
     evolver_workers_count: int = Field(1, ge=1, le=64, description="ACLA runs that may go on at the same time.")
     llm_provider: Literal["auto", "anthropic", "openai", "local"] = Field(
-        "auto", description="Who answers where a request says `auto`; `auto` here: whoever has a key, else the local model."
+        "auto",
+        description="Who answers where a request says `auto`; `auto` here: whoever has a key, else the local model.",
     )
     llm_model: str | None = Field(
-        None, min_length=1, max_length=128, description="Model where a request names none; default: the provider's entry."
+        None,
+        min_length=1,
+        max_length=128,
+        description="Model where a request names none; default: the provider's entry.",
     )
     anthropic_api_key: SecretStr | None = Field(
         None,
@@ -42,9 +46,14 @@ class EvolverSettings(Settings):
     )
     llm_timeout_s: float = Field(60.0, gt=0, le=600, description="How long one model call may take, in seconds.")
     llm_outage_retries_count: int = Field(
-        8, ge=0, le=1000, description="How often a run that stepped aside for a silent model comes back before it gives up."
+        8,
+        ge=0,
+        le=1000,
+        description="How often a run that stepped aside for a silent model comes back before it gives up.",
     )
-    evolution_calls_max: int = Field(20_000, ge=1, description="Cap on the model calls of one run, whatever it asks for.")
+    evolution_calls_max: int = Field(
+        20_000, ge=1, description="Cap on the model calls of one run, whatever it asks for."
+    )
     evolution_seconds_max: float = Field(
         7_200.0, gt=0, le=86_400, description="Cap on the seconds of one run, whatever it asks for."
     )
@@ -55,7 +64,10 @@ class EvolverSettings(Settings):
         3, ge=1, le=20, description="How often a run is taken up again after its process died or failed."
     )
     lease_ttl_s: float = Field(
-        5.0, ge=1, le=60, description="Silence after which a running job counts as dead and is given to a successor, in seconds."
+        5.0,
+        ge=1,
+        le=60,
+        description="Silence after which a running job counts as dead and is given to a successor, in seconds.",
     )
 
     @property

@@ -37,13 +37,14 @@ class EvolutionBudget(BaseModel):
 
     calls: Annotated[int, Field(ge=1, le=1_000_000)] = 2_000
     seconds: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] = 1_800.0
-    money_usd: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] | None = 5.0
+    money_usd: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] | None = None
 
 
 class EvolutionSettings(BaseModel):
     """One ACLA run. Strict: an unknown or mistyped name is refused, because a run costs time and money.
 
     ``initial_prompt``: None starts from the loop's current prompt, or from a plain one where the loop has none.
+    ``num_samples`` are searched on; ``gate_samples`` fresh ones decide, drawn in addition.
     ``dataset``: ``feedback`` is what the loop's own users said.
     ``provider``: ``auto`` takes Anthropic or OpenAI when the service has a key or an address for it, else the local model.
     ``promote``: False reports the better prompt without putting it to use.
@@ -56,6 +57,7 @@ class EvolutionSettings(BaseModel):
     initial_prompt: Annotated[str, Field(min_length=1, max_length=PROMPT_LENGTH_MAX)] | None = None
     dataset: Literal["commonsense_qa", "sentiment140", "feedback"] = "feedback"
     num_samples: Annotated[int, Field(ge=1, le=10_000)] = 40
+    gate_samples: Annotated[int, Field(ge=0, le=10_000)] = 100
     max_iterations: Annotated[int, Field(ge=1, le=100)] = 5
     strategies: Annotated[list[Strategy], Field(min_length=1, max_length=5)] = Field(
         default_factory=lambda: list(STRATEGIES)
