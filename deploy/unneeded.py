@@ -49,6 +49,8 @@ def unneeded(roots: Iterable[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    if missing := [root for root in sys.argv[1:] if Requirement(root).name not in {d.metadata["Name"] for d in distributions()}]:
+    if missing := [
+        root for root in sys.argv[1:] if Requirement(root).name not in {d.metadata["Name"] for d in distributions()}
+    ]:
         sys.exit(f"not installed: {', '.join(missing)}")
     print("\n".join(unneeded(sys.argv[1:])))

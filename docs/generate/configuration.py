@@ -22,8 +22,16 @@ ROOT = Path(__file__).parents[2]
 SERVICES = ("ingest", "trainer", "evolver", "monitor")
 # Read by docker-compose.yml alone, no program knows them: name, default, sentence.
 COMPOSE = (
-    ("BASE", "python:3.11-slim-bookworm", "The image that the four images are built on; any with Python 3.11 or newer."),
-    ("PIP_OPTIONS", "", "Added to the installation in the images, say `--no-index --find-links /lock` with a ./wheelhouse."),
+    (
+        "BASE",
+        "python:3.11-slim-bookworm",
+        "The image that the four images are built on; any with Python 3.11 or newer.",
+    ),
+    (
+        "PIP_OPTIONS",
+        "",
+        "Added to the installation in the images, say `--no-index --find-links /lock` with a ./wheelhouse.",
+    ),
     ("BROKER_IMAGE", "valkey/valkey:9.0-alpine", "The broker: Valkey 7.2 or newer, or Redis 7.0 or newer."),
     ("BROKER_MEMORY", "768mb", "When the broker holds this much it refuses writes, and ingest answers 503."),
     ("BROKER_MEMORY_LIMIT", "1g", "The memory limit of the broker's container; leave room above BROKER_MEMORY."),
@@ -32,7 +40,11 @@ COMPOSE = (
     ("PROMETHEUS_PORT", "9090", "Where Prometheus is published on 127.0.0.1."),
     ("GRAFANA_PORT", "3000", "Where Grafana is published on 127.0.0.1."),
     ("OPERATOR_KEY_FILE", "./deploy/secrets/operator_key", "The operator key's file (deploy/new_secrets.sh makes it)."),
-    ("GRAFANA_PASSWORD_FILE", "./deploy/secrets/grafana_password", "The file with the password of Grafana's user `admin`."),
+    (
+        "GRAFANA_PASSWORD_FILE",
+        "./deploy/secrets/grafana_password",
+        "The file with the password of Grafana's user `admin`.",
+    ),
 )
 
 

@@ -140,20 +140,22 @@ def _table(name: str, schema: dict[str, Any]) -> str:
     ]
     said = " ".join((kind.__doc__ or "").split()).replace("``", "`")
     route = f"Stream `{stream}`, from {' and '.join(senders)}, for {' and '.join(readers)}."
-    return "\n".join([f"### {name}", "", said, "", route, "", "| field | type | required |", "|---|---|---|", *rows, ""])
+    return "\n".join(
+        [f"### {name}", "", said, "", route, "", "| field | type | required |", "|---|---|---|", *rows, ""]
+    )
 
 
 def _type(rule: dict[str, Any]) -> str:
     if "anyOf" in rule:
         return _type(next(part for part in rule["anyOf"] if part.get("type") != "null"))
     if "enum" in rule:
-        return " · ".join(f"`{value}`" for value in rule["enum"])
+        return str(" · ".join(f"`{value}`" for value in rule["enum"]))
     if rule["type"] == "array":
         return f"list of {_type(rule['items'])}"
     signs = (("minimum", "≥ "), ("exclusiveMinimum", "> "), ("maximum", "≤ "), ("minLength", "length ≥ "))
     bounds = [f"{sign}{rule[key]:g}" for key, sign in (*signs, ("maxLength", "length ≤ ")) if key in rule]
     bounds += [f"`{rule['pattern']}`"] if "pattern" in rule else []
-    return ", ".join([rule["type"], *bounds])
+    return ", ".join([str(rule["type"]), *bounds])
 
 
 def events_page() -> str:

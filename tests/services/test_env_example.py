@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from docs.generate.configuration import COMPOSE, ROOT, SERVICES, files, settings_of, variable_name
 
+from docs.generate.configuration import COMPOSE, ROOT, SERVICES, files, settings_of, variable_name
 from meta_learning.serving.settings import Settings
 
 CLASSES = [Settings, *(found for service in SERVICES if (found := settings_of(service)))]
@@ -15,7 +15,9 @@ CLASSES = [Settings, *(found for service in SERVICES if (found := settings_of(se
 def examples() -> dict[str, str]:
     """The commented assignments of `.env.example`."""
     lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
-    pairs = (line.removeprefix("# ").split("=", 1) for line in lines if "=" in line and line.split("=")[0][2:].isupper())
+    pairs = (
+        line.removeprefix("# ").split("=", 1) for line in lines if "=" in line and line.split("=")[0][2:].isupper()
+    )
     return {name: value for name, value in pairs}  # noqa: C416 - a pair is a list here
 
 

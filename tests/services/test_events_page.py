@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from docs.generate.events import ROOT, ROUTES, STREAMS, event_types, files
 
 
