@@ -26,7 +26,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from meta_learning.client.answers import CurrentPrompt, RankedCandidate, Ranking, Refused, Reply, Report, Sent
-from meta_learning.client.dialogue import Feedback, Flow, Dialogue
+from meta_learning.client.dialogue import Dialogue, Feedback, Flow
 
 __all__ = [
     "AsyncFeedbackClient",
