@@ -22,6 +22,7 @@ from meta_learning.clrs.statistics import wilson
 
 DATA = Path(os.environ.get("META_LEARNING_DATA_SETS", "../shared/data")) / "sentiment140_train_20k_head_tail.csv"
 LIMIT = 0.3
+LOOP_CYCLES = 60  # the behaviour score needs 25 cycles before it says anything
 
 
 def corpus() -> list[tuple[str, bool]]:
@@ -51,11 +52,11 @@ def detectors(texts: list[tuple[str, bool]], streams: int, windows: int) -> Coun
     return over
 
 
-def loops(texts: list[tuple[str, bool]], streams: int, windows: int) -> Counter[str]:
+def loops(texts: list[tuple[str, bool]], streams: int) -> Counter[str]:
     over: Counter[str] = Counter()
     for seed in range(streams):
         draws, system = np.random.default_rng([2, seed]), ClosedLoopSystem(seed=seed)
-        for _ in range((windows + 5) * 100):
+        for _ in range(LOOP_CYCLES * 100):
             text, liked = texts[int(draws.integers(len(texts)))]
             label = ("negative", "positive")[int(draws.integers(2))]
             if system.collect_feedback(text, label, float((label == "positive") == liked)):
@@ -78,19 +79,20 @@ def report(title: str, over: Counter[str]) -> None:
         windows, hits = over[f"{name} windows"], over[f"{name} over"]
         if windows:
             high = wilson(hits / windows, windows, 1.96)[1]
+            bound = math.ceil(high * 1e5) / 1e3
             print(
-                f"  {name:12s} {hits:5d} of {windows:6d} windows above {LIMIT}: {hits / windows:.4%} (95 % below {math.ceil(high * 1e5) / 1e3} %)"
+                f"  {name:12s} {hits:5d} of {windows:6d} windows above {LIMIT}: {hits / windows:.4%} (95 % below {bound} %)"
             )
 
 
 def main() -> None:
-    streams, windows, whole = (int(part) for part in (*sys.argv[1:4], *("500", "10", "3")[len(sys.argv) - 1 :]))
+    streams, windows, whole = (int(part) for part in (*sys.argv[1:4], *("500", "15", "3")[len(sys.argv) - 1 :]))
     texts = corpus()
     report(
         f"{streams} streams of detectors, {windows} windows of 100 after the reference",
         detectors(texts, streams, windows),
     )
-    report(f"{whole} whole loops of {windows + 5} cycles", loops(texts, whole, windows))
+    report(f"{whole} whole loops of {LOOP_CYCLES} cycles", loops(texts, whole))
 
 
 if __name__ == "__main__":
