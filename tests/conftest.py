@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -24,3 +25,11 @@ def broker_url(broker_session_url: str) -> str:
     """The URL of a real, empty server; do not kill it: it is shared by the session (see `tests.brokers.running`)."""
     flush(broker_session_url)
     return broker_session_url
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

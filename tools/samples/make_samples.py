@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tools.samples import feedback
+from tools.samples import feedback, questions, tweets
 
 HERE = Path(__file__).parent
 PACKAGE_DATA = HERE.parent.parent / "shared" / "meta_learning" / "datasets" / "samples"
@@ -13,7 +13,13 @@ PACKAGE_DATA = HERE.parent.parent / "shared" / "meta_learning" / "datasets" / "s
 
 def write_samples(folder: Path) -> None:
     """Write every sample file into ``folder``."""
-    (folder / "feedback_sample.jsonl").write_text(feedback.make(HERE), encoding="utf-8", newline="\n")
+    made = {
+        "feedback_sample.jsonl": feedback.make(HERE).encode(),
+        "commonsense_qa_sample.jsonl": questions.make(HERE).encode(),
+        "sentiment_sample.csv": tweets.make(HERE).encode("latin-1"),
+    }
+    for name, content in made.items():
+        (folder / name).write_bytes(content)
 
 
 if __name__ == "__main__":

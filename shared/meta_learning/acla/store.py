@@ -55,7 +55,9 @@ class RunLog:
         self._replies: dict[str, Reply] = {}
         self._scores: dict[str, Any] = {}
         self._decisions: list[RunEvent] = []
+        self._time_up_calls: int | None = None
         self.paid: list[Entry] = []
+        self.results: dict[str, Any] | None = None
         for event in store.read(run_id):
             self._read(event)
         self._position = 0
@@ -100,6 +102,17 @@ class RunLog:
             raise MalformedState(f"run {self._run_id!r}: decision {self._position + 1} differs from the recorded one")
         self._position += 1
 
+    def finished(self, results: dict[str, Any]) -> None:
+        """Record how the run ended; whoever runs it again gets these results at once."""
+        self._store.append(self._run_id, {"kind": "finished", "results": results})
+
+    def time_is_up(self, calls_count: int, now: bool) -> bool:
+        """Whether the time for searching is over: ``now``, or at the same call as in this run's earlier life."""
+        if now and self._time_up_calls is None:
+            self._time_up_calls = calls_count
+            self._store.append(self._run_id, {"kind": "time_up", "calls_count": calls_count})
+        return self._time_up_calls is not None and calls_count >= self._time_up_calls
+
     def _read(self, event: RunEvent) -> None:
         if event["kind"] == "reply":
             reply = reply_from(event["reply"])
@@ -107,6 +120,10 @@ class RunLog:
             self.paid.append(self._entry(reply))
         elif event["kind"] == "score":
             self._scores[event["digest"]] = event["score"]
+        elif event["kind"] == "time_up":
+            self._time_up_calls = event["calls_count"]
+        elif event["kind"] == "finished":
+            self.results = event["results"]
         else:
             self._decisions.append(event)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from meta_learning.events import FeedbackReceived
@@ -31,7 +31,8 @@ class Door:
 
     async def append(self, items: Mapping[int, Sequence[Item]], traceparent: str, prefix: str) -> dict[int, Receipt]:
         """Append ``items`` (by partition, each with its place in the batch); receipts by place."""
-        refused = await self._refused({event.loop for part in items.values() for _, event in part}, prefix)
+        batch = sorted((item for part in items.values() for item in part), key=lambda item: item[0])
+        refused = await self._refused(dict.fromkeys(event.loop for _, event in batch), prefix)
         chunks = [(at, list(chunk)) for at, part in items.items() for chunk in chunked(part, CHUNK_COUNT)]
         calls = [self._call(partition, chunk, refused, traceparent) for partition, chunk in chunks]
         receipts: dict[int, Receipt] = {}
@@ -42,8 +43,8 @@ class Door:
                 self._admitted -= {event.loop for _, event in chunk}
         return receipts
 
-    async def _refused(self, loops: set[str], prefix: str) -> set[str]:
-        asked = sorted(loops - self._admitted)
+    async def _refused(self, loops: Iterable[str], prefix: str) -> set[str]:
+        asked = [loop for loop in loops if loop not in self._admitted]
         if not asked:
             return set()
         reply = await self._connections.script(ADMIT, [loops_key(prefix)], [self._limits.loops_count_max, *asked])

@@ -7,11 +7,13 @@ call raise `BrokerUnavailable`; `wipe` forgets everything, as a server does that
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from meta_learning.errors import BrokerUnavailable
 from meta_learning.streams import START, DeadLetter, Entry, StreamName, entry_order
@@ -81,7 +83,6 @@ class MemoryStream:
 class Lease:
     """Who owns one fold, and its window of outcomes."""
 
-    count: int = 0
     token: str = ""
     owner: str = ""
     expires_ms: int = 0
@@ -105,6 +106,23 @@ class Partition:
     dead: dict[str, DeadLetter] = field(default_factory=dict)
     dead_last: tuple[int, int] = (0, 0)
 
+    def forget(self, now_ms: int) -> None:
+        """Drop the identities whose window is over."""
+        drop_ended(self.seen, now_ms)
+        drop_ended(self.said, now_ms)
+
+
+def drop_ended(known: dict[Any, Any], now_ms: int) -> None:
+    """Drop what ended; the entries' last field says when, and they lie in that order.
+
+    >>> known = {"a": ("1-0", 10), "b": ("2-0", 20)}
+    >>> drop_ended(known, 10)
+    >>> known
+    {'b': ('2-0', 20)}
+    """
+    for key in list(itertools.takewhile(lambda key: known[key][-1] <= now_ms, known)):
+        del known[key]
+
 
 class MemoryBroker:
     """The data and the wake-up of one deployment; ``now_ms`` is its clock (leases, identity windows, ages, ids)."""
@@ -113,6 +131,7 @@ class MemoryBroker:
         self.now_ms = now_ms
         self.down = False
         self.changed = asyncio.Condition()
+        self.tokens = itertools.count(1)  # never starts again, so an owner from before a wipe stays fenced out
         self.layout: int | None = None
         self.admitted: set[str] = set()
         self._partitions: dict[int, Partition] = {}
@@ -131,6 +150,13 @@ class MemoryBroker:
         self.layout = None
         self.admitted.clear()
         self._partitions.clear()
+
+    def lose(self, partition: int, stream: StreamName) -> None:
+        """Lose one stream with its groups, as by an operator's mistake; ids and counts go on from where they were."""
+        found = self[partition].streams[stream]
+        found.entries.clear()
+        found.groups.clear()
+        self[partition].counters["recoveries"] += 1
 
     async def wake(self) -> None:
         """Tell waiting readers that something was added."""

@@ -36,9 +36,7 @@ class MemoryFold:
         lease = at.leases.setdefault(self.role, Lease())
         if lease.owner not in ("", owner) and lease.expires_ms > now_ms:
             return False
-        lease.count += 1
-        # The object's own id keeps an owner from before a wipe from being taken for one from after it.
-        self._token = lease.token = f"{lease.count}-{id(lease):x}"
+        self._token = lease.token = str(next(self._broker.tokens))
         lease.owner, lease.expires_ms = owner, now_ms + lease_ms
         self._lease_ms, self._position = lease_ms, None
         for name in self._streams:
@@ -149,8 +147,8 @@ def say(at: Partition, stream: StreamName, commit: Commit, now_ms: int, limits: 
 
 def once(at: Partition, stream: MemoryStream, event: Event, now_ms: int, limits: Limits) -> tuple[str, bool]:
     """Append ``event`` unless it was within the window; its entry id, and whether it is new."""
-    known = at.said.get((stream.name, event.event_id))
-    if known is not None and known[1] > now_ms:
+    at.forget(now_ms)
+    if known := at.said.get((stream.name, event.event_id)):
         return known[0], False
     entry_id = stream.add(now_ms, type_of(event), event.encode(), None)
     at.said[stream.name, event.event_id] = (entry_id, now_ms + 1000 * said_window_s(limits))

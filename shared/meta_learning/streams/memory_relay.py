@@ -28,7 +28,7 @@ class MemoryRelay:
         until_s = asyncio.get_running_loop().time() + wait_ms_max / 1000
         while True:
             for step in (self._mine, self._abandoned, self._new):
-                if found := [item for item, _ in zip(step(), range(count_max), strict=False)]:
+                if found := [item for _, item in zip(range(count_max), step(), strict=False)]:
                     return found
             if not await self._broker.wait(until_s):
                 return []

@@ -16,6 +16,7 @@ from meta_learning.streams.connection import Connections
 from meta_learning.streams.entries import entry_from, text
 from meta_learning.streams.fold import BLOCK_MS_MAX, pairs
 from meta_learning.streams.keys import Keys
+from meta_learning.streams.scripts import GROUP
 
 
 class RedisRelay:
@@ -67,19 +68,10 @@ class RedisRelay:
         return found or await self._take_new(count_max, wait_ms)
 
     async def _regroup(self, lost: bool) -> None:
-        """Make the group at the start of every stream, never at its end: what was said before it existed counts too."""
-        commands = [["XGROUP", "CREATE", stream, self._group, START, "MKSTREAM"] for stream in self._keys]
-        for keys, command in zip(self._keys.values(), commands, strict=True):
-            try:
-                await self._connections.command(*command)
-            except exceptions.ResponseError as error:
-                if "BUSYGROUP" not in str(error):
-                    raise
-            else:
-                if lost:
-                    await self._connections.command("HINCRBY", keys.counters, "recoveries", 1)
+        for stream, keys in self._keys.items():
+            if await self._connections.script(GROUP, [stream, keys.counters], [self._group, int(lost)]):
+                self._mine_after[stream] = START
         self._grouped = True
-        self._mine_after = dict.fromkeys(self._keys, START)
 
     async def _take_mine(self, count_max: int) -> list[tuple[int, Entry]]:
         found: list[tuple[int, Entry]] = []

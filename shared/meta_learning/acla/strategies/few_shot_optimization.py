@@ -14,7 +14,7 @@ EXEMPLAR_CHARS_MAX = 400
 
 
 class FewShotOptimization:
-    """Swaps whole sets of exemplars. Exemplar search beats instruction search on small models (Wan et al., 2024); it asks no author."""
+    """Swaps whole sets of exemplars: on small models that beats rewording (Wan et al., 2024). It asks no author."""
 
     name = "few_shot_optimization"
 

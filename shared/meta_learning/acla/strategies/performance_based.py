@@ -1,4 +1,4 @@
-"""Learn from the scores so far: show the author past instructions with their scores, and ask for a better one (OPRO, Yang et al., 2023)."""
+"""Learn from the scores so far: show past instructions with their scores, ask for a better one (OPRO, Yang et al., 2023)."""
 
 from __future__ import annotations
 

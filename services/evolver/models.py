@@ -1,0 +1,126 @@
+"""Which model answers a run, what it may cost, and how its calls are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from meta_learning.acla.request import EvolutionSettings
+from meta_learning.acla.store import RunEvent
+from meta_learning.errors import BudgetExhausted, ConfigurationError, MetaLearningError
+from meta_learning.llm import LLM, Reply, Request
+from meta_learning.llm.cache import reply_from
+from meta_learning.llm.ledger import Caps
+from meta_learning.llm.models import current_model, price_of
+from services.evolver.settings import EvolverSettings
+
+Provider = Literal["anthropic", "openai", "local"]
+Count = Callable[[dict[str, float]], None]
+
+
+def provider_of(asked: EvolutionSettings, settings: EvolverSettings) -> Provider:
+    """Who answers: what the request says, else what the service says, else whoever has a key, else the local model."""
+    for wish in (asked.provider, settings.llm_provider):
+        if wish != "auto":
+            return wish
+    if settings.anthropic_api_key:
+        return "anthropic"
+    return "openai" if settings.openai_api_key or settings.openai_base_url else "local"
+
+
+def connect_model(asked: EvolutionSettings, settings: EvolverSettings) -> LLM:
+    """The adapter, with the service's key and address; a request can name neither.
+
+    Raises:
+        ConfigurationError: no key, or the provider's package is missing.
+        UnknownModel: the provider has no such model.
+    """
+    provider, model = provider_of(asked, settings), asked.model_name or settings.llm_model
+    try:
+        if provider == "anthropic":
+            from meta_learning.llm.anthropic import AnthropicLLM
+
+            key = settings.anthropic_api_key.get_secret_value() if settings.anthropic_api_key else None
+            return AnthropicLLM(current_model(provider, model), api_key=key, timeout_s=settings.llm_timeout_s)
+        if provider == "openai":
+            from meta_learning.llm.openai import OpenAILLM
+
+            key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
+            name = model if settings.openai_base_url else current_model(provider, model)
+            return OpenAILLM(name, base_url=settings.openai_base_url, api_key=key, timeout_s=settings.llm_timeout_s)
+        from meta_learning.llm.local import LocalLLM
+
+        return LocalLLM(model if model and Path(model).suffix == ".gguf" else current_model(provider, model))
+    except ImportError as missing:
+        raise ConfigurationError(f"provider {provider} needs a package: pip install {missing.name}") from None
+
+
+def limits_of(asked: EvolutionSettings, settings: EvolverSettings, llm: LLM) -> Caps:
+    """The request's budget, never above the service's. The service's cap on money binds only where a price is known.
+
+    Raises:
+        ConfigurationError: the request caps money, and nobody knows what this model costs.
+    """
+    money = [asked.budget.money_usd]
+    if price_of(llm.provider, llm.model) is not None:
+        money.append(settings.evolution_money_max_usd)
+    elif asked.budget.money_usd is not None:
+        raise ConfigurationError(f"budget.money_usd is set, but no price of {llm.model} ({llm.provider}) is known")
+    return Caps(
+        calls=min(asked.budget.calls, settings.evolution_calls_max),
+        seconds=min(asked.budget.seconds, settings.evolution_seconds_max),
+        money_usd=min((cap for cap in money if cap is not None), default=None),
+    )
+
+
+def paid_usd(run: Sequence[RunEvent], provider: str) -> float:
+    """What the earlier lives of a run paid, out of its log."""
+    replies = [reply_from(event["reply"]) for event in run if event["kind"] == "reply"]
+    return sum(_cost(provider, reply) for reply in replies)
+
+
+def _cost(provider: str, reply: Reply) -> float:
+    price = price_of(provider, reply.model)
+    return 0.0 if price is None else price.of(reply.prompt_tokens, reply.completion_tokens)
+
+
+class CountedLLM:
+    """``llm`` with every call that really goes out counted for the service, and a cap on money; the journal lies above it.
+
+    The cap is checked before a call and against what is settled, so calls in flight may overshoot it by their own price.
+    """
+
+    def __init__(self, llm: LLM, count: Count, money_max_usd: float | None, paid: float) -> None:
+        self.provider, self.model, self.capabilities = llm.provider, llm.model, llm.capabilities
+        self._llm, self._count, self._money_max_usd, self._paid = llm, count, money_max_usd, paid
+
+    async def complete(self, request: Request) -> Reply:
+        """Answer, and count the call by its purpose; a failed one counts as well.
+
+        Raises:
+            BudgetExhausted: the cap on money is reached; no call was made.
+        """
+        if self._money_max_usd is not None and self._paid >= self._money_max_usd:
+            raise BudgetExhausted(f"the cap of {self._money_max_usd} US dollars is reached")
+        who = f"{self.provider}|{request.purpose}"
+        try:
+            reply = await self._llm.complete(request)
+        except MetaLearningError:
+            self._count({f"calls|{who}": 1, f"failures|{who}": 1})
+            raise
+        self.capabilities = self._llm.capabilities  # some are only learnt by asking
+        cost = _cost(self.provider, reply)
+        self._paid += cost
+        counts: dict[str, float] = {
+            f"calls|{who}": 1,
+            f"prompt_tokens|{who}": reply.prompt_tokens,
+            f"completion_tokens|{who}": reply.completion_tokens,
+            f"money|{who}": cost,
+        }
+        self._count(counts)
+        return reply
+
+    async def close(self) -> None:
+        """Close the model within."""
+        await self._llm.close()

@@ -1,0 +1,59 @@
+"""A loop's prompt in the store: read what is current, keep what was found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from meta_learning.errors import NotFound
+from meta_learning.registry import Store
+from meta_learning.registry.versions import Manifest, made_here, manifest_of, publish
+
+POINTER = "prompt"
+DEFAULT_PROMPTS = {
+    "sentiment140": "Decide whether the tweet is positive or negative. Answer with one word: positive or negative.",
+    "commonsense_qa": "Choose the best answer to the question. Answer with the letter of the choice only.",
+    "feedback": "Answer the user helpfully, correctly and briefly.",
+}
+
+
+def text_of(store: Store, manifest_digest: str) -> str | None:
+    """The text of a prompt version; None when the store has lost it, so that a run can still start from a plain one."""
+    try:
+        blob = json.loads(store.get(manifest_of(store, manifest_digest).content))
+    except NotFound:
+        return None
+    return str(blob["text"])
+
+
+def version_of(store: Store, manifest_digest: str | None) -> str | None:
+    """The name of a version, None for none or for one that the store has lost."""
+    try:
+        return manifest_of(store, manifest_digest).version if manifest_digest else None
+    except NotFound:
+        return None
+
+
+def keep(
+    store: Store, loop: str, text: str, blocks: Mapping[str, Any], parent: str | None, numbers: Mapping[str, Any]
+) -> tuple[str, str]:
+    """Write the prompt and its manifest; (version, digest of the manifest). Keeping it twice is harmless.
+
+    >>> from meta_learning.registry.store import MemoryStore
+    >>> store = MemoryStore()
+    >>> version, digest = keep(store, "support", "Be kind.", {}, None, {})
+    >>> text_of(store, digest), version_of(store, digest) == version
+    ('Be kind.', True)
+    """
+    content = store.put(json.dumps({"text": text, "blocks": blocks}, ensure_ascii=False, sort_keys=True).encode())
+    manifest = Manifest(
+        kind="prompt",
+        loop=loop,
+        version=content[:16],
+        content=content,
+        parent=parent,
+        numbers=dict(numbers),
+        made_with=made_here(),
+    )
+    return manifest.version, publish(store, manifest)

@@ -1,0 +1,125 @@
+"""Brings jobs back: of dead processes within seconds, of silent models when their time has come, of lost ends never silently.
+
+RQ by itself takes minutes: its registry entries outlive a killed worker by 60 s and an idle worker looks at them only
+between two blocking reads. Here a started job without a lease is dead, its registry entry is aged by hand, and RQ's own
+clean-up (retry or fail) runs on exactly the aged entries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from redis.exceptions import RedisError
+from rq.executions import Execution
+from rq.registry import FailedJobRegistry, StartedJobRegistry
+from rq.scheduler import RQScheduler
+
+from meta_learning.errors import BrokerUnavailable, MalformedEvent
+from meta_learning.events import EvolutionCompleted, EvolutionRequested, derived_id
+from meta_learning.streams import Log
+from services.evolver.metrics import Metrics
+from services.evolver.queueing import lease_key
+
+log = logging.getLogger("evolver.reaper")
+TICK_S = 1.0
+DEAD_SCORE = 1  # 1970: older than every living entry of the registry
+SAID = "said"
+
+
+class Reaper:
+    """Looks after ``queue`` once a second until it is cancelled. Any number of reapers may run."""
+
+    def __init__(self, stream: Log, queue: Any, lease_ttl_s: float, metrics: Metrics) -> None:
+        self._stream, self._queue, self._metrics = stream, queue, metrics
+        # From being taken off the queue to holding its lease a healthy horse needs a fork and two imports.
+        self._grace_s = lease_ttl_s
+        # A stable name, so that after a kill the successor need not wait for the scheduler's lock to run out.
+        self._scheduler: Any = RQScheduler(
+            [queue], connection=queue.connection, interval=5, serializer="json", name=f"evolver-{socket.gethostname()}"
+        )
+
+    async def run(self) -> None:
+        """Look after the queue for ever; an outage is waited out."""
+        while True:
+            try:
+                reaped = await asyncio.to_thread(self.revive)
+                await asyncio.to_thread(self.enqueue_due)
+                await self.report_lost()
+                self._metrics.reaped.inc(reaped)
+                await asyncio.to_thread(self._metrics.look, self._queue)
+            except (BrokerUnavailable, RedisError) as error:
+                log.warning("the reaper waits for its broker", extra={"reason": type(error).__name__})
+            await asyncio.sleep(TICK_S)
+
+    def revive(self) -> int:
+        """Give every started job whose process is dead back to the queue (or fail it, past its retries); how many."""
+        registry = StartedJobRegistry(queue=self._queue)
+        stale = [
+            f"{job_id}:{execution_id}"
+            for job_id, execution_id in registry.get_job_and_execution_ids(cleanup=False)
+            if self._is_dead(job_id, execution_id)
+        ]
+        for entry in stale:
+            log.warning("a job lost its process", extra={"job": entry.partition(":")[0]})
+            self._queue.connection.zadd(registry.key, {entry: DEAD_SCORE}, xx=True)
+        self._metrics.see_stale(len(stale))
+        if stale:
+            registry.cleanup(timestamp=DEAD_SCORE)
+        return len(stale)
+
+    def enqueue_due(self) -> None:
+        """Move jobs whose waiting time is over to the queue (what `rq worker --with-scheduler` forks a process for)."""
+        if self._scheduler.acquire_locks():
+            self._scheduler.enqueue_scheduled_jobs()
+
+    async def report_lost(self) -> None:
+        """Say `EvolutionCompleted` (failed) for jobs that used up their retries without an end of their own."""
+        for job in await asyncio.to_thread(self._lost):
+            request = _request_of(job)
+            if request is not None:
+                await self._stream.publish(request.loop, [_failed(job.id, request)])
+            await asyncio.to_thread(_mark_said, job)
+
+    def _is_dead(self, job_id: str, execution_id: str) -> bool:
+        job = self._queue.fetch_job(job_id)
+        request = _request_of(job)
+        if request is None or self._queue.connection.exists(lease_key(request.loop, request.run_id)):
+            return False
+        try:
+            execution = Execution.fetch(execution_id, job_id, self._queue.connection)
+        except ValueError:
+            return True  # its record ran out, so nobody has renewed it for over a minute
+        return bool(time.time() - execution.created_at.timestamp() > self._grace_s)
+
+    def _lost(self) -> list[Any]:
+        registry = FailedJobRegistry(queue=self._queue)
+        jobs = [self._queue.fetch_job(job_id) for job_id in registry.get_job_ids(cleanup=False)]
+        return [job for job in jobs if job is not None and not job.get_meta(refresh=False).get(SAID)]
+
+
+def _request_of(job: Any) -> EvolutionRequested | None:
+    try:
+        return EvolutionRequested.decode(job.args[0].encode()) if job is not None else None
+    except (MalformedEvent, IndexError, AttributeError):
+        return None
+
+
+def _failed(job_id: str, request: EvolutionRequested) -> EvolutionCompleted:
+    return EvolutionCompleted(
+        event_id=derived_id("completed", job_id),
+        occurred_at=datetime.now(UTC),
+        loop=request.loop,
+        run_id=request.run_id,
+        outcome="failed",
+        reason="the job failed or lost its process more often than it may be retried; what was paid for is kept: ask again",
+    )
+
+
+def _mark_said(job: Any) -> None:
+    job.meta[SAID] = True
+    job.save_meta()

@@ -1,0 +1,156 @@
+"""The agent: an initial prompt, a data set and a model in; a better prompt, or an honest no, out."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from meta_learning.acla.asking import Asking, stream
+from meta_learning.acla.config import CurriculumConfig
+from meta_learning.acla.evaluating import EvaluationFn, FunctionEvaluator, ModelEvaluator
+from meta_learning.acla.outcomes import Candidate
+from meta_learning.acla.prompt import Prompt
+from meta_learning.acla.prompt_evolver import ModelProposer, PromptEvolver
+from meta_learning.acla.run import OnProgress, Run, plan_gate, results_of
+from meta_learning.acla.search import Search, Tools
+from meta_learning.acla.splits import Splits, closed_labels, read_items, split
+from meta_learning.acla.store import MemoryRunStore, RunLog, RunStore
+from meta_learning.errors import CallerError, MalformedDataset
+from meta_learning.llm import LLM, connect, wrap
+from meta_learning.llm.ledger import Caps, Ledger
+from meta_learning.llm.metered import metered
+from meta_learning.llm.retry import Retrying
+
+DatasetLoader = Callable[[int], Sequence[Any] | Awaitable[Sequence[Any]]]
+GATE_COUNT_MIN = 20
+# The rest of the time is the gate's.
+SEARCH_TIME_SHARE = 2 / 3
+
+
+class AdaptiveCurriculumAgent:
+    """Evolves ``config.initial_prompt``. ``llm_client`` (a vendor's client, or an `LLM`) wins over ``config.llm_provider``.
+
+    With a durable ``store`` a run that was killed goes on under the same ``run_id``: it comes to the same result, and no
+    recorded call is paid twice. ``should_stop`` is asked before every call; ``on_progress(iteration, best, calls, message)``
+    is told after every iteration.
+    """
+
+    def __init__(
+        self,
+        config: CurriculumConfig,
+        llm_client: Any = None,
+        *,
+        store: RunStore | None = None,
+        run_id: str = "run",
+        retry: Retrying | None = None,
+        on_progress: OnProgress | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> None:
+        self.config = config
+        self._client = llm_client
+        self._store = store
+        self._run_id = run_id
+        self._retry = retry
+        self._on_progress: OnProgress = on_progress or (lambda iteration, best, calls, message: None)
+        self._should_stop: Callable[[], bool] = should_stop or (lambda: False)
+
+    async def run_curriculum(
+        self, dataset_loader: DatasetLoader, evaluation_fn: EvaluationFn | None = None, num_samples: int = 100
+    ) -> dict[str, Any]:
+        """Evolve the prompt on ``num_samples`` items; decide on fresh ones, drawn in addition.
+
+        The result's ``outcome`` is ``improved``, ``no_evidence``, ``no_headroom``, ``stopped_by_budget``, ``search_only``,
+        ``failed`` or ``cancelled``; ``best_prompt`` is the initial one unless it improved (or there was only a search).
+
+        Raises:
+            LLMUnavailable: the model does not answer; run again with the same store and ``run_id`` to go on.
+            MalformedDataset: the loader gives no usable samples.
+            CallerError: ``evaluation_fn`` returns no scores, the model is unknown, or a setting is wrong.
+        """
+        llm = wrap(self._client, self.config.model_name) if self._client is not None else _connected(self.config)
+        try:
+            return await self._run(llm, dataset_loader, evaluation_fn, num_samples)
+        finally:
+            if self._client is None:
+                await llm.close()
+
+    async def _run(
+        self, llm: LLM, loader: DatasetLoader, evaluation_fn: EvaluationFn | None, count: int
+    ) -> dict[str, Any]:
+        splits = await _splits(loader, count, self.config)
+        log = RunLog(self._store or MemoryRunStore(), self._run_id, llm.provider)
+        items = [item.id for item in (*splits.search, *splits.gate)]
+        log.decided("started", config=self.config.as_dict(), provider=llm.provider, model=llm.model, items=items)
+        if log.results is not None:
+            return log.results
+        ledger = Ledger(Caps(calls=self.config.calls_max, seconds=self.config.seconds_max))
+        ledger.restore(log.paid)
+        asking = Asking(metered(llm, ledger, log, self._retry or Retrying()), self.config.calls_max, self._should_stop)
+        # As JSON, so that a finished run answers with equal results from its log.
+        results: dict[str, Any] = json.loads(
+            json.dumps(await self._searched_and_judged(splits, asking, log, ledger, evaluation_fn))
+        )
+        if results["outcome"] != "cancelled":
+            log.finished(results)
+        return results
+
+    async def _searched_and_judged(
+        self, splits: Splits, asking: Asking, log: RunLog, ledger: Ledger, evaluation_fn: EvaluationFn | None
+    ) -> dict[str, Any]:
+        config = self.config
+        labels = closed_labels(splits.search)
+        evaluator: ModelEvaluator | FunctionEvaluator = (
+            ModelEvaluator(asking, config, labels)
+            if evaluation_fn is None
+            else FunctionEvaluator(asking, log, evaluation_fn)
+        )
+        proposer = ModelProposer(asking, config.temperature)
+        evolver = PromptEvolver(config, proposer, splits.search)
+        seed = Candidate(Prompt.parse(config.initial_prompt))
+        evolver.known.add(seed.prompt.version)
+        plan = plan_gate(len(splits.gate), config.calls_max)
+        search_s = None if config.seconds_max is None else SEARCH_TIME_SHARE * config.seconds_max
+
+        def time_is_up() -> bool:
+            return log.time_is_up(asking.calls_count, search_s is not None and ledger.seconds >= search_s)
+
+        tools = Tools(config, evaluator, asking, evolver, time_is_up)
+        search = Search(tools, seed, splits.search, labels, plan.calls_count)
+        run = Run(config, splits, search, evaluator, log, self._on_progress)
+        ending = await run.to_the_end(plan, lambda: asking.calls_count)
+        asked = isinstance(evaluator, ModelEvaluator)
+        scoring = "evaluation_fn" if not asked else "label_logprobs" if evaluator.scores_labels else "text"  # type: ignore[union-attr]
+        return results_of(run, ending, splits) | {
+            "calls": asking.calls_count,
+            "spent": {"calls": ledger.spent.calls, "tokens": ledger.spent.tokens, "money_usd": ledger.spent.money_usd},
+            "scoring": scoring,
+            "temperature_accepted": proposer.sampling_accepted and (not asked or evaluator.sampling_accepted),  # type: ignore[union-attr]
+            "rejected_proposals": evolver.rejected,
+        }
+
+
+def _connected(config: CurriculumConfig) -> LLM:
+    return connect(config.llm_provider, config.model_name)
+
+
+async def _splits(loader: DatasetLoader, count: int, config: CurriculumConfig) -> Splits:
+    """Search and gate items; an empty gate where the loader cannot supply enough."""
+    if count < 1:
+        raise CallerError(f"num_samples is {count}; it must be at least 1")
+    try:
+        samples = await _loaded(loader, count + config.gate_samples)
+    except (ValueError, LookupError, CallerError):
+        # A loader may refuse to give more than it has.
+        samples = await _loaded(loader, count)
+    items = read_items(samples)[: count + config.gate_samples]
+    if not items:
+        raise MalformedDataset(f"the loader gave no samples of {config.dataset_name!r}")
+    parts = split(items, count, stream(config.seed, "split"))
+    return parts if len(parts.gate) >= GATE_COUNT_MIN else Splits(parts.search, (), parts.duplicates_count)
+
+
+async def _loaded(loader: DatasetLoader, count: int) -> Sequence[Any]:
+    samples = loader(count)
+    return await samples if inspect.isawaitable(samples) else samples

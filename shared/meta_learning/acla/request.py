@@ -1,0 +1,84 @@
+"""What somebody may ask of one ACLA run: the typed form of `EvolutionRequested.settings`.
+
+>>> EvolutionSettings.read({"dataset": "sentiment140", "num_samples": 20}).max_iterations
+5
+>>> EvolutionSettings.read({"dataset": "sentiment140", "num_samples": -1})
+Traceback (most recent call last):
+...
+meta_learning.errors.ConfigurationError: num_samples: Input should be greater than or equal to 1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from meta_learning.errors import ConfigurationError
+from meta_learning.events import describe
+
+Strategy = Literal["performance_based", "error_analysis", "ablation", "chain_of_thought", "few_shot_optimization"]
+STRATEGIES: tuple[Strategy, ...] = (
+    "performance_based",
+    "error_analysis",
+    "ablation",
+    "chain_of_thought",
+    "few_shot_optimization",
+)
+PROMPT_LENGTH_MAX = 20_000
+Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+
+
+class EvolutionBudget(BaseModel):
+    """The most that one run may spend; whichever cap is reached first ends it with what it has found so far."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    calls: Annotated[int, Field(ge=1, le=1_000_000)] = 2_000
+    seconds: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] = 1_800.0
+    money_usd: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] | None = None
+
+
+class EvolutionSettings(BaseModel):
+    """One ACLA run. Strict: an unknown or mistyped name is refused, because a run costs time and money.
+
+    ``initial_prompt``: None starts from the loop's current prompt, or from a plain one where the loop has none.
+    ``num_samples`` are searched on; ``gate_samples`` fresh ones decide, drawn in addition.
+    ``dataset``: ``feedback`` is what the loop's own users said.
+    ``provider``: ``auto`` takes Anthropic or OpenAI when the service has a key or an address for it, else the local model.
+    ``promote``: False reports the better prompt without putting it to use.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", strict=True, protected_namespaces=(), allow_inf_nan=False
+    )
+
+    initial_prompt: Annotated[str, Field(min_length=1, max_length=PROMPT_LENGTH_MAX)] | None = None
+    dataset: Literal["commonsense_qa", "sentiment140", "feedback"] = "feedback"
+    num_samples: Annotated[int, Field(ge=1, le=10_000)] = 40
+    gate_samples: Annotated[int, Field(ge=0, le=10_000)] = 100
+    max_iterations: Annotated[int, Field(ge=1, le=100)] = 5
+    strategies: Annotated[list[Strategy], Field(min_length=1, max_length=5)] = Field(
+        default_factory=lambda: list(STRATEGIES)
+    )
+    provider: Literal["auto", "anthropic", "openai", "local"] = "auto"
+    model_name: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    min_performance_threshold: Share = 0.7
+    improvement_threshold: Share = 0.05
+    temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.7
+    budget: EvolutionBudget = Field(default_factory=EvolutionBudget)
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    promote: bool = True
+
+    @classmethod
+    def read(cls, settings: Mapping[str, Any]) -> EvolutionSettings:
+        """The settings of a request, checked.
+
+        Raises:
+            ConfigurationError: a setting is unknown, of the wrong type or out of bounds; the message names it.
+        """
+        try:
+            return cls.model_validate(dict(settings))
+        except ValidationError as error:
+            raise ConfigurationError(describe(error)[0]) from None

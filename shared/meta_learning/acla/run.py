@@ -1,0 +1,219 @@
+"""One run from its first call to its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from meta_learning.acla.asking import stream
+from meta_learning.acla.config import CurriculumConfig
+from meta_learning.acla.evaluating import FunctionEvaluator, ModelEvaluator
+from meta_learning.acla.gate import FINALISTS_COUNT_MAX, GateReport, PairedScores, decide
+from meta_learning.acla.outcomes import Candidate
+from meta_learning.acla.search import Search, TooManyMissing
+from meta_learning.acla.splits import Splits
+from meta_learning.acla.store import RunLog
+from meta_learning.errors import BudgetExhausted, Cancelled
+
+OnProgress = Callable[[int, float, int, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class GatePlan:
+    """What is kept for the gate before anything is spent."""
+
+    items_count: int
+    finalists_count: int
+
+    @property
+    def calls_count(self) -> int:
+        """Calls that the gate may take."""
+        return self.items_count * (1 + self.finalists_count)
+
+
+def plan_gate(available_count: int, calls_max: int | None) -> GatePlan:
+    """At most a third of the calls: rather all items for fewer finalists, then fewer items for one.
+
+    >>> plan_gate(100, None), plan_gate(100, 300)
+    (GatePlan(items_count=100, finalists_count=3), GatePlan(items_count=50, finalists_count=1))
+    """
+    if calls_max is None:
+        return GatePlan(available_count, FINALISTS_COUNT_MAX)
+    for finalists_count in range(FINALISTS_COUNT_MAX, 0, -1):
+        plan = GatePlan(available_count, finalists_count)
+        if plan.calls_count <= calls_max // 3:
+            return plan
+    return GatePlan(min(available_count, calls_max // 6), 1)
+
+
+@dataclass
+class Ending:
+    """How a run ended."""
+
+    outcome: str
+    reason: str
+    winner: Candidate | None = None
+    gate: GateReport | None = None
+
+
+class Run:
+    """Headroom, search, gate. Decisions go to ``log`` as they are taken."""
+
+    def __init__(
+        self,
+        config: CurriculumConfig,
+        splits: Splits,
+        search: Search,
+        evaluator: ModelEvaluator | FunctionEvaluator,
+        log: RunLog,
+        on_progress: OnProgress,
+    ) -> None:
+        self.search = search
+        self._config = config
+        self._splits = splits
+        self._evaluator = evaluator
+        self._log = log
+        self._on_progress = on_progress
+        self._stopped_by = ""
+
+    async def to_the_end(self, plan: GatePlan, calls_count: Callable[[], int]) -> Ending:
+        """Run; stopping early for a cap or on request is an outcome, not an error.
+
+        Raises:
+            LLMUnavailable: the model does not answer; the log has everything to go on from here.
+        """
+        self._calls_count = calls_count
+        try:
+            seed_score = await self._measure_seed()
+            if not self.search.has_headroom([seed_score]):
+                return Ending("no_headroom", f"the prompt already scores {seed_score:.3f} on the search items")
+            await self._iterate()
+            return await self._finish(plan)
+        except TooManyMissing as error:
+            return Ending("failed", str(error))
+        except Cancelled as error:
+            return Ending("cancelled", str(error))
+        except BudgetExhausted as error:
+            return Ending("stopped_by_budget", f"{error}, before there was a decision")
+
+    async def _measure_seed(self) -> float:
+        search = self.search
+        if isinstance(self._evaluator, ModelEvaluator):
+            await self._evaluator.probe(search.seed.prompt, self._splits.search[0])
+        else:
+            await search.ask(search.seed, self._splits.search[:8])
+            if self._evaluator.gives_means:
+                # A mean hides its items: measure it once on all of them, and never pair.
+                search.in_rungs = False
+                search.matrix.answers.clear()
+        score = await search.measure_seed()
+        self._progress(0, f"the seed prompt scores {score:.3f}")
+        return score
+
+    async def _iterate(self) -> None:
+        """Iterations until they are used up, the prompt is good enough and stays so, or the calls for searching are spent."""
+        search, config = self.search, self._config
+        try:
+            if self._calibrates:
+                await search.race(
+                    Candidate(search.seed.prompt, True, "calibration", "labels weighed", search.seed.version), 0
+                )
+            for iteration in range(1, config.max_iterations + 1):
+                self._progress(iteration, await search.iterate(iteration))
+                if search.tracker.has_converged(config.min_performance_threshold, config.improvement_threshold):
+                    return
+        except BudgetExhausted as error:
+            self._stopped_by = str(error)
+            search.note_best(len(search.tracker.history))
+
+    @property
+    def _calibrates(self) -> bool:
+        return self._config.calibrate and isinstance(self._evaluator, ModelEvaluator) and self._evaluator.scores_labels
+
+    async def _finish(self, plan: GatePlan) -> Ending:
+        search = self.search
+        if not search.in_rungs:
+            return self._search_only("evaluation_fn gives one mean a call, so nothing can be paired")
+        if not plan.items_count:
+            return self._search_only("the loader has no fresh items for a gate")
+        finalists = search.finalists(plan.finalists_count)
+        if not finalists:
+            stopped = "stopped_by_budget" if self._stopped_by else "no_evidence"
+            return Ending(stopped, self._stopped_by or "no candidate was ahead of the seed prompt in the search")
+        return await self._gate(finalists, plan)
+
+    def _search_only(self, why: str) -> Ending:
+        best = self.search.best
+        return Ending("search_only", f"{why}: the best score is that of the search, which flatters", best)
+
+    async def _gate(self, finalists: list[Candidate], plan: GatePlan) -> Ending:
+        search, items = self.search, self._splits.gate[: plan.items_count]
+        pairs = []
+        for finalist in finalists:
+            for candidate in (search.seed, finalist):
+                await search.ask(candidate, items, kept_calls=0)
+            both = [(search.matrix.score(finalist, item), search.matrix.score(search.seed, item)) for item in items]
+            known = [(one, other) for one, other in both if one is not None and other is not None]
+            pairs.append(PairedScores(finalist.version, [one for one, _ in known], [other for _, other in known]))
+        report = decide(pairs, self._config.alpha, seed=stream(self._config.seed, "gate").getrandbits(32))
+        self._log.decided("gate", report=report.as_dict())
+        return self._ending(report, finalists)
+
+    def _ending(self, report: GateReport, finalists: list[Candidate]) -> Ending:
+        cut_short = f" (the search was cut short: {self._stopped_by})" if self._stopped_by else ""
+        if report.winner is None:
+            nearest = max(report.finalists, key=lambda one: one.gain)
+            gained = f"{100 * nearest.gain:+.1f} points, p = {nearest.p_adjusted:.3f}"
+            reason = f"on {nearest.pairs_count} fresh items the best finalist gains {gained}"
+            return Ending("no_evidence", reason + cut_short, gate=report)
+        winner = next(one for one in finalists if one.version == report.winner.version)
+        gain = report.winner
+        reason = (
+            f"{100 * gain.gain:+.1f} points on {gain.pairs_count} fresh items "
+            f"(95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}), p = {gain.p_adjusted:.3f}"
+        )
+        calibrated = "; the gain includes label calibration" if winner.calibrated else ""
+        return Ending("improved", reason + calibrated + cut_short, winner, report)
+
+    def _progress(self, iteration: int, message: str) -> None:
+        point = self.search.tracker.history[-1]
+        self._log.decided("iteration", iteration=iteration, point=point, message=message)
+        self._on_progress(iteration, point["score"], self._calls_count(), message)
+
+
+def results_of(run: Run, ending: Ending, splits: Splits) -> dict[str, Any]:
+    """The result keys of the public contract, as plain JSON."""
+    search = run.search
+    chosen = ending.winner or search.seed
+    fresh = ending.gate.winner if ending.gate else None
+    history = search.tracker.history
+    seed_scores = search.matrix.scores(search.seed, splits.search)
+    seed_performance = sum(seed_scores) / len(seed_scores) if seed_scores else None
+    best_scores = search.matrix.scores(chosen, splits.search)
+    searched = sum(best_scores) / len(best_scores) if best_scores else None
+    performance: float | None
+    if fresh is not None:
+        performance = fresh.score
+    elif ending.gate is not None and ending.gate.finalists:
+        performance = ending.gate.finalists[0].seed_score
+    else:
+        performance = searched
+    return {
+        "best_performance": performance,
+        "best_prompt": chosen.prompt.render(),
+        "performance_history": history,
+        "outcome": ending.outcome,
+        "reason": ending.reason,
+        "gate": ending.gate.as_dict() if ending.gate else None,
+        "seed_performance": fresh.seed_score if fresh else seed_performance,
+        "best_version": chosen.version,
+        "best_package": {"prompt": chosen.prompt.render(), "label_bias": search.matrix.bias(chosen)},
+        "search_best": {
+            "prompt": search.best.prompt.render(),
+            "version": search.best.version,
+            "calibrated": search.best.calibrated,
+        },
+        "lineage": search.tracker.lineage,
+        "items": {"search": len(splits.search), "gate": len(splits.gate), "duplicates": splits.duplicates_count},
+    }
