@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable
 
@@ -56,9 +58,24 @@ def stop_this_process() -> None:
     signal.raise_signal(signal.SIGTERM)
 
 
-def serve(app: ASGIApp, host: str, port: int, drain_s: int = 5) -> None:
-    """Serve ``app`` until SIGTERM or SIGINT; open requests get ``drain_s`` seconds to finish."""
-    uvicorn.run(
+class _Server(uvicorn.Server):
+    """A server that says when it begins to stop: streams without an end (live pages) must be told, or it waits for them."""
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tell the app, then drain and stop."""
+        self._on_stop()
+        await super().shutdown(sockets)
+
+
+def server_for(
+    app: ASGIApp, host: str, port: int, drain_s: int = 5, on_stop: Callable[[], None] = lambda: None
+) -> uvicorn.Server:
+    """The HTTP server for ``app``; ``on_stop`` is called when it begins to stop, before open requests are waited for."""
+    config = uvicorn.Config(
         app,
         host=host,
         port=port,
@@ -69,6 +86,19 @@ def serve(app: ASGIApp, host: str, port: int, drain_s: int = 5) -> None:
         server_header=False,
         timeout_keep_alive=30,
     )
+    return _Server(config, on_stop)
+
+
+def serve(app: ASGIApp, host: str, port: int, drain_s: int = 5, on_stop: Callable[[], None] = lambda: None) -> None:
+    """Serve ``app`` until SIGTERM or SIGINT; open requests get ``drain_s`` seconds to finish.
+
+    A server that could not start (its lifespan failed, its port is taken) ends the process with status 3.
+    """
+    server = server_for(app, host, port, drain_s, on_stop)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(3)
 
 
 def exit_on_bad_settings(start: Callable[[], None]) -> None:

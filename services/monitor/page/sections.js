@@ -1,0 +1,164 @@
+// Each section is a function of the snapshot: it returns nodes and keeps nothing.
+
+import { clock, code, count, decimal, duration, h, pill, sparkline } from "./draw.js";
+
+const CYCLES_SHOWN = 12;
+const DECISIONS = { promoted: "good", held: "", rejected: "bad" };
+const STATES = { aligned: "good", misaligned: "bad", undecided: "", drifting: "bad", coherent: "good" };
+const OUTCOMES = { improved: "good", failed: "bad", stopped_by_budget: "warn" };
+
+const CARDS = [
+  ["drift", "Drift", "how far inputs, behaviour and errors have moved"],
+  ["alignment", "Alignment", "does the model order answers as users do"],
+  ["coherence", "Coherence", "does it agree with itself"],
+];
+
+export function scores(chosen) {
+  const cards = CARDS.map(([name, title, hint]) => card(title, hint, chosen.scores[name] || {}, chosen.cycles.map((c) => c[name])));
+  const means = chosen.cycles.map((cycle) => cycle.feedback_mean);
+  const last = chosen.cycles.at(-1);
+  const feedback = { current: last?.feedback_mean ?? null, n: last?.events_count ?? 0 };
+  cards.push(card("Feedback", "mean score of the last cycle", feedback, means));
+  return cards;
+}
+
+function card(title, hint, score, history) {
+  const known = score.current !== null && score.current !== undefined;
+  const state = score.state ? pill(score.state, STATES[score.state] || "") : null;
+  return h("article", { class: "card", title: hint },
+    h("h3", {}, title, state),
+    h("p", { class: known ? "figure" : "figure collecting" }, known ? decimal(score.current) : "collecting"),
+    h("p", { class: "detail" }, evidence(score, known)),
+    sparkline(history, score.threshold, `${title} over the last ${history.length} cycles`),
+    kinds(score.kinds));
+}
+
+function evidence(score, known) {
+  const parts = [];
+  const ranged = score.low !== null && score.low !== undefined && score.high !== null && score.high !== undefined;
+  if (known && ranged) parts.push(`${decimal(score.low)} – ${decimal(score.high)}`);
+  if (score.n !== null && score.n !== undefined) parts.push(`n = ${count(score.n)}`);
+  if (score.kind && known) parts.push(score.kind);
+  return parts.join("  ·  ");
+}
+
+function kinds(found) {
+  if (!found || !Object.keys(found).length) return null;
+  return h("div", { class: "kinds" }, Object.entries(found).flatMap(([kind, score]) => {
+    const value = score !== null && typeof score === "object" ? score.current : score;
+    return [
+      h("span", {}, kind),
+      h("progress", { max: 1, value: value ?? 0, "aria-label": kind }),
+      h("span", {}, value === null || value === undefined ? "…" : decimal(value)),
+    ];
+  }));
+}
+
+export function counts(snapshot) {
+  const system = snapshot.system.counts;
+  const figure = (value, word) => h("div", {}, h("b", {}, count(value)), h("span", {}, word));
+  const sign = (text) => h("div", { class: "sign", "aria-hidden": "true" }, text);
+  const behind = system.accepted - system.monitored;
+  const closes = system.monitored === system.trained + system.capped + system.open;
+  const verdict = !closes || behind < 0
+    ? "The sums do not close: see the log of the monitor."
+    : behind > 0 ? `${count(behind)} accepted and on their way here.` : "Accepted and monitored agree; nothing is lost, nothing counted twice.";
+  return [
+    h("div", { class: "sum" },
+      figure(system.accepted, "accepted"), sign("="), figure(system.trained, "trained"), sign("+"),
+      figure(system.capped, "capped"), sign("+"), figure(system.open, "in open cycles"),
+      behind > 0 ? [sign("+"), figure(behind, "on their way")] : [],
+      h("div", {}, h("b", {}, count(system.monitored)), h("span", {}, "monitored")),
+      figure(system.duplicate, "duplicates"), figure(system.dead_letters, "dead letters")),
+    h("p", { class: "verdict" }, verdict, " All loops together."),
+  ];
+}
+
+export function cycles(chosen, showAll, onShowAll) {
+  if (!chosen.cycles.length) return [h("p", { class: "quiet" }, `No cycle yet: ${count(chosen.counts.open)} pieces of feedback wait for the first.`)];
+  const newest = chosen.cycles.toReversed();
+  const shown = showAll ? newest : newest.slice(0, CYCLES_SHOWN);
+  const head = ["Cycle", "Decision", "Events", "Feedback", "Drift", "Alignment", "Reasons", "Time"];
+  const table = h("table", { class: "cycles" },
+    h("thead", {}, h("tr", {}, head.map((word, index) => h("th", { class: index >= 2 && index <= 5 ? "number" : "" }, word)))),
+    h("tbody", {}, shown.map(cycleRow)));
+  const more = newest.length > CYCLES_SHOWN
+    ? h("button", { class: "more", type: "button", onclick: onShowAll }, showAll ? "Show fewer" : `Show all ${newest.length}`) : null;
+  return [h("div", { class: "scroll" }, table), more].filter(Boolean);
+}
+
+function cycleRow(cycle) {
+  const numbers = Object.entries(cycle.numbers);
+  return h("tr", {},
+    h("td", {}, `#${cycle.cycle}`),
+    h("td", {}, pill(cycle.decision, DECISIONS[cycle.decision] || "")),
+    h("td", { class: "number optional" }, count(cycle.events_count)),
+    h("td", { class: "number optional" }, decimal(cycle.feedback_mean)),
+    h("td", { class: "number optional" }, decimal(cycle.drift)),
+    h("td", { class: "number optional" }, decimal(cycle.alignment)),
+    h("td", { class: "words" },
+      h("ul", {}, cycle.reasons.map((reason) => h("li", {}, reason))),
+      numbers.length ? h("details", { "data-key": `cycle-${cycle.cycle}` }, h("summary", {}, "numbers"), h("dl", { class: "numbers" }, numbers.map(([name, value]) =>
+        h("div", {}, h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, value === null ? "–" : Number.isInteger(value) ? count(value) : decimal(value, 4)))))) : null),
+    h("td", { class: "number quiet when" }, clock(cycle.at)));
+}
+
+export function versions(chosen, onPromote) {
+  const newest = chosen.versions.toReversed().slice(0, CYCLES_SHOWN);
+  if (!newest.length) return [h("p", { class: "quiet" }, "No version yet.")];
+  return [h("div", { class: "scroll" }, h("table", {}, h("tbody", {}, newest.map((version) => h("tr", {},
+    h("td", {}, code(version.version)),
+    h("td", { class: "quiet" }, version.cycle === null ? "–" : `cycle ${version.cycle}`),
+    h("td", {}, version.is_champion ? pill("in charge", "good") : pill(version.decision, version.decision === "rejected" ? "bad" : "")),
+    h("td", { class: "number" }, version.is_promotable && !version.is_champion
+      ? h("button", { type: "button", onclick: () => onPromote(version.version) }, "Promote") : null))))))];
+}
+
+export function evolutions(chosen, onCancel) {
+  const runs = chosen.evolutions.toReversed().slice(0, 5);
+  const prompt = h("div", { class: "box" }, h("div", { class: "row" },
+    h("span", {}, "Prompt in use"), chosen.prompt ? code(chosen.prompt) : h("span", { class: "quiet" }, "none yet")));
+  if (!runs.length) return [prompt, h("p", { class: "quiet" }, "No evolution run yet.")];
+  return [prompt, ...runs.map((run) => runBox(run, onCancel))];
+}
+
+function runBox(run, onCancel) {
+  const ended = run.state === "ended";
+  const range = run.low !== null && run.high !== null ? ` (${decimal(run.low)} – ${decimal(run.high)})` : "";
+  const facts = [
+    run.best_score === null ? null : `best ${decimal(run.best_score)}${range}`,
+    run.seed_score === null ? null : `seed ${decimal(run.seed_score)}`,
+    `${count(run.calls_count)} calls`,
+  ].filter(Boolean).join("  ·  ");
+  return h("div", { class: "box" },
+    h("div", { class: "row" }, h("code", {}, run.run_id),
+      pill(ended ? run.outcome.replaceAll("_", " ") : run.state, ended ? OUTCOMES[run.outcome] || "" : "warn")),
+    ended ? null : h("progress", { max: run.iterations_max || 1, value: run.iteration, "aria-label": "iterations" }),
+    h("div", { class: "row small quiet" },
+      h("span", {}, facts),
+      h("span", {}, ended ? clock(run.changed_at) : `iteration ${run.iteration} of ${run.iterations_max ?? "?"}`)),
+    run.reason || run.message ? h("p", { class: "small" }, ended ? run.reason || run.message : run.message) : null,
+    ended || run.state === "cancelling" ? null : h("button", { type: "button", onclick: () => onCancel(run.run_id) }, "Cancel"));
+}
+
+export function system(snapshot, onReplay) {
+  const { broker, partitions, lags, counts: totals } = snapshot.system;
+  const folding = partitions.filter((partition) => partition.state === "folding").length;
+  const roles = new Map();
+  for (const lag of lags) {
+    const key = `${lag.role} · ${lag.stream}`;
+    const known = roles.get(key) || { entries: 0, age: 0 };
+    roles.set(key, { entries: known.entries + lag.entries, age: Math.max(known.age, lag.oldest_age_s) });
+  }
+  return [h("div", { class: "box" },
+    h("p", {}, pill(broker.up ? "broker up" : "broker down", broker.up ? "good" : "bad"), " ",
+      pill(`${folding} of ${partitions.length} partitions folded here`, folding === partitions.length ? "good" : "warn"), " ",
+      totals.dead_letters ? pill(`${count(totals.dead_letters)} dead letters`, "bad") : null),
+    broker.up ? null : h("p", { class: "small quiet" }, broker.reason),
+    totals.dead_letters ? h("p", {}, h("button", { type: "button", onclick: onReplay }, "Look at the dead letters")) : null,
+    h("div", { class: "small" }, h("table", {},
+      h("thead", {}, h("tr", {}, h("th", {}, "Reader"), h("th", { class: "number" }, "Entries behind"), h("th", { class: "number" }, "Oldest"))),
+      h("tbody", {}, [...roles].map(([role, { entries, age }]) => h("tr", {},
+        h("td", {}, role), h("td", { class: "number" }, count(entries)), h("td", { class: "number" }, duration(age)))))))),
+  ];
+}

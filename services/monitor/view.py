@@ -1,0 +1,103 @@
+"""What the monitor knows now: shared by the metrics, the API and the live page, all on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from meta_learning.errors import BrokerUnavailable, MetaLearningError, NotFound
+from meta_learning.streams import ReaderLag
+from services.monitor.folding import Loop, PartitionView
+
+PartitionState = Literal["starting", "standby", "folding", "down"]
+
+
+@dataclass
+class PartitionStatus:
+    """How the consumer of one partition is doing."""
+
+    state: PartitionState = "starting"
+    committed_at_s: float | None = None
+    view: PartitionView | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SystemReading:
+    """What the broker says about the whole deployment, read every few seconds."""
+
+    is_broker_up: bool = False
+    reason: str = "not asked yet"
+    lags: Sequence[ReaderLag] = ()
+    totals: Mapping[str, int] = field(default_factory=dict)
+    dead_letters_count: int = 0
+
+
+class View:
+    """The loops of all owned partitions, the state of the folds and the last reading of the broker."""
+
+    def __init__(self, partitions_count: int) -> None:
+        self.partitions = {number: PartitionStatus() for number in range(partitions_count)}
+        self.system = SystemReading()
+        self.revision = 0
+        self.live_clients_count = 0
+        self._news = asyncio.Event()
+
+    def loops(self) -> dict[str, Loop]:
+        """Every loop by name, sorted."""
+        return dict(sorted(self._loops()))
+
+    def _loops(self) -> Iterator[tuple[str, Loop]]:
+        for status in self.partitions.values():
+            if status.view is not None:
+                yield from status.view.loops.items()
+
+    def loop(self, name: str) -> Loop:
+        """One loop; raises `NotFound`."""
+        for known, loop in self._loops():
+            if known == name:
+                return loop
+        raise NotFound(f"no loop {name!r} has been seen here: a loop begins with its first event")
+
+    def show(self, partition: int, view: PartitionView) -> None:
+        """A fold has loaded its state and goes on from it."""
+        self.partitions[partition].view = view
+        self.partition_state(partition, "folding")
+
+    def partition_state(self, partition: int, state: PartitionState) -> None:
+        """The fold of ``partition`` is now in ``state``."""
+        if self.partitions[partition].state != state:
+            self.partitions[partition].state = state
+            self.changed()
+
+    def committed(self, partition: int, now_s: float) -> None:
+        """The fold of ``partition`` has committed."""
+        self.partitions[partition].committed_at_s = now_s
+        self.changed()
+
+    def read(self, system: SystemReading) -> None:
+        """A new reading of the broker has come."""
+        if system != self.system:
+            self.system = system
+            self.changed()
+
+    def changed(self) -> None:
+        """Wake everybody who waits for news."""
+        self.revision += 1
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def after(self, revision: int) -> int:
+        """Wait until there is something newer than ``revision``; what it is."""
+        if self.revision == revision:
+            await self._news.wait()
+        return self.revision
+
+    async def check_ready(self) -> None:
+        """Raises unless the broker answers and no fold has lost it (for ``/readyz``)."""
+        if not self.system.is_broker_up:
+            raise BrokerUnavailable(self.system.reason)
+        lost = [number for number, status in self.partitions.items() if status.state in {"starting", "down"}]
+        if lost:
+            raise MetaLearningError(f"partitions {lost} are not being folded yet")

@@ -1,0 +1,141 @@
+"""What the ingest service's answers mean to an application: results, or errors of our tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import httpx
+
+from meta_learning.errors import (
+    BackPressure,
+    BrokerUnavailable,
+    CallerError,
+    MalformedEvent,
+    MetaLearningError,
+    NotFound,
+    WorldError,
+)
+
+WAIT_S_MAX = 30.0
+LATER = frozenset({429, 502, 503, 504})
+Reply: TypeAlias = httpx.Response | httpx.TransportError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of one event: ``accepted``, or ``duplicate`` when the server had it already."""
+
+    event_id: str
+    outcome: Literal["accepted", "duplicate"]
+    entry_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An event that was not taken and will not be: its place among those given, and why."""
+
+    index: int
+    event_id: str | None
+    outcome: str
+    field: str | None
+    detail: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of many: counts, and each one that was refused."""
+
+    accepted: int = 0
+    duplicate: int = 0
+    refused: list[Refused] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentPrompt:
+    """The prompt to use now; send ``prompt_version`` with the feedback on what it led to."""
+
+    text: str
+    prompt_version: str
+    blocks: Any
+
+
+@dataclass(frozen=True, slots=True)
+class RankedCandidate:
+    """A candidate, the feedback that the model expects for it (None without a model), and its place in the request."""
+
+    text: str
+    score: float | None
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Candidates, best first; in the order given when the loop has no model yet (``model_version`` is None)."""
+
+    candidates: tuple[RankedCandidate, ...]
+    model_version: str | None
+    propensity: float
+
+
+def note(item: Mapping[str, Any], place: int, report: Report) -> None:
+    """Enter the final outcome of one item into the report."""
+    match item["outcome"]:
+        case "accepted":
+            report.accepted += 1
+        case "duplicate":
+            report.duplicate += 1
+        case outcome:
+            report.refused.append(
+                Refused(place, item.get("event_id"), outcome, item.get("field"), str(item.get("detail", "")))
+            )
+
+
+def wait_s(reply: Reply, attempt: int) -> float:
+    """How long to wait before the next attempt: what the server asks for, else 0.2 s doubled each time, 30 s at most.
+
+    >>> wait_s(httpx.Response(503, headers={"Retry-After": "3"}), 0), wait_s(None, 2)
+    (3.0, 0.8)
+    """
+    asked = reply.headers.get("retry-after", "") if isinstance(reply, httpx.Response) else ""
+    return min(WAIT_S_MAX, float(asked) if asked.isdigit() else 0.2 * 2**attempt)
+
+
+def says_later(reply: Reply) -> bool:
+    """Whether the same request may succeed later: nobody answered, or somebody who was busy or cut off."""
+    return not isinstance(reply, httpx.Response) or reply.status_code in LATER
+
+
+def items_of(reply: Reply) -> list[dict[str, Any]]:
+    """The outcome of each item, where the answer has them."""
+    return list(_body(reply).get("items", []))
+
+
+def error_of(reply: Reply) -> MetaLearningError:
+    """The error that an answer (or its absence) means."""
+    if not isinstance(reply, httpx.Response):
+        return WorldError(f"the ingest service does not answer: {type(reply).__name__}")
+    body = _body(reply)
+    detail = str(body.get("detail", f"HTTP {reply.status_code}"))
+    match reply.status_code:
+        case 404:
+            return NotFound(detail)
+        case 400 | 413 | 422:
+            return MalformedEvent(detail, body.get("field"))
+        case 429:
+            return BackPressure(detail, wait_s(reply, 0))
+        case 503:
+            return BrokerUnavailable(detail)
+        case status if status >= 500:
+            return WorldError(detail)
+        case _:
+            return CallerError(detail)
+
+
+def _body(reply: Reply) -> dict[str, Any]:
+    try:
+        body = reply.json() if isinstance(reply, httpx.Response) else {}
+    except ValueError:  # a proxy's page, say
+        return {}
+    return body if isinstance(body, dict) else {}
