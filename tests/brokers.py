@@ -11,10 +11,11 @@ from pathlib import Path
 from meta_learning.errors import ConfigurationError
 from meta_learning.events import FeedbackReceived, parse_time
 from meta_learning.streams import Log, StreamName
-from meta_learning.streams.embedded import EmbeddedBroker, server_binary
+from meta_learning.streams.embedded import EmbeddedBroker
 from meta_learning.streams.entries import text
 from meta_learning.streams.keys import Keys
 from meta_learning.streams.memory import MemoryLog
+from meta_learning.streams.server_binary import server_binary
 
 NOON = parse_time("2026-01-02T12:00:00Z")
 

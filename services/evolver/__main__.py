@@ -14,7 +14,8 @@ def main() -> None:
     """Run the evolver until SIGTERM or SIGINT."""
     settings = read_settings(EvolverSettings)
     log_as_json("evolver", settings.log_level)
-    serve(make_app(settings, open_log(settings.redis_url)), settings.host, settings.evolver_port, drain_s=1)
+    stream = open_log(settings.redis_url, settings.partitions_count, settings.log_limits)
+    serve(make_app(settings, stream), settings.host, settings.evolver_port, drain_s=1)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class Ending:
         """What the queue keeps as the job's result."""
         return {"outcome": self.outcome, "best_score": self.best_score, "calls_count": self.calls_count}
 
-    def numbers(self) -> dict[str, float | int | None]:
+    def numbers(self) -> dict[str, Any]:
         """What the prompt's manifest remembers."""
         return {
             "seed_score": self.seed_score,

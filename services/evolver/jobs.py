@@ -57,7 +57,7 @@ class _Execution:
 
     def __init__(self, settings: EvolverSettings, event: EvolutionRequested, job: Any, lease: Lease) -> None:
         self._settings, self._event, self._job, self._lease = settings, event, job, lease
-        self._stream = open_log(settings.redis_url, settings.partitions_count)
+        self._stream = open_log(settings.redis_url, settings.partitions_count, settings.log_limits)
         store = FileStore(settings.data_folder / "registry")
         self._reports = Reports(self._stream, store, event, job)
         self._run = Run(settings, event, self._stream, store)

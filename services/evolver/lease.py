@@ -84,7 +84,7 @@ class Lease:
     def count(self, counts: dict[str, float]) -> None:
         """Add ``counts`` to the counters of the service, with the next beat."""
         with self._counts_lock:
-            self._counts.update(counts)  # type: ignore[arg-type]  # Counter adds floats as well
+            self._counts.update(counts)
 
     def _try(self) -> bool:
         mine, cancelled = self._renew(keys=self._keys, args=[self._token, round(self._ttl_s * 1000)])

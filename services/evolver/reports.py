@@ -80,15 +80,14 @@ class Reports:
     async def ends(self, ending: Ending) -> None:
         """Keep the prompt, if one was found, and say how the run ended: with the promotion in one step, or not at all."""
         await asyncio.wait_for(self._waiting.join(), PATIENCE_S)
-        version: str | None = None
-        events: list[Event] = []
-        pointers: dict[str, str] = {}
+        version, pointers, events = None, {}, []
         if ending.prompt is not None:
             parent = await self._patiently(lambda: self._stream.pointer(self._request.loop, prompts.POINTER))
             version, manifest = await asyncio.to_thread(self._keep, ending, parent)
             if ending.promote:
                 previous = await asyncio.to_thread(prompts.version_of, self._store, parent)
-                events, pointers = [self._promoted(version, previous)], {prompts.POINTER: manifest}
+                events.append(PromptPromoted(**self._about("promoted"), version=version, previous=previous))
+                pointers[prompts.POINTER] = manifest
         await self._publish([self._completed(ending, version), *events], pointers)
 
     def _keep(self, ending: Ending, parent: str | None) -> tuple[str, str]:
@@ -154,6 +153,3 @@ class Reports:
             reason=ending.reason,
             **ending.numbers(),
         )
-
-    def _promoted(self, version: str, previous: str | None) -> PromptPromoted:
-        return PromptPromoted(**self._about("promoted"), version=version, previous=previous)

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from meta_learning.acla.curriculum_agent import AdaptiveCurriculumAgent
 from meta_learning.acla.config import CurriculumConfig
+from meta_learning.acla.curriculum_agent import AdaptiveCurriculumAgent
 from meta_learning.acla.prompt import Prompt
 from meta_learning.acla.request import EvolutionSettings
 from meta_learning.acla.store import RunStore
@@ -62,7 +62,9 @@ class Run:
                 should_stop=lambda: lease.stop is not None,
             )
             # The loader may hold fewer items than the gate would like: then the agent asks for the search's alone.
-            results = await agent.run_curriculum(lambda n: samples.get_samples(n, seed=asked.seed), num_samples=asked.num_samples)
+            results = await agent.run_curriculum(
+                lambda n: samples.get_samples(n, seed=asked.seed), num_samples=asked.num_samples
+            )
         finally:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(llm.close(), CLOSE_WAIT_S)

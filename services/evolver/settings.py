@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import AliasChoices, Field, SecretStr
 
 from meta_learning.serving.settings import Settings
+from meta_learning.streams import Limits
 
 
 class EvolverSettings(Settings):
@@ -74,3 +75,8 @@ class EvolverSettings(Settings):
     def queue_url(self) -> str:
         """The Redis of the job queue."""
         return self.rq_redis_url or self.redis_url
+
+    @property
+    def log_limits(self) -> Limits:
+        """The log's bounds that matter to one who publishes."""
+        return Limits(identity_window_s=self.identity_window_s)

@@ -51,10 +51,12 @@ class Watches:
 
 @dataclass(frozen=True, slots=True)
 class FoldLimits:
-    """The memory price of a loop."""
+    """The memory price of a loop, and the pace of the fold."""
 
     pairs_count_max: int = 2_000
     pairs_bytes_max: int = 4 * 1024 * 1024
+    batch_count_max: int = 500
+    linger_s: float = 0.2  # a trickle of single events is committed about five times a second, not once each
 
 
 class Loop:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from functools import partial
 from pathlib import Path
@@ -76,7 +75,8 @@ def main() -> None:
     )
     log = open_log(settings.redis_url, settings.partitions_count, limits)
     metrics = TrainerMetrics()
-    owner = f"{socket.gethostname()}-{os.getpid()}"
+    # Stable over restarts: the successor of a killed trainer takes its own leases up at once instead of waiting for them.
+    owner = f"{socket.gethostname()}:{settings.trainer_port}"
     trainers = [
         PartitionTrainer(
             log.fold("trainer", number), loops_of(settings, number), metrics, owner, settings.trainer_batch_count_max

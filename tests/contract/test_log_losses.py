@@ -11,10 +11,11 @@ import pytest
 
 from meta_learning.errors import BrokerUnavailable, ConfigurationError, OwnershipLost
 from meta_learning.events import ModelPromoted, PromoteModel, decode
-from meta_learning.streams import START, Commit, Log, Taken, partition_of
+from meta_learning.streams import START, Commit, Limits, Log, Taken, entry_order, partition_of
+from meta_learning.streams.keys import Keys
 from meta_learning.streams.redis import RedisLog
 from tests.brokers import NOON, feedback
-from tests.contract.backends import Backend, ServerBackend
+from tests.contract.backends import PREFIX, Backend, ServerBackend
 
 PARTITION = partition_of("support", 2)
 
@@ -77,6 +78,33 @@ async def test_ids_grow_on_when_a_stream_vanished_and_nothing_after_it_is_missed
     assert lag.entries_count == 0
     totals = await log.totals()
     assert (totals["recoveries"], totals["entries_feedback"], totals["kept_feedback"]) == (1, 4, 1)
+
+
+async def test_ids_grow_on_even_when_the_clock_stepped_back_before_the_stream_vanished(backend: Backend) -> None:
+    log = await backend.log()
+    if isinstance(backend, ServerBackend):
+        backend.client.xadd(Keys(PREFIX, PARTITION).stream("feedback"), {"body": "from the future"}, "9999999999999-0")
+    [before] = await log.append([feedback("e0")])
+    backend.lose_stream(PARTITION, "feedback")
+    if not isinstance(backend, ServerBackend):
+        await backend.pass_ms(-60_000)
+    [after] = await log.append([feedback("e1")])
+    assert before.entry_id is not None
+    assert after.entry_id is not None
+    assert entry_order(after.entry_id) > entry_order(before.entry_id)
+
+
+async def test_entries_that_vanished_do_not_count_as_backlog_for_ever(backend: Backend) -> None:
+    log = await backend.log(limits=Limits(backlog_count_max=4))
+    fold = log.fold("trainer", PARTITION)
+    assert await fold.acquire("me")
+    await log.append([feedback(f"e{i}") for i in range(3)])
+    backend.lose_stream(PARTITION, "feedback")
+    await log.append([feedback("e3")])
+    [entry] = await fold.read()
+    await fold.commit(Commit(offsets={"feedback": entry.id}))
+    receipts = await log.append([feedback(f"e{i}") for i in range(4, 9)])
+    assert [receipt.taken for receipt in receipts] == [Taken.ACCEPTED] * 4 + [Taken.BACK_PRESSURE]
 
 
 async def test_an_offset_beyond_the_end_of_the_stream_goes_back_to_its_start(backend: Backend) -> None:

@@ -14,8 +14,8 @@ STRATEGIES = ("performance_based", "error_analysis", "ablation", "chain_of_thoug
 class CurriculumConfig:
     """What to evolve, how far, and what it may cost.
 
-    ``min_performance_threshold``: once the best prompt is this good, two iterations without a gain of
-    ``improvement_threshold`` end the search. ``temperature`` is the proposer's; the task is always asked at 0.
+    ``min_performance_threshold``: once the best prompt is this good and every strategy had its turn, two iterations
+    without a gain of ``improvement_threshold`` end the search. ``temperature`` is the proposer's; the task is always asked at 0.
     ``alpha``: the chance of calling a useless prompt an improvement. ``gate_samples``: fresh items for that decision,
     in addition to ``num_samples``. ``calls_max`` and ``seconds_max`` are never exceeded; a third of the calls is kept
     for the gate.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -87,7 +88,10 @@ class AdaptiveCurriculumAgent:
         ledger = Ledger(Caps(calls=self.config.calls_max, seconds=self.config.seconds_max))
         ledger.restore(log.paid)
         asking = Asking(metered(llm, ledger, log, self._retry or Retrying()), self.config.calls_max, self._should_stop)
-        results = await self._searched_and_judged(splits, asking, log, ledger, evaluation_fn)
+        # As JSON, so that a finished run answers with equal results from its log.
+        results: dict[str, Any] = json.loads(
+            json.dumps(await self._searched_and_judged(splits, asking, log, ledger, evaluation_fn))
+        )
         if results["outcome"] != "cancelled":
             log.finished(results)
         return results

@@ -90,7 +90,7 @@ class PerformanceTracker:
         return max(self._order, key=lambda name: rng.betavariate(*self._rewards[name]))
 
     def has_converged(self, good_enough: float, improvement: float) -> bool:
-        """The best is good enough, and the last iterations gained less than ``improvement``."""
-        if len(self._points) <= PATIENCE_COUNT or self._points[-1].score < good_enough:
+        """Every strategy had its turn, the best is good enough, and the last iterations gained less than ``improvement``."""
+        if len(self._points) <= max(PATIENCE_COUNT, len(self._order)) or self._points[-1].score < good_enough:
             return False
         return self._points[-1].score - self._points[-1 - PATIENCE_COUNT].score < improvement

@@ -14,7 +14,7 @@ from meta_learning.acla.splits import Item
 from meta_learning.acla.strategies import Proposal, Situation, Strategy
 from meta_learning.llm import Message, Reply, Request
 
-PROPOSAL_TOKENS = 400
+PROPOSAL_TOKENS = 256
 # Shorter inputs ("ok", "no") turn up in any text by chance.
 QUOTED_CHARS_MIN = 20
 

@@ -152,16 +152,20 @@ class FeedbackFold:
         return found, self._after_holds(decision)
 
     def _after_holds(self, decision: Decision) -> Decision:
-        """After too many holds in a row the candidate starts again from the champion, and its evidence with it."""
+        """After enough holds in a row, a candidate that is surely worse by now starts again from the champion.
+
+        One that is merely unproven learns on: starting it again would throw away what it has learnt since.
+        """
         state = self._state
         if decision.outcome == "promoted" or self._champion is None:
             return decision
         state.holds += 1
-        if state.holds < self.settings.holds_max:
+        gains = sum((part.gains for part in state.evidence), start=Moments())
+        if state.holds < self.settings.holds_max or gains.mean + self.settings.z * gains.error >= 0.0:
             return decision
-        held, state.holds, state.evidence = state.holds, 0, []
+        reason = f"after {state.holds} holds in a row and surely worse, the candidate starts again from the champion"
+        state.holds, state.evidence = 0, []
         self._candidate = self._champion.copy()
-        reason = f"after {held} holds in a row the candidate starts again from the champion"
         return replace(decision, reasons=(*decision.reasons, reason))
 
     def _learn(self, batch: Batch, decision: Decision) -> tuple[bool, Decision]:
@@ -253,14 +257,15 @@ class FeedbackFold:
         """The whole state; models are dumped only when they changed since the last snapshot."""
         blobs: dict[str, bytes] = {}
         versions = {model.version(): self._digest(model, blobs) for model in self._models()}
-        monitor, reference = self.monitor.split()
-        probe = self._state.probe_bytes()
-        digests = {"probe": digest_of(probe), "reference": digest_of(reference)}
-        blobs |= {digests["probe"]: probe, digests["reference"]: reference}
+        self._known = dict(versions)
+        parts = dict(zip(("monitor", "references"), self.monitor.split(), strict=True)) | {
+            "probe": self._state.probe_bytes()
+        }
+        digests = {name: digest_of(part) for name, part in parts.items()}
+        blobs |= {digests[name]: part for name, part in parts.items()}
         data = {
             "loop": self.loop,
             "state": self._state.to_json(),
-            "monitor": monitor,
             "blobs": digests,
             "candidate": versions[self._candidate.version()],
             "champion": versions[self._champion.version()] if self._champion is not None else None,
@@ -293,7 +298,8 @@ class FeedbackFold:
             if data["champion"] is not None:
                 system._champion = load(get_blob(data["champion"])) if not same else system._candidate.copy()
             system._state = LoopState.from_json(data["state"], get_blob(data["blobs"]["probe"]))
-            system.monitor = LoopMonitor.joined(data["monitor"], get_blob(data["blobs"]["reference"]), system.settings)
+            monitor, references = (get_blob(data["blobs"][name]) for name in ("monitor", "references"))
+            system.monitor = LoopMonitor.joined(monitor, references, system.settings)
             system._known = dict(data["versions"])
             system._saved = {*data["blobs"].values(), *data["versions"].values()}
         except (KeyError, TypeError, ValueError) as error:
@@ -307,7 +313,7 @@ class FeedbackFold:
         version = model.version()
         if version not in self._known:
             blob = model.dump()
-            self._known = {v: d for v, d in self._known.items() if d in self._saved} | {version: digest_of(blob)}
+            self._known[version] = digest_of(blob)
             blobs[self._known[version]] = blob
         return self._known[version]
 

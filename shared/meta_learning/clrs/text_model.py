@@ -18,6 +18,7 @@ from meta_learning.errors import MalformedState
 HEADER = b"MLTX1\n"
 LOGIT_MAX = 30.0
 MANTISSA = np.uint32(0xFFFFE000)  # keeps 10 of the 23 bits of a float32 mantissa
+CALIBRATION_HALF = 200  # samples after which the calibration rate begins to fall
 HALF = np.uint32(0x00001000)
 
 
@@ -26,7 +27,7 @@ class TextModelSettings:
     """``rate``: AdaGrad's learning rate. ``calibration_rate``: that of the two numbers which map logits to scores."""
 
     rate: float = 0.3
-    calibration_rate: float = 0.02
+    calibration_rate: float = 0.01
     features: FeatureSettings = field(default_factory=FeatureSettings)
 
 
@@ -92,8 +93,9 @@ class OnlineTextModel:
         slope, shift, count = self.calibration.tolist()
         for logit, target, cost in zip(logits.tolist(), targets.tolist(), costs.tolist(), strict=True):
             error = cost * (float(_sigmoid(np.float64(slope * logit + shift))) - target)
-            slope = min(max(slope - self.settings.calibration_rate * error * logit, 0.05), 3.0)
-            shift -= self.settings.calibration_rate * error
+            rate = self.settings.calibration_rate / (1.0 + count / CALIBRATION_HALF) ** 0.5
+            slope = min(max(slope - rate * error * logit, 0.05), 3.0)
+            shift -= rate * error
             count += 1
         self.calibration = np.array([slope, shift, count])
 

@@ -29,14 +29,16 @@ def translated(error: Exception, provider: str, model: str) -> MetaLearningError
     status = getattr(error, "status_code", None)
     who = f"{provider} ({model})"
     if status is None:
-        if "Connection" in type(error).__name__ or isinstance(error, OSError):
+        # Of both SDKs, time-outs are a kind of connection error.
+        if isinstance(error, OSError) or any("ConnectionError" in kind.__name__ for kind in type(error).__mro__):
             return LLMUnavailable(f"{who} cannot be reached: {type(error).__name__}")
         if "ResponseValidation" in type(error).__name__:
             return LLMUnavailable(f"{who} answered something that is no reply")
         return ConfigurationError(f"{who}: the client cannot be used: {type(error).__name__}; is a key set?")
     if status in (401, 403):
         return ConfigurationError(f"{who} refused the key (HTTP {status})")
-    if any(sign in f"{type(error).__name__} {error}" for sign in _SPENT):
+    named = f"{type(error).__name__} {getattr(error, 'code', '')} {getattr(error, 'body', '')}"
+    if any(sign in named for sign in _SPENT):
         return ConfigurationError(f"{who}: the account has reached its spending limit; a retry would not help")
     if status == 404 or (status == 400 and _blames_model(str(error))):
         return UnknownModel(f"{provider} knows no model {model!r} at this address (HTTP {status})")

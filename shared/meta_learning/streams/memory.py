@@ -19,7 +19,7 @@ from meta_learning.streams import (
     entry_order,
     partition_of,
 )
-from meta_learning.streams.entries import located, type_of
+from meta_learning.streams.entries import checked_offset, located, type_of
 from meta_learning.streams.keys import COUNTERS, STREAMS, pointer_name
 from meta_learning.streams.memory_broker import MemoryBroker, MemoryStream, Partition
 from meta_learning.streams.memory_fold import MemoryFold, once
@@ -184,18 +184,27 @@ class MemoryLog:
         self, partition: int, stream: StreamName, after: str = START, count_max: int = 1000
     ) -> list[Entry]:
         """A plain look at a stream."""
-        return self.broker[self._checked(partition)].streams[stream].after(after, count_max)
+        return self.broker[self._checked(partition)].streams[stream].after(checked_offset(after), count_max)
 
     async def trim(self, partition: int, stream: StreamName, up_to: str) -> int:
         """Drop the entries up to and including ``up_to``, never past `trimmable`."""
         at = self.broker[self._checked(partition)]
         found = at.streams[stream]
-        kept = found.after(min(up_to, found.trimmable(), key=entry_order))
+        kept = found.after(min(checked_offset(up_to), found.trimmable(), key=entry_order))
         dropped = len(found.entries) - len(kept)
         found.entries = kept
         at.counters["trimmed"] += dropped
         at.counters[f"trimmed_{stream}"] += dropped
         return dropped
+
+    async def retire(self, role: str) -> None:
+        """Forget a fold's role, or a relay's group, for good."""
+        for _, at in self._all():
+            at.states.pop(role, None)
+            at.leases.pop(role, None)
+            for stream in at.streams.values():
+                for readers in (stream.offsets, stream.committed, stream.groups):
+                    readers.pop(role, None)
 
     def _all(self) -> list[tuple[int, Partition]]:
         return [(partition, self.broker[partition]) for partition in range(self.partitions_count)]

@@ -110,7 +110,7 @@ async def test_a_trainer_killed_at_many_points_ends_with_the_versions_of_an_unbr
         await until_folded(log, process, 0)
 
     found, expected = await said(log), await unbroken(log)
-    assert sum(isinstance(event, CycleCompleted) for event in found) == 57  # 960 // 20 + 240 // 20, less what is not full
+    assert sum(isinstance(event, CycleCompleted) for event in found) == EVENTS_COUNT // CYCLE_SIZE
     assert [event.encode() for event in found] == [event.encode() for event in expected]
     await assert_same_champions(log, FileStore(tmp_path / "registry"), expected)
     await log.close()

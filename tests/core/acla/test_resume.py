@@ -1,0 +1,134 @@
+"""A run that is killed goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from meta_learning.acla import AdaptiveCurriculumAgent, MemoryRunStore
+from meta_learning.errors import ConfigurationError, LLMUnavailable
+from meta_learning.llm import Capabilities, Request
+from meta_learning.llm.retry import Retrying, RetryPolicy
+from meta_learning.llm.scripted import ScriptedLLM
+from tests.core.acla.simulated import config, model, samples, with_examples
+
+SMALL: dict[str, Any] = {"max_iterations": 5, "children_count": 1, "gate_samples": 20}
+
+
+class Killed(BaseException):
+    """Like SIGKILL: nothing in the library may catch it."""
+
+
+def one_at_a_time() -> ScriptedLLM:
+    llm = model(with_examples)
+    llm.capabilities = Capabilities(temperature=True, concurrency_max=1)
+    return llm
+
+
+def killed_at(number: int) -> ScriptedLLM:
+    llm = one_at_a_time()
+    answer = llm.answer
+
+    def dying(request: Request) -> Any:
+        if len(llm.requests) == number:
+            raise Killed
+        return answer(request)
+
+    llm.answer = dying
+    return llm
+
+
+async def finish(llm: ScriptedLLM, store: MemoryRunStore, **changes: Any) -> dict[str, Any]:
+    agent = AdaptiveCurriculumAgent(config(**(SMALL | changes)), llm, store=store, run_id="r")
+    return await agent.run_curriculum(samples, num_samples=12)
+
+
+async def test_a_run_killed_at_any_call_ends_the_same_and_pays_no_recorded_call_twice() -> None:
+    unbroken = one_at_a_time()
+    wanted = await finish(unbroken, MemoryRunStore())
+    assert wanted["gate"] is not None
+    for number in range(1, len(unbroken.requests) + 1):
+        store, first, second = MemoryRunStore(), killed_at(number), one_at_a_time()
+        with pytest.raises(Killed):
+            await finish(first, store)
+        assert await finish(second, store) == wanted
+        # The call that died was made twice, since nobody saw its reply; every other one once.
+        assert len(first.requests) - 1 + len(second.requests) == len(unbroken.requests)
+
+
+async def test_a_run_killed_again_and_again_still_ends_the_same() -> None:
+    unbroken, store = one_at_a_time(), MemoryRunStore()
+    wanted = await finish(unbroken, MemoryRunStore(), calls_max=90)
+    for _ in range(len(unbroken.requests)):
+        try:
+            results = await finish(killed_at(8), store, calls_max=90)
+            break
+        except Killed:
+            continue
+    assert results == wanted
+
+
+async def test_a_cancelled_run_goes_on_where_it_stopped() -> None:
+    unbroken, store, first, second = one_at_a_time(), MemoryRunStore(), one_at_a_time(), one_at_a_time()
+    wanted = await finish(unbroken, MemoryRunStore())
+    agent = AdaptiveCurriculumAgent(
+        config(**SMALL), first, store=store, run_id="r", should_stop=lambda: len(first.requests) >= 25
+    )
+    assert (await agent.run_curriculum(samples, num_samples=12))["outcome"] == "cancelled"
+    assert await finish(second, store) == wanted
+    assert len(first.requests) + len(second.requests) == len(unbroken.requests)
+
+
+async def test_an_outage_leaves_the_run_resumable() -> None:
+    store, first, second = MemoryRunStore(), one_at_a_time(), one_at_a_time()
+    answer = first.answer
+    first.answer = lambda request: LLMUnavailable("down") if len(first.requests) > 20 else answer(request)
+    agent = AdaptiveCurriculumAgent(
+        config(**SMALL), first, store=store, run_id="r", retry=Retrying(RetryPolicy(attempts_max=1))
+    )
+    with pytest.raises(LLMUnavailable):
+        await agent.run_curriculum(samples, num_samples=12)
+    assert await finish(second, store) == await finish(one_at_a_time(), MemoryRunStore())
+
+
+async def test_a_finished_run_is_answered_from_its_log_without_a_call() -> None:
+    store, again = MemoryRunStore(), one_at_a_time()
+    wanted = await finish(one_at_a_time(), store)
+    assert await finish(again, store) == wanted
+    assert again.requests == []
+
+
+async def test_a_run_cannot_be_resumed_with_other_settings() -> None:
+    store = MemoryRunStore()
+    with pytest.raises(Killed):
+        await finish(killed_at(5), store)
+    with pytest.raises(ConfigurationError, match="other settings"):
+        await finish(one_at_a_time(), store, alpha=0.2)
+
+
+async def test_scores_of_an_evaluation_function_are_not_computed_twice() -> None:
+    computed: list[str] = []
+
+    def scores(dies_at: int) -> Any:
+        def evaluate(prompt: str, items: list[dict[str, Any]]) -> list[float]:
+            if len(computed) == dies_at:
+                computed.append("died")
+                raise Killed
+            computed.append(prompt)
+            return [float("Examples:" in prompt or item["metadata"]["i"] % 2) for item in items]
+
+        return evaluate
+
+    async def run(store: MemoryRunStore, dies_at: int) -> dict[str, Any]:
+        agent = AdaptiveCurriculumAgent(config(**SMALL), one_at_a_time(), store=store, run_id="r")
+        return await agent.run_curriculum(samples, scores(dies_at), num_samples=12)
+
+    wanted = await run(MemoryRunStore(), -1)
+    count = len(computed)
+    computed.clear()
+    store = MemoryRunStore()
+    with pytest.raises(Killed):
+        await run(store, 6)
+    assert await run(store, -1) == wanted
+    assert len(computed) == count + 1
