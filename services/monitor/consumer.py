@@ -24,8 +24,6 @@ log = logging.getLogger("monitor.consumer")
 
 ROLE = "monitor"
 LEASE_MS = 10_000
-BATCH_COUNT_MAX = 500
-LINGER_S = 0.2  # a trickle of single events is committed about five times a second, not once each
 PAUSE_S_MIN, PAUSE_S_MAX = 0.2, 5.0
 
 
@@ -33,7 +31,14 @@ class PartitionConsumer:
     """Folds one partition for as long as it runs."""
 
     def __init__(
-        self, source: Log, partition: int, owner: str, view: View, watches: Watches, limits: FoldLimits
+        self,
+        source: Log,
+        partition: int,
+        owner: str,
+        view: View,
+        watches: Watches,
+        limits: FoldLimits,
+        role: str = ROLE,
     ) -> None:
         self._log = source
         self._partition = partition
@@ -41,6 +46,7 @@ class PartitionConsumer:
         self._view = view
         self._watches = watches
         self._limits = limits
+        self._role = role
         self._pause_s = PAUSE_S_MIN
 
     async def run(self) -> None:
@@ -55,7 +61,7 @@ class PartitionConsumer:
             self._pause_s = min(PAUSE_S_MAX, self._pause_s * 2)
 
     async def _own(self) -> None:
-        fold = self._log.fold(ROLE, self._partition, ("feedback", "events"))
+        fold = self._log.fold(self._role, self._partition, ("feedback", "events"))
         if not await fold.acquire(self._owner, LEASE_MS):
             self._view.partition_state(self._partition, "standby")
             return
@@ -75,14 +81,14 @@ class PartitionConsumer:
         self._view.show(self._partition, partition)
         reader = Reader(self._log, self._partition, partition)
         while True:
-            entries = await fold.read(BATCH_COUNT_MAX)
+            entries = await fold.read(self._limits.batch_count_max)
             await reader.take(entries)
             if partition.is_changed:
                 await fold.commit(partition.take_commit())
                 self._view.committed(self._partition, time.time())
             self._pause_s = PAUSE_S_MIN
-            if 0 < len(entries) < BATCH_COUNT_MAX:
-                await asyncio.sleep(LINGER_S)
+            if 0 < len(entries) < self._limits.batch_count_max // 2:
+                await asyncio.sleep(self._limits.linger_s)
 
 
 async def _first_of(*coroutines: Coroutine[Any, Any, None]) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.monitor.collecting import OUTCOMES
+from services.monitor.collecting import OUTCOMES, SCORES
 from services.monitor.folding import Loop, current
 from services.monitor.state import LoopState, Run
 from services.monitor.view import View
 
-LIVE_VERSIONS_MAX = 20
+LIVE_CANDIDATES_MAX = 3
+PROMOTIONS_SHOWN_MAX = 20
 
 
 def loop_in_list(loop: Loop) -> dict[str, Any]:
@@ -27,20 +28,20 @@ def loop_in_list(loop: Loop) -> dict[str, Any]:
     }
 
 
-def loop_in_full(loop: Loop, versions_max: int | None = None) -> dict[str, Any]:
+def loop_in_full(loop: Loop, candidates_max: int | None = None) -> dict[str, Any]:
     """Everything about one loop; times in ISO 8601, newest last."""
     state = loop.state
     return {
         "loop": state.loop,
-        "scores": loop.scores,
+        "scores": {name: loop.scores[name] for name in SCORES},
         "counts": counts(state),
         "champion": state.champion,
         "prompt": state.prompt,
         "rollback_to": state.rollback_target(),
         "cycles": [cycle.model_dump(mode="json") for cycle in state.cycles],
-        "versions": versions(state)[-(versions_max or len(state.versions) or 1) :],
-        "promotions": [item.model_dump(mode="json") for item in state.promotions[-LIVE_VERSIONS_MAX:]],
-        "prompts": [item.model_dump(mode="json") for item in state.prompts[-LIVE_VERSIONS_MAX:]],
+        "versions": versions(state, candidates_max),
+        "promotions": [item.model_dump(mode="json") for item in state.promotions[-PROMOTIONS_SHOWN_MAX:]],
+        "prompts": [item.model_dump(mode="json") for item in state.prompts[-PROMOTIONS_SHOWN_MAX:]],
         "evolutions": [run.model_dump(mode="json") for run in state.runs],
         "last_feedback_at": state.monitored_at.isoformat() if state.monitored_at else None,
         "last_cycle_at": state.cycled_at.isoformat() if state.cycled_at else None,
@@ -56,17 +57,20 @@ def counts(state: LoopState) -> dict[str, Any]:
         "unlearnt": state.unlearnt_count,
         "open": state.open_count,
         "cycles": state.decisions,
-        "pairs_missing": state.pairs_missing_count,
+        "unscored": state.unscored_count,
     }
 
 
-def versions(state: LoopState) -> list[dict[str, Any]]:
-    """The versions of a loop, oldest first, each with what an operator may do with it."""
+def versions(state: LoopState, candidates_max: int | None = None) -> list[dict[str, Any]]:
+    """The versions of a loop, oldest first, with what an operator may do with each; of mere candidates the newest ones."""
     promotable = state.promotable
+    candidates = [known.version for known in state.versions if known.version not in promotable]
+    left_out = set() if candidates_max is None else set(candidates[: max(0, len(candidates) - candidates_max)])
     return [
         known.model_dump(mode="json")
         | {"is_champion": known.version == state.champion, "is_promotable": known.version in promotable}
         for known in state.versions
+        if known.version not in left_out
     ]
 
 
@@ -118,5 +122,5 @@ def snapshot(view: View, loop: str | None) -> dict[str, Any]:
         "revision": view.revision,
         "system": system(view),
         "loops": [loop_in_list(item) for item in loops.values()],
-        "chosen": loop_in_full(chosen, LIVE_VERSIONS_MAX) if chosen else None,
+        "chosen": loop_in_full(chosen, LIVE_CANDIDATES_MAX) if chosen else None,
     }

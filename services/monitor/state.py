@@ -98,7 +98,7 @@ class LoopState(BaseModel):
     trained_count: int = 0
     capped_count: int = 0
     cycled_count: int = 0
-    pairs_missing_count: int = 0
+    unscored_count: int = 0
     decisions: dict[str, int] = Field(default_factory=dict)
     promotions_count: dict[str, int] = Field(default_factory=dict)
     prompts_count: dict[str, int] = Field(default_factory=dict)
@@ -156,8 +156,13 @@ class LoopState(BaseModel):
             )
 
     def _version(self, version: Version) -> None:
-        others = [known for known in self.versions if known.version != version.version]
-        self.versions = [*others, version][-VERSIONS_MAX:]
+        self.versions = [*(known for known in self.versions if known.version != version.version), version]
+        if len(self.versions) > VERSIONS_MAX:
+            # Candidates come with every cycle; a version that was in charge is worth more, so candidates go first.
+            kept = self.promotable
+            self.versions.remove(
+                next((known for known in self.versions if known.version not in kept), self.versions[0])
+            )
 
     def _promoted(self, event: ModelPromoted) -> None:
         self.champion = event.version

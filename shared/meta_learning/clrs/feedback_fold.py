@@ -258,14 +258,14 @@ class FeedbackFold:
         blobs: dict[str, bytes] = {}
         versions = {model.version(): self._digest(model, blobs) for model in self._models()}
         self._known = dict(versions)
-        monitor, reference = self.monitor.split()
-        probe = self._state.probe_bytes()
-        digests = {"probe": digest_of(probe), "reference": digest_of(reference)}
-        blobs |= {digests["probe"]: probe, digests["reference"]: reference}
+        parts = dict(zip(("monitor", "references"), self.monitor.split(), strict=True)) | {
+            "probe": self._state.probe_bytes()
+        }
+        digests = {name: digest_of(part) for name, part in parts.items()}
+        blobs |= {digests[name]: part for name, part in parts.items()}
         data = {
             "loop": self.loop,
             "state": self._state.to_json(),
-            "monitor": monitor,
             "blobs": digests,
             "candidate": versions[self._candidate.version()],
             "champion": versions[self._champion.version()] if self._champion is not None else None,
@@ -298,7 +298,8 @@ class FeedbackFold:
             if data["champion"] is not None:
                 system._champion = load(get_blob(data["champion"])) if not same else system._candidate.copy()
             system._state = LoopState.from_json(data["state"], get_blob(data["blobs"]["probe"]))
-            system.monitor = LoopMonitor.joined(data["monitor"], get_blob(data["blobs"]["reference"]), system.settings)
+            monitor, references = (get_blob(data["blobs"][name]) for name in ("monitor", "references"))
+            system.monitor = LoopMonitor.joined(monitor, references, system.settings)
             system._known = dict(data["versions"])
             system._saved = {*data["blobs"].values(), *data["versions"].values()}
         except (KeyError, TypeError, ValueError) as error:

@@ -167,6 +167,7 @@ class Fold(Protocol):
 
         Raises:
             OwnershipLost: a newer owner exists; nothing took effect.
+            TooManyDeadLetters: more than `Limits.dead_ratio_max` of the last entries were parked; nothing took effect.
             BrokerUnavailable: it is unknown whether it took effect: `load` again and go on from what it says.
         """
 
@@ -214,6 +215,7 @@ class Log(Protocol):
         """Say ``events`` on the loop's ``events`` stream and move ``pointers`` with them, atomically and once per event_id.
 
         Returns how many were new. A call whose events were all said before moves no pointer.
+        A pointer's name may leave out the loop: ``prompt`` for ``prompt:support``.
         """
 
     async def command(self, loop: str, event: Event) -> str:
@@ -232,16 +234,23 @@ class Log(Protocol):
         """A relay in ``group`` under the stable name ``consumer``."""
 
     async def lags(self) -> list[ReaderLag]:
-        """The lag of every fold and relay that ever committed, for every partition and stream."""
+        """The lag of every fold that was ever acquired and of every relay's group, for every partition and stream."""
 
     async def totals(self) -> Mapping[str, int]:
-        """Counters since first start: accepted, duplicate, conflict, parked, replayed, trimmed, and entries by stream."""
+        """Counters since first start (`keys.COUNTERS`), and what lies there now (``kept_feedback``, ``kept_events``, ``dead``).
+
+        They close: ``entries_feedback == accepted + commands + replayed == kept_feedback + trimmed_feedback``,
+        ``entries_events == published + emitted``, ``parked == replayed + dead``; unless ``recoveries`` says that something vanished.
+        """
 
     async def dead_letters(self, count_max: int = 100) -> list[DeadLetter]:
         """The oldest dead letters over all partitions."""
 
     async def replay(self, dead_letter_ids: Sequence[str]) -> int:
-        """Append parked entries to their streams again and take them off the dead letters; how many."""
+        """Append parked entries to their streams again and take them off the dead letters; how many.
+
+        All roles see a replayed entry, also one that could read it the first time.
+        """
 
     async def trimmable(self, partition: int, stream: StreamName) -> str:
         """The smallest offset that every reader of the stream has committed: entries up to it may be archived and trimmed."""
@@ -253,3 +262,9 @@ class Log(Protocol):
 
     async def trim(self, partition: int, stream: StreamName, up_to: str) -> int:
         """Drop the entries up to and including ``up_to``, never past `trimmable`; how many were dropped."""
+
+    async def retire(self, role: str) -> None:
+        """Forget a fold's role, or a relay's group, for good: trimming and back-pressure stop waiting for it.
+
+        Its state is dropped. Stop it first: one that still runs finds its ownership lost, and would start again from nothing.
+        """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from meta_learning.errors import CallerError
 from meta_learning.events import Event
 from meta_learning.streams import DeadLetter, Entry, StreamName
 
@@ -51,6 +52,21 @@ def dead_letter_from(partition: int, dead_id: bytes | str, raw: Sequence[bytes] 
         role=text(fields["role"]),
         parked_at_ms=int(text(dead_id).partition("-")[0]),
     )
+
+
+def checked_offset(offset: str) -> str:
+    """``offset`` in full, ``ms-seq``.
+
+    Raises:
+        CallerError: it is no entry id.
+
+    >>> checked_offset("5")
+    '5-0'
+    """
+    milliseconds, dash, sequence = offset.partition("-")
+    if not all(part.isascii() and part.isdigit() for part in (milliseconds, sequence if dash else "0")):
+        raise CallerError(f"{offset!r} is no entry id: they look like 1700000000000-0")
+    return f"{milliseconds}-{sequence or 0}"
 
 
 def located(dead_letter_id: str) -> tuple[int, str]:

@@ -19,7 +19,7 @@ from meta_learning.streams import (
     entry_order,
     partition_of,
 )
-from meta_learning.streams.entries import located, type_of
+from meta_learning.streams.entries import checked_offset, located, type_of
 from meta_learning.streams.keys import COUNTERS, STREAMS, pointer_name
 from meta_learning.streams.memory_broker import MemoryBroker, MemoryStream, Partition
 from meta_learning.streams.memory_fold import MemoryFold, once
@@ -63,6 +63,7 @@ class MemoryLog:
 
     def _append(self, event: FeedbackReceived, traceparent: str | None) -> Receipt:
         at, now_ms = self.broker[self._partition(event.loop)], self.broker.now_ms()
+        at.forget(now_ms)
         receipt = self._judge(at, event, now_ms)
         if receipt.taken is Taken.ACCEPTED:
             entry_id = at.streams["feedback"].add(now_ms, type_of(event), event.encode(), traceparent)
@@ -78,8 +79,8 @@ class MemoryLog:
         if event.loop not in admitted and len(admitted) >= self._limits.loops_count_max:
             return Receipt(Taken.TOO_MANY_LOOPS)
         admitted.add(event.loop)
-        identity, entry_id, until_ms = at.seen.get((event.loop, event.event_id), ("", "", 0))
-        if until_ms > now_ms:
+        if known := at.seen.get((event.loop, event.event_id)):
+            identity, entry_id, _ = known
             same = identity == event.identity()
             return Receipt(Taken.DUPLICATE, entry_id) if same else Receipt(Taken.CONFLICT)
         stream = at.streams["feedback"]
@@ -184,18 +185,27 @@ class MemoryLog:
         self, partition: int, stream: StreamName, after: str = START, count_max: int = 1000
     ) -> list[Entry]:
         """A plain look at a stream."""
-        return self.broker[self._checked(partition)].streams[stream].after(after, count_max)
+        return self.broker[self._checked(partition)].streams[stream].after(checked_offset(after), count_max)
 
     async def trim(self, partition: int, stream: StreamName, up_to: str) -> int:
         """Drop the entries up to and including ``up_to``, never past `trimmable`."""
         at = self.broker[self._checked(partition)]
         found = at.streams[stream]
-        kept = found.after(min(up_to, found.trimmable(), key=entry_order))
+        kept = found.after(min(checked_offset(up_to), found.trimmable(), key=entry_order))
         dropped = len(found.entries) - len(kept)
         found.entries = kept
         at.counters["trimmed"] += dropped
         at.counters[f"trimmed_{stream}"] += dropped
         return dropped
+
+    async def retire(self, role: str) -> None:
+        """Forget a fold's role, or a relay's group, for good."""
+        for _, at in self._all():
+            at.states.pop(role, None)
+            at.leases.pop(role, None)
+            for stream in at.streams.values():
+                for readers in (stream.offsets, stream.committed, stream.groups):
+                    readers.pop(role, None)
 
     def _all(self) -> list[tuple[int, Partition]]:
         return [(partition, self.broker[partition]) for partition in range(self.partitions_count)]

@@ -20,11 +20,11 @@ from meta_learning.streams import (
 )
 from meta_learning.streams.append import Door, Item
 from meta_learning.streams.connection import Connections
-from meta_learning.streams.entries import entry_from, located, text, type_of
+from meta_learning.streams.entries import checked_offset, entry_from, located, text, type_of
 from meta_learning.streams.fold import RedisFold
-from meta_learning.streams.keys import Keys, alive_key, layout_key, pointer_name, said_window_s
+from meta_learning.streams.keys import STREAMS, Keys, alive_key, layout_key, pointer_name, said_window_s
 from meta_learning.streams.relay import RedisRelay
-from meta_learning.streams.scripts import REPLAY, SAY, TRIM
+from meta_learning.streams.scripts import REPLAY, SAY, TRIM, UNGROUP
 
 
 class RedisLog:
@@ -148,12 +148,12 @@ class RedisLog:
     ) -> list[Entry]:
         """A plain look at a stream."""
         key = self._at(partition).stream(stream)
-        found = await self._connections.command("XRANGE", key, f"({after}", "+", "COUNT", count_max)
+        found = await self._connections.command("XRANGE", key, f"({checked_offset(after)}", "+", "COUNT", count_max)
         return [entry_from(stream, entry_id, fields) for entry_id, fields in found]
 
     async def trim(self, partition: int, stream: StreamName, up_to: str) -> int:
         """Drop the entries up to and including ``up_to``, never past `trimmable`."""
-        _, dropped = await self._trim(partition, stream, up_to)
+        _, dropped = await self._trim(partition, stream, checked_offset(up_to))
         return int(dropped)
 
     async def _trim(self, partition: int, stream: StreamName, up_to: str) -> tuple[bytes, int]:
@@ -161,6 +161,16 @@ class RedisLog:
         names = [keys.stream(stream), keys.counters, keys.offsets(stream)]
         low, dropped = await self._connections.script(TRIM, names, [stream, up_to])
         return low, dropped
+
+    async def retire(self, role: str) -> None:
+        """Forget a fold's role, or a relay's group, for good: its state is dropped, and nothing waits for it any more."""
+        for keys in self._keys:
+            commands = [["DEL", keys.state(role), keys.lease(role)]]
+            commands += [
+                ["HDEL", hash_key(name), role] for name in STREAMS for hash_key in (keys.offsets, keys.committed)
+            ]
+            await self._connections.all(commands, atomic=True)
+            await self._connections.script(UNGROUP, [keys.stream("events")], [role])
 
     def _partition(self, loop: str) -> int:
         return partition_of(loop, self.partitions_count)

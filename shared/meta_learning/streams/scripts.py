@@ -189,8 +189,10 @@ low = low or '0-0'
 local dropped, up_to = 0, ARGV[2]
 if up_to ~= '' and exists then
   if before(low, up_to) then up_to = low end
-  local ms, seq = string.match(up_to, '^(%d+)-(%d+)$')
-  dropped = redis.call('XTRIM', KEYS[1], 'MINID', '=', ms .. '-' .. integer(tonumber(seq) + 1))
+  local ms, seq = parse(up_to)
+  -- The first id that is kept. Beyond 2^53 a Lua number cannot count by ones: no such id was ever handed out.
+  local first = seq < 2^53 and integer(ms) .. '-' .. integer(seq + 1) or integer(ms + 1) .. '-0'
+  dropped = redis.call('XTRIM', KEYS[1], 'MINID', '=', first)
   count(KEYS[2], 'trimmed', dropped)
   count(KEYS[2], 'trimmed_' .. ARGV[1], dropped)
 end
@@ -211,4 +213,10 @@ end
 redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
 if ARGV[2] == '1' then redis.call('HINCRBY', KEYS[2], 'recoveries', 1) end
 return 1
+"""
+
+# KEYS: events. ARGV: group.
+UNGROUP = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+return redis.call('XGROUP', 'DESTROY', KEYS[1], ARGV[1])
 """

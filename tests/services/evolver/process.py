@@ -8,8 +8,9 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -51,56 +52,90 @@ class EvolverProcess:
 
     def wait_until_ready(self, timeout_s: float = 40.0) -> None:
         """Return once ``/readyz`` is green."""
-        pause = threading.Event()
-        for _ in range(int(timeout_s / 0.2)):
-            assert self.process.poll() is None, self.log.read_text()
+        assert self.becomes(200, timeout_s), self.log.read_text()
+
+    def becomes(self, status: int, timeout_s: float = 30.0) -> bool:
+        """Whether ``/readyz`` answers with ``status`` in time."""
+        pause, deadline = threading.Event(), time.monotonic() + timeout_s
+        while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                if httpx.get(f"{self.url}/readyz", timeout=2.0).status_code == 200:
-                    return
+                if httpx.get(f"{self.url}/readyz", timeout=5.0).status_code == status:
+                    return True
             except httpx.TransportError:
                 pass
             pause.wait(0.2)
-        raise AssertionError(self.log.read_text())
+        return False
+
+    def readiness(self) -> dict[str, str]:
+        """What ``/readyz`` says, check by check."""
+        checks: dict[str, str] = httpx.get(f"{self.url}/readyz", timeout=5.0).json()["checks"]
+        return checks
 
     def metrics(self) -> str:
         """The metrics page."""
         return httpx.get(f"{self.url}/metrics", timeout=5.0).text
 
-    def family(self) -> dict[int, str]:
-        """The live descendants: process id -> command line."""
-        found, parents = {}, {self.process.pid}
-        children: dict[int, list[int]] = {}
-        for folder in Path("/proc").iterdir():
-            if folder.name.isdigit():
-                try:
-                    fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                except OSError:
-                    continue
-                if fields[0] != "Z":
-                    children.setdefault(int(fields[1]), []).append(int(folder.name))
-        while parents:
-            parents = {child for parent in parents for child in children.get(parent, [])}
-            for child in parents:
-                try:
-                    found[child] = (Path("/proc") / str(child) / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                except OSError:
-                    continue
-        return found
+    def family(self) -> dict[int, int]:
+        """The live descendants: process id -> id of its parent."""
+        return descendants(self.process.pid)
+
+    def workers(self) -> dict[int, int]:
+        """Workers and their horses: process id -> id of its parent."""
+        sign = b"services.evolver.worker"
+        return {pid: parent for pid, parent in self.family().items() if sign in _read(pid, "cmdline")}
 
     def kill_workers(self) -> int:
         """SIGKILL every worker and horse; how many processes."""
-        victims = [pid for pid, line in self.family().items() if "services.evolver.worker" in line]
-        for pid in victims:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        victims = self.workers()
+        kill(victims)
         return len(victims)
 
     def stop(self, patience_s: float = 15.0) -> int:
         """SIGTERM, and wait; the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(patience_s)
+
+
+def descendants(ancestor: int) -> dict[int, int]:
+    """All live processes below ``ancestor``: process id -> id of its parent."""
+    parents: dict[int, int] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            state, parent = (_read(int(folder.name), "stat").rpartition(b")")[2].split() or [b"Z", b"0"])[:2]
+            if state != b"Z":
+                parents[int(folder.name)] = int(parent)
+    found: dict[int, int] = {}
+    generation = {ancestor}
+    while generation:
+        generation = {pid for pid, parent in parents.items() if parent in generation}
+        found |= {pid: parents[pid] for pid in generation}
+    return found
+
+
+def gone(pids: Iterable[int], within_s: float) -> bool:
+    """Whether all processes have ended in time."""
+    pause, deadline = threading.Event(), time.monotonic() + within_s
+    while left := [
+        pid for pid in pids if b"Z" not in _read(pid, "stat").rpartition(b")")[2].split()[:1] and _read(pid, "stat")
+    ]:
+        if time.monotonic() > deadline:
+            return False
+        pause.wait(0.1)
+    return not left
+
+
+def kill(pids: Iterable[int]) -> None:
+    """SIGKILL; harmless for those that have ended."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return (Path("/proc") / str(pid) / name).read_bytes()
+    except OSError:
+        return b""
 
 
 @contextmanager
@@ -115,8 +150,4 @@ def evolver(broker_url: str, model_url: str, folder: Path, **settings: str) -> I
         if running.process.poll() is None:
             running.process.kill()
             running.process.wait()
-        for pid in family:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        kill(family)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -27,8 +29,10 @@ from meta_learning.registry.versions import manifest_of
 from meta_learning.streams import START, Log, partition_of
 from meta_learning.streams.opening import open_log
 from services.evolver.prompts import text_of
+from services.evolver.queueing import connect, job_id_of, open_queue
+from tests.brokers import running as running_broker
 from tests.services.evolver.loopback import MAGIC, Model, serving
-from tests.services.evolver.process import EvolverProcess, evolver
+from tests.services.evolver.process import EvolverProcess, evolver, gone
 
 pytestmark = pytest.mark.slow
 LOOP = "support"
@@ -88,17 +92,27 @@ async def events(log: Log, run_id: str) -> list[Any]:
     return [event for event in (decode(entry.body) for entry in entries) if getattr(event, "run_id", None) == run_id]
 
 
-async def until(log: Log, run_id: str, kind: type[Event], timeout_s: float = 45.0, count: int = 1) -> list[Any]:
-    """The run's events of ``kind``, once there are ``count``, read by a relay of the test's own."""
-    relay = log.relay(f"test-{kind.__name__}-{run_id}-{count}-{time.monotonic_ns()}", "test")
+async def until(
+    log: Log, run_id: str, kind: type[Event], timeout_s: float = 45.0, count: int = 1, word: str = ""
+) -> list[Any]:
+    """The run's first ``count`` events of ``kind`` that hold ``word``, as soon as they are said."""
+    relay = log.relay(f"test-{time.monotonic_ns()}", "test")
     found: list[Any] = []
     async with asyncio.timeout(timeout_s):
         while len(found) < count:
             for _, entry in await relay.take(wait_ms_max=500):
                 event = decode(entry.body)
-                if isinstance(event, kind) and getattr(event, "run_id", None) == run_id:
+                if isinstance(event, kind) and getattr(event, "run_id", None) == run_id and word.encode() in entry.body:
                     found.append(event)
     return found
+
+
+def job_of(broker_url: str, event_id: str) -> Any:
+    """The RQ job of a request."""
+    connection = connect(broker_url)
+    job = open_queue(connection).fetch_job(job_id_of(event_id))
+    assert job is not None
+    return job
 
 
 def told(completed: EvolutionCompleted) -> dict[str, Any]:
@@ -107,7 +121,7 @@ def told(completed: EvolutionCompleted) -> dict[str, Any]:
 
 
 async def test_a_better_prompt_is_found_kept_and_promoted_in_one_step(
-    log: Log, running: EvolverProcess, tmp_path: Path
+    log: Log, running: EvolverProcess, broker_url: str, tmp_path: Path
 ) -> None:
     await request(log, "run-1")
     [completed] = await until(log, "run-1", EvolutionCompleted)
@@ -115,6 +129,10 @@ async def test_a_better_prompt_is_found_kept_and_promoted_in_one_step(
     said = await events(log, "run-1")
     iterations = [event.iteration for event in said if isinstance(event, EvolutionProgressed)]
     assert iterations == [0, 1, 2]
+    job = await asyncio.to_thread(job_of, broker_url, "request-run-1")
+    # The event comes first, the queue's own result a moment later.
+    assert (await asyncio.to_thread(job.latest_result, timeout=5)).return_value["outcome"] == "improved"
+    assert job.meta["progress"]["iterations_max"] == 2
     [promoted] = [event for event in said if isinstance(event, PromptPromoted)]
     assert promoted.version == completed.prompt_version
     store = FileStore(tmp_path / "data" / "registry")
@@ -184,7 +202,7 @@ async def test_sigterm_ends_everything_within_eight_seconds_and_the_next_process
     started = time.monotonic()
     await asyncio.to_thread(running.stop)
     assert time.monotonic() - started < 8
-    assert not [pid for pid in family if (Path("/proc") / str(pid)).exists()]
+    assert gone(family, 0.0)
     assert not [event for event in await events(log, "run-1") if isinstance(event, EvolutionCompleted)]
     answered = len(set(model.asked))
     with evolver(broker_url, model_url, tmp_path / "data") as successor:
@@ -214,28 +232,83 @@ async def test_a_running_run_can_be_cancelled_and_asked_for_again(
 
 
 async def test_a_silent_model_is_waited_for_and_no_answer_counts_as_wrong(
-    log: Log, running: EvolverProcess, model: Model
+    log: Log, broker_url: str, model: Model, model_url: str, tmp_path: Path
 ) -> None:
+    with evolver(broker_url, model_url, tmp_path / "data", META_LEARNING_LLM_OUTAGE_WAIT_S="1"):
+        await _silence_the_model_in_the_middle(log, model)
+
+
+async def _silence_the_model_in_the_middle(log: Log, model: Model) -> None:
     await request(log, "unbroken", promote=False)
     [unbroken] = await until(log, "unbroken", EvolutionCompleted)
     before, model.delay_s = len(model.asked), 0.02
     await request(log, "silenced", promote=False)
     await asyncio.to_thread(model.wait_for_requests, before + 50)
     model.down = True
-    async with asyncio.timeout(45):
-        while not [one for one in await until(log, "silenced", EvolutionProgressed) if "goes on in" in one.message]:
-            await asyncio.sleep(0.5)
+    [waits] = await until(log, "silenced", EvolutionProgressed, word="goes on in")
+    assert waits.calls_count > 0
     model.down = False
     [completed] = await until(log, "silenced", EvolutionCompleted)
     assert told(completed) == told(unbroken)
 
 
-async def test_the_doors_tell_whether_the_evolver_can_work(running: EvolverProcess) -> None:
-    import httpx
+async def test_a_worker_killed_alone_takes_its_horse_along_and_the_run_goes_on(
+    log: Log, running: EvolverProcess, model: Model
+) -> None:
+    model.delay_s = 0.05
+    await request(log, "run-1")
+    await asyncio.to_thread(model.wait_for_requests, 40)
+    [worker] = [pid for pid, parent in running.workers().items() if parent == running.process.pid]
+    os.kill(worker, signal.SIGKILL)
+    [completed] = await until(log, "run-1", EvolutionCompleted)
+    assert completed.outcome == "improved"
+    assert len(model.asked) - len(set(model.asked)) <= 8 + 1
 
-    ready = httpx.get(f"{running.url}/readyz").json()
-    assert ready["checks"] == {"work": "ok", "log": "ok", "queue": "ok", "workers": "ok"}
-    page = running.metrics()
+
+async def test_nothing_outlives_a_killed_evolver_and_its_successor_goes_on(
+    log: Log, running: EvolverProcess, model: Model, broker_url: str, model_url: str, tmp_path: Path
+) -> None:
+    model.delay_s = 0.05
+    await request(log, "run-1")
+    await asyncio.to_thread(model.wait_for_requests, 40)
+    family = running.family()
+    running.process.kill()
+    running.process.wait()
+    assert await asyncio.to_thread(gone, family, 8.0)
+    with evolver(broker_url, model_url, tmp_path / "data"):
+        [completed] = await until(log, "run-1", EvolutionCompleted)
+    assert completed.outcome == "improved"
+    assert len(model.asked) - len(set(model.asked)) <= 8 + 1
+
+
+async def test_a_broker_that_was_away_is_picked_up_again_by_itself(
+    tmp_path: Path, model: Model, model_url: str
+) -> None:
+    with running_broker(tmp_path / "broker") as broker:
+        log = open_log(broker.url)
+        await log.start()
+        await log.append([_feedback(number, *pair) for number, pair in enumerate(model.answers.items())])
+        with evolver(broker.url, model_url, tmp_path / "data") as process:
+            model.delay_s = 0.05
+            await request(log, "before")
+            await asyncio.to_thread(model.wait_for_requests, 40)
+            assert broker.process is not None
+            broker.process.kill()
+            broker.process.wait()
+            assert await asyncio.to_thread(process.becomes, 503)
+            await asyncio.to_thread(broker.start)
+            assert await asyncio.to_thread(process.becomes, 200)
+            [completed] = await until(log, "before", EvolutionCompleted)
+            assert completed.outcome == "improved"
+            await request(log, "after", promote=False)
+            assert [one.outcome for one in await until(log, "after", EvolutionCompleted)] == ["no_headroom"]
+        await log.close()
+
+
+async def test_the_doors_tell_whether_the_evolver_can_work(running: EvolverProcess) -> None:
+    ready = await asyncio.to_thread(running.readiness)
+    assert ready == {"work": "ok", "log": "ok", "queue": "ok", "workers": "ok"}
+    page = await asyncio.to_thread(running.metrics)
     assert re.search(r"^meta_learning_evolver_workers 1\.0$", page, re.M)
     names = set(re.findall(r"^# TYPE (\S+)", page, re.M))
     assert all(name.startswith("meta_learning_evolver_") for name in names)
