@@ -123,4 +123,5 @@ def _secrets_from_files() -> dict[str, str]:
 def _complaint(item: Any) -> str:
     where = str(item["loc"][0]) if item["loc"] else ""
     name = where if where.isupper() else PREFIX + where.upper()
-    return f"{name}: {item['msg']}" if where else str(item["msg"]).removeprefix("Value error, ")
+    said = str(item["msg"]).removeprefix("Value error, ")
+    return f"{name}: {said}" if where else said
