@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     identity_window_s: int = Field(24 * 3600, ge=60, description="How long an event_id is remembered, in seconds.")
     durability: Literal["memory", "everysec", "fsync"] = Field(
         "everysec",
-        description="memory: gone with the broker; everysec: the last 2 s may go with a killed broker on a busy disk; fsync: survives a power loss.",
+        description="`memory` dies with the broker, `everysec` may lose its last 2 s (busy disk, power), `fsync` nothing.",
     )
     operator_key: SecretStr | None = Field(
         None, description="Opens the operators' door; required when `host` is not loopback."
