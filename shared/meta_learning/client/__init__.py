@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -46,14 +46,21 @@ class FeedbackClient(Dialogue):
     """Sends feedback and asks for prompts and rankings; safe to use from several threads.
 
     ``attempts_max``: how often a sending is tried while the server says "later" or does not answer; waits grow from 0.2 s, or
-    are what the server asks for. Prompts and rankings are asked for once.
+    are what the server asks for. Prompts and rankings are asked for once. ``transport`` and ``sleep`` are for tests and for proxies.
     """
 
     def __init__(
-        self, base_url: str, api_key: str | None = None, timeout_s: float = 10.0, attempts_max: int = 6
+        self,
+        base_url: str,
+        api_key: str | None = None,
+        timeout_s: float = 10.0,
+        attempts_max: int = 6,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__(base_url, api_key, timeout_s, attempts_max)
-        self._http = httpx.Client()
+        self._http = httpx.Client(transport=transport)
+        self._sleep = sleep
 
     def __enter__(self) -> Self:
         return self
@@ -104,7 +111,7 @@ class FeedbackClient(Dialogue):
 
     def _step(self, step: httpx.Request | float) -> Reply:
         if isinstance(step, float):
-            time.sleep(step)
+            self._sleep(step)
             return None
         try:
             return self._http.send(step)
@@ -116,10 +123,17 @@ class AsyncFeedbackClient(Dialogue):
     """`FeedbackClient` with methods to be awaited."""
 
     def __init__(
-        self, base_url: str, api_key: str | None = None, timeout_s: float = 10.0, attempts_max: int = 6
+        self,
+        base_url: str,
+        api_key: str | None = None,
+        timeout_s: float = 10.0,
+        attempts_max: int = 6,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         super().__init__(base_url, api_key, timeout_s, attempts_max)
-        self._http = httpx.AsyncClient()
+        self._http = httpx.AsyncClient(transport=transport)
+        self._sleep = sleep
 
     async def __aenter__(self) -> Self:
         return self
@@ -159,7 +173,7 @@ class AsyncFeedbackClient(Dialogue):
 
     async def _step(self, step: httpx.Request | float) -> Reply:
         if isinstance(step, float):
-            await asyncio.sleep(step)
+            await self._sleep(step)
             return None
         try:
             return await self._http.send(step)

@@ -41,8 +41,7 @@ _UNABLE_CLASSES = (
     exceptions.MasterDownError,
     exceptions.TryAgainError,
     exceptions.InvalidResponse,
-    OSError,
-    asyncio.TimeoutError,
+    OSError,  # and with it TimeoutError
 )
 
 
@@ -57,14 +56,23 @@ def is_unable(error: BaseException) -> bool:
     return isinstance(error, exceptions.ResponseError) and str(error).lstrip("-").partition(" ")[0] in _UNABLE
 
 
+def refuses(error: BaseException) -> bool:
+    """Whether the broker refused the credentials; while connecting, the client wraps that in a `ConnectionError`.
+
+    >>> refuses(exceptions.NoPermissionError("this user has no permissions to run the 'xadd' command"))
+    True
+    """
+    return isinstance(error, _REFUSED_CLASSES) or isinstance(error.__cause__, _REFUSED_CLASSES)
+
+
 @contextmanager
 def broker_errors() -> Iterator[None]:
     """Translate whatever means "down, full or not ready" into `BrokerUnavailable`."""
     try:
         yield
-    except _REFUSED_CLASSES as error:
-        raise ConfigurationError(f"the broker refuses these credentials: {error}") from error
-    except (TimeoutError, exceptions.RedisError, OSError) as error:
+    except (exceptions.RedisError, OSError) as error:
+        if refuses(error):
+            raise ConfigurationError(f"the broker refuses these credentials: {error}") from error
         if is_unable(error):
             raise BrokerUnavailable(f"the broker cannot take this now: {error}") from error
         raise

@@ -47,9 +47,9 @@ def socket_path(folder: Path) -> Path:
 class EmbeddedBroker:
     """One server over one folder. Synchronous: it is started before any event loop, by whoever supervises processes.
 
-    ``durability``: what an accepted event survives: ``memory`` nothing, ``everysec`` the death of the server (and all
-    but a second of a power cut), ``fsync`` a power cut. ``maxmemory``: a size such as ``256mb``, 0 for no limit; when it
-    is full, writes are refused (nothing is evicted).
+    ``durability``: what an accepted event survives: ``memory`` nothing (it starts empty, whatever an earlier run kept),
+    ``everysec`` the death of the server, and of a power cut all but the last second, ``fsync`` also a power cut.
+    ``maxmemory``: a size such as ``256mb``, 0 for no limit; when it is full, writes are refused (nothing is evicted).
     """
 
     def __init__(

@@ -63,6 +63,7 @@ class MemoryLog:
 
     def _append(self, event: FeedbackReceived, traceparent: str | None) -> Receipt:
         at, now_ms = self.broker[self._partition(event.loop)], self.broker.now_ms()
+        at.forget(now_ms)
         receipt = self._judge(at, event, now_ms)
         if receipt.taken is Taken.ACCEPTED:
             entry_id = at.streams["feedback"].add(now_ms, type_of(event), event.encode(), traceparent)
@@ -78,8 +79,8 @@ class MemoryLog:
         if event.loop not in admitted and len(admitted) >= self._limits.loops_count_max:
             return Receipt(Taken.TOO_MANY_LOOPS)
         admitted.add(event.loop)
-        identity, entry_id, until_ms = at.seen.get((event.loop, event.event_id), ("", "", 0))
-        if until_ms > now_ms:
+        if known := at.seen.get((event.loop, event.event_id)):
+            identity, entry_id, _ = known
             same = identity == event.identity()
             return Receipt(Taken.DUPLICATE, entry_id) if same else Receipt(Taken.CONFLICT)
         stream = at.streams["feedback"]

@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from meta_learning.errors import BrokerUnavailable
 from meta_learning.streams import START, DeadLetter, Entry, StreamName, entry_order
@@ -104,6 +105,23 @@ class Partition:
     states: dict[str, dict[str, bytes]] = field(default_factory=dict)
     dead: dict[str, DeadLetter] = field(default_factory=dict)
     dead_last: tuple[int, int] = (0, 0)
+
+    def forget(self, now_ms: int) -> None:
+        """Drop the identities whose window is over."""
+        drop_ended(self.seen, now_ms)
+        drop_ended(self.said, now_ms)
+
+
+def drop_ended(known: dict[Any, Any], now_ms: int) -> None:
+    """Drop what ended; the entries' last field says when, and they lie in that order.
+
+    >>> known = {"a": ("1-0", 10), "b": ("2-0", 20)}
+    >>> drop_ended(known, 10)
+    >>> known
+    {'b': ('2-0', 20)}
+    """
+    for key in list(itertools.takewhile(lambda key: known[key][-1] <= now_ms, known)):
+        del known[key]
 
 
 class MemoryBroker:

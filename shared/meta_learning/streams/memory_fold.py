@@ -147,8 +147,8 @@ def say(at: Partition, stream: StreamName, commit: Commit, now_ms: int, limits: 
 
 def once(at: Partition, stream: MemoryStream, event: Event, now_ms: int, limits: Limits) -> tuple[str, bool]:
     """Append ``event`` unless it was within the window; its entry id, and whether it is new."""
-    known = at.said.get((stream.name, event.event_id))
-    if known is not None and known[1] > now_ms:
+    at.forget(now_ms)
+    if known := at.said.get((stream.name, event.event_id)):
         return known[0], False
     entry_id = stream.add(now_ms, type_of(event), event.encode(), None)
     at.said[stream.name, event.event_id] = (entry_id, now_ms + 1000 * said_window_s(limits))

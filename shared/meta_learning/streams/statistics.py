@@ -56,8 +56,8 @@ async def _relay_lags(connections: Connections, keys: Keys, name: StreamName) ->
     for group in await connections.command("XINFO GROUPS", stream):
         delivered = text(group["last-delivered-id"])
         now_ms, oldest = await _oldest_after(connections, stream, delivered)
-        # The server's own count is unknown after some deletions: then count what lies behind the last delivered entry.
-        unread = group.get("lag")
+        # The server does not know its own count after some deletions: then what lies there is counted. At the end it is 0.
+        unread = group.get("lag") if oldest else 0
         if unread is None:
             unread = len(await connections.command("XRANGE", stream, f"({delivered}", "+"))
         if group["pending"]:

@@ -58,8 +58,8 @@ def memory_door(fake: MemoryBroker) -> Iterator[Door]:
 
 @pytest.fixture
 def own_broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
-    """A real server that a test may kill."""
-    broker = EmbeddedBroker(tmp_path / "broker")
+    """A real server that a test may kill; it forgets nothing, for under `everysec` a slow fsync delays even the write."""
+    broker = EmbeddedBroker(tmp_path / "broker", durability="fsync")
     broker.start()
     yield broker
     broker.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -96,6 +97,14 @@ class Door:
         return next((float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(line_start)), 0.0)
 
 
+def wait_until(true: Callable[[], bool], wait_s_max: float = 15.0) -> None:
+    """Ask until it is so; what is asked is another process or thread, which nobody here can await."""
+    pause, deadline = threading.Event(), time.monotonic() + wait_s_max
+    while not true():
+        assert time.monotonic() < deadline, "it did not become so"
+        pause.wait(0.02)
+
+
 @contextmanager
 def door(log: Log, plan: Plan = PLAN) -> Iterator[Door]:
     """Serve the ingest app over ``log``."""
@@ -115,7 +124,9 @@ def served(app: ASGIApp) -> Iterator[tuple[str, Callable[[], None]]]:
             await super().startup(sockets)
             started.set()
 
-    listener = socket.create_server(("127.0.0.1", 0))
+    # The protocol must be said: asyncio switches Nagle's algorithm off only then, and with it each answer takes 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
     server = Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=5))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -94,7 +96,7 @@ def test_another_text_under_the_same_id_is_a_conflict(both: Door) -> None:
     ],
 )
 def test_a_wrong_value_is_refused_by_its_field_and_never_repeated(
-    memory_door: Door, changes: dict[str, object], field: str
+    memory_door: Door, changes: dict[str, Any], field: str
 ) -> None:
     answer = memory_door.send(good(**changes))
     assert answer.status_code == 422
@@ -112,7 +114,8 @@ def test_a_missing_field_is_named(memory_door: Door, missing: str) -> None:
 @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", "1e999"])
 @pytest.mark.parametrize("field", ["feedback_score", "metadata", "unknown"])
 def test_what_is_not_finite_is_refused_wherever_it_stands(memory_door: Door, literal: str, field: str) -> None:
-    sent = json.dumps(good(**{field: {"deep": "@"} if field == "metadata" else "@"})).replace('"@"', literal)
+    changed: dict[str, Any] = {field: {"deep": "@"} if field == "metadata" else "@"}
+    sent = json.dumps(good(**changed)).replace('"@"', literal)
     answer = memory_door.http.post("/v1/feedback", content=sent, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["field"].split(".")[0]) == (422, field)
 
@@ -159,7 +162,7 @@ def test_a_body_beyond_the_bound_is_too_large_however_it_is_sent(narrow: Door) -
 
 
 @pytest.fixture
-def narrow(make_log: LogMaker):  # type: ignore[no-untyped-def]
+def narrow(make_log: LogMaker) -> Iterator[Door]:
     with door(make_log(Limits()), plan(single_bytes_max=2048, batch_bytes_max=4096)) as served:
         yield served
 
