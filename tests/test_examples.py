@@ -19,7 +19,13 @@ def test_the_example_runs_as_it_is(path: Path, tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
     environment |= {"PYTHONPATH": str(ROOT / "shared"), "META_LEARNING_DATA_FOLDER": str(tmp_path)}
     ran = subprocess.run(
-        [sys.executable, str(path)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110, check=False
+        [sys.executable, str(path)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr
     assert len(ran.stdout.splitlines()) >= 5, ran.stdout

@@ -114,9 +114,8 @@ export function versions(chosen, onPromote) {
   const candidates = chosen.versions.toReversed().filter((version) => rank(version) === 2).slice(0, 2);
   const shown = [...found.slice(0, VERSIONS_SHOWN), ...candidates];
   if (!shown.length) return [h("p", { class: "quiet" }, "No version yet.")];
-  return [h("div", { class: "scroll" }, h("table", {}, h("tbody", {}, shown.map((version) => h("tr", {},
-    h("td", {}, code(version.version)),
-    h("td", { class: "quiet" }, version.cycle === null ? "–" : `cycle ${version.cycle}`),
+  return [h("div", { class: "scroll" }, h("table", { class: "versions" }, h("tbody", {}, shown.map((version) => h("tr", {},
+    h("td", {}, code(version.version), h("span", { class: "quiet small" }, version.cycle === null ? "" : ` cycle ${version.cycle}`)),
     h("td", {}, version.is_champion ? pill("in charge", "good")
       : version.is_promotable ? pill("was in charge") : pill(version.decision, version.decision === "rejected" ? "bad" : "")),
     h("td", { class: "number" }, version.is_promotable && !version.is_champion
@@ -133,9 +132,9 @@ export function evolutions(chosen, onCancel) {
 
 function runBox(run, onCancel) {
   const ended = run.state === "ended";
-  const range = run.low !== null && run.high !== null ? ` (${decimal(run.low)} – ${decimal(run.high)})` : "";
   const facts = [
-    run.best_score === null ? null : `best ${decimal(run.best_score)}${range}`,
+    run.best_score === null ? null : `best ${decimal(run.best_score)}`,
+    run.low === null || run.high === null ? null : `interval ${decimal(run.low)} – ${decimal(run.high)}`,
     run.seed_score === null ? null : `seed ${decimal(run.seed_score)}`,
     `${count(run.calls_count)} calls`,
   ].filter(Boolean).join("  ·  ");
