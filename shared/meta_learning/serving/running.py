@@ -106,4 +106,5 @@ def exit_on_bad_settings(start: Callable[[], None]) -> None:
     try:
         start()
     except ConfigurationError as error:
-        sys.exit(f"configuration: {error}")
+        print(f"configuration: {error}", file=sys.stderr)
+        sys.exit(2)
