@@ -168,9 +168,7 @@ class Demo:
         return seen
 
     async def _ask_for_evolution(self, http: httpx.AsyncClient, doors: Doors, loop: str) -> None:
-        answer = await http.post(
-            doors.url("monitor", f"/api/loops/{loop}/evolutions"), json={"settings": EVOLUTION}
-        )
+        answer = await http.post(doors.url("monitor", f"/api/loops/{loop}/evolutions"), json={"settings": EVOLUTION})
         if answer.is_error:
             raise WorldError(f"the operators' door refuses the evolution: {answer.json().get('detail', answer.text)}")
 

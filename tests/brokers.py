@@ -59,7 +59,7 @@ def feedback(
         event_id=event_id,
         occurred_at=NOON,
         loop=loop,
-        input_text=text,
+        input_text=asked,
         output_text="On its way.",
         feedback_score=score,
     )

@@ -28,7 +28,7 @@ from services.evolver.settings import EvolverSettings
 log = logging.getLogger("evolver.jobs")
 # RQ fails a job whose returned Retry has reached its max; how often a job may step aside is counted here, not there.
 FOR_EVER = 1_000_000
-OUTAGE_PAUSES_S = [5, 10, 20, 40, 60, 120]
+OUTAGE_PAUSES_S = [2, 5, 10, 20, 40, 60, 120]
 GRACE_S = 3.0  # what a model call in flight gets once the run is to stop
 
 

@@ -1,7 +1,7 @@
 """The RQ queue of evolutions and every key that the evolver keeps beside it. RQ is a way to run jobs, never the truth.
 
 >>> job_id_of("6f1c")
-'2a17f8a5f3ff1a3a0b1b1a8d0f4f8a9c'
+'ead72ca35bee343a3130a8ebec0d67a3'
 """
 
 from __future__ import annotations

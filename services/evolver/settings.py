@@ -46,6 +46,12 @@ class EvolverSettings(Settings):
         description="Address of any server that speaks OpenAI's chat completions (vLLM, llama.cpp, Ollama).",
     )
     llm_timeout_s: float = Field(60.0, gt=0, le=600, description="How long one model call may take, in seconds.")
+    llm_outage_wait_s: float = Field(
+        10.0,
+        ge=0,
+        le=300,
+        description="How long a run waits with back-off for a silent model before it steps aside, in seconds.",
+    )
     llm_outage_retries_count: int = Field(
         8,
         ge=0,

@@ -18,7 +18,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from meta_learning.errors import MetaLearningError
+from meta_learning.errors import BackPressure, MetaLearningError
 from meta_learning.serving.problems import TITLES, problem, problem_of
 from meta_learning.streams import Receipt, Taken
 from services.ingest import items, outcomes
@@ -125,8 +125,8 @@ class Intake:
             return _trouble(status, reading.detail, outcome="invalid", field=reading.field)
         try:
             receipt = await self._gathering.append(reading.event, traceparent_of(scope))
-        except MetaLearningError:
-            self._metrics.count("unknown")
+        except MetaLearningError as error:
+            self._metrics.count("not_sent" if isinstance(error, BackPressure) else "unknown")
             raise
         return self._single_answer(reading, receipt)
 

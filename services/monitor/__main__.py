@@ -44,17 +44,21 @@ def open_monitor_log(settings: MonitorSettings) -> Log:
     return open_log(settings.redis_url, settings.partitions_count, limits)
 
 
-def parts_of(settings: MonitorSettings) -> Parts:
-    """Wire the monitor's parts."""
-    log, view = open_monitor_log(settings), View(settings.partitions_count)
-    # The trainer's own settings: only with the same ones are the gauges those of `ClosedLoopSystem.get_system_summary()`.
-    loop_settings = LoopSettings(
+def loop_settings_of(settings: MonitorSettings) -> LoopSettings:
+    """The trainer's own settings: only with the same ones are the gauges those of ``get_system_summary()``."""
+    return LoopSettings(
         cycle_size=settings.cycle_size,
         drift_threshold=settings.drift_threshold,
         alignment_threshold=settings.alignment_threshold,
     )
+
+
+def parts_of(settings: MonitorSettings, loop_settings: LoopSettings) -> Parts:
+    """Wire the monitor's parts."""
+    log, view = open_monitor_log(settings), View(settings.partitions_count)
     watches = Watches(
-        new=lambda: LoopMonitor(loop_settings), load=lambda dump: LoopMonitor.load(dump, settings=loop_settings)
+        new=lambda: LoopMonitor(loop_settings),
+        joined=lambda state, references: LoopMonitor.joined(state, references, settings=loop_settings),
     )
     limits = FoldLimits(settings.monitor_pairs_count_max, settings.monitor_pairs_bytes_max)
     # A stable name: a restarted monitor takes its own leases over at once, without waiting for them to run out.
@@ -72,8 +76,9 @@ def main() -> None:
     """Read the settings, wire the monitor, serve until stopped."""
     settings = read_settings(MonitorSettings)
     log_as_json("monitor", settings.log_level)
-    parts = parts_of(settings)
-    app = monitor_app(parts, {"drift": settings.drift_threshold, "alignment": settings.alignment_threshold})
+    loop_settings = loop_settings_of(settings)
+    parts = parts_of(settings, loop_settings)
+    app = monitor_app(parts, loop_settings)
     serve(app, settings.host, settings.monitor_port, on_stop=parts.live.close)
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, FastAPI, Query
 from fastapi.responses import StreamingResponse
 from prometheus_client import CollectorRegistry
 
+from meta_learning.clrs import LoopSettings
 from meta_learning.events import SLUG_PATTERN
 from meta_learning.serving.health import Check, health_doors
 from meta_learning.serving.problems import answer_problems
@@ -49,10 +50,10 @@ class Parts:
         self.system_every_s = EVERY_S
 
 
-def monitor_app(parts: Parts, thresholds: dict[str, float]) -> RequestContext:
+def monitor_app(parts: Parts, settings: LoopSettings) -> RequestContext:
     """Wire the monitor. Alive: no background work has failed. Ready: the broker answers and no fold has lost it."""
     registry = CollectorRegistry()
-    registry.register(MonitorCollector(parts.view, thresholds))
+    registry.register(MonitorCollector(parts.view, settings))
     app = FastAPI(title="Meta-learning monitor", lifespan=_lifespan(parts))
     answer_problems(app)
     app.include_router(page_doors())

@@ -9,6 +9,7 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from meta_learning.clrs import LoopSettings
 from services.monitor.folding import Loop
 from services.monitor.metrics import METRICS, Metric
 from services.monitor.view import View
@@ -21,9 +22,9 @@ Row = tuple[tuple[str, ...], float | None]
 class MonitorCollector(Collector):
     """A collector for one registry, over one view."""
 
-    def __init__(self, view: View, thresholds: dict[str, float]) -> None:
+    def __init__(self, view: View, settings: LoopSettings) -> None:
         self._view = view
-        self._thresholds = thresholds
+        self._settings = settings
 
     def describe(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
         """The families without samples, so that registering reads nothing."""
@@ -47,8 +48,9 @@ class MonitorCollector(Collector):
             yield from _counts(name, loop)
         yield from self._system()
         yield from self._own_health()
-        for score, threshold in self._thresholds.items():
-            yield "meta_learning_score_threshold", (score,), threshold
+        yield "meta_learning_cycle_size", (), self._settings.cycle_size
+        yield "meta_learning_score_threshold", ("drift",), self._settings.drift_threshold
+        yield "meta_learning_score_threshold", ("alignment",), self._settings.alignment_threshold
 
     def _system(self) -> Iterator[tuple[str, tuple[str, ...], float | None]]:
         system = self._view.system
@@ -107,7 +109,7 @@ def _counts(name: str, loop: Loop) -> Iterator[tuple[str, tuple[str, ...], float
     yield "meta_learning_events_capped_total", (name,), state.capped_count
     yield "meta_learning_events_unlearnt_total", (name,), state.unlearnt_count
     yield "meta_learning_events_open", (name,), state.open_count
-    yield "meta_learning_pairs_missing_total", (name,), state.pairs_missing_count
+    yield "meta_learning_cycles_unscored_total", (name,), state.unscored_count
     if state.monitored_at is not None:
         yield "meta_learning_events_last_timestamp_seconds", (name,), state.monitored_at.timestamp()
     for decision, count in state.decisions.items():

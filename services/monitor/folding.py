@@ -1,12 +1,13 @@
 """One partition's memory: which entries were folded, into which loops, and what of it the next commit has to write.
 
-State keys in the checkpoint, three a loop so that a commit writes only what changed:
+State keys in the checkpoint, four a loop so that a commit writes only what changed:
 
 | key | holds | changes with |
 |---|---|---|
 | ``support`` | `LoopState` as JSON | every entry of the loop |
 | ``support:pairs`` | feedback that no cycle has claimed yet | feedback and cycles |
-| ``support:watch`` | the dump of the loop's `LoopMonitor` | cycles |
+| ``support:watch`` | the loop's `LoopMonitor`, but for its text references | cycles |
+| ``support:references`` | those references (0.2 MB at most), which stay the same once they are full | the first cycles |
 | ``_partition`` | counts of entries that could not be read | such entries |
 """
 
@@ -21,6 +22,7 @@ from pydantic import ValidationError
 
 from meta_learning.errors import MalformedState
 from meta_learning.events import CycleCompleted, Event, FeedbackReceived
+from meta_learning.registry import digest_of
 from meta_learning.streams import START, Checkpoint, Commit, Entry, StreamName
 from services.monitor.pairs import Pair, WaitingPairs
 from services.monitor.state import LoopState
@@ -37,8 +39,8 @@ class Watch(Protocol):
     def summary(self) -> dict[str, Any]:
         """The scores, in the shape of ``ClosedLoopSystem.get_system_summary()``."""
 
-    def dump(self) -> bytes:
-        """The whole state."""
+    def split(self) -> tuple[bytes, bytes]:
+        """The state, and apart from it what rarely changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Watches:
     """How to make a new watch and how to read one back."""
 
     new: Callable[[], Watch]
-    load: Callable[[bytes], Watch]
+    joined: Callable[[bytes, bytes], Watch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,13 @@ class Loop:
         self.pairs = pairs
         self.watch = watch
         self.scores = watch.summary()
+        self.references_digest = ""
 
-    def observed(self, event: CycleCompleted, pairs_missing_count: int) -> None:
-        """Record a cycle that the watch has just folded, with the scores after it."""
+    def observed(self, event: CycleCompleted, is_scored: bool) -> None:
+        """Record a cycle that the watch has just folded (or could not, for want of its texts), with the scores after it."""
         self.scores = self.watch.summary()
         self.state.fold(event)
-        self.state.pairs_missing_count += pairs_missing_count
+        self.state.unscored_count += not is_scored
         last = self.state.cycles[-1]
         last.drift, last.alignment, last.coherence = (
             current(self.scores, name) for name in ("drift", "alignment", "coherence")
@@ -131,9 +134,10 @@ class PartitionView:
             if key == PARTITION_KEY:
                 self.unreadable = Unreadable(**json.loads(value))
             elif ":" not in key:
-                dumped = checkpoint.state.get(f"{key}:watch")
-                watch = self._watches.new() if dumped is None else self._watches.load(dumped)
-                self.loops[key] = loop = self._loop(LoopState.model_validate_json(value), watch)
+                watch, references = checkpoint.state.get(f"{key}:watch"), checkpoint.state.get(f"{key}:references", b"")
+                made = self._watches.new() if watch is None else self._watches.joined(watch, references)
+                self.loops[key] = loop = self._loop(LoopState.model_validate_json(value), made)
+                loop.references_digest = digest_of(references)
                 if (waiting := checkpoint.state.get(f"{key}:pairs")) is not None:
                     loop.pairs.fill(waiting)
 
@@ -158,9 +162,9 @@ class PartitionView:
         self.loop(loop).state.fold(event)
         self.passed(entry, loop)
 
-    def cycle(self, entry: Entry, event: CycleCompleted, pairs_missing_count: int) -> None:
-        """Record a cycle that the loop's watch has folded."""
-        self.loop(event.loop).observed(event, pairs_missing_count)
+    def cycle(self, entry: Entry, event: CycleCompleted, is_scored: bool) -> None:
+        """Record a cycle that the loop's watch has folded, if its texts were all there."""
+        self.loop(event.loop).observed(event, is_scored)
         self.passed(entry, event.loop, f"{event.loop}:pairs", f"{event.loop}:watch")
 
     def skip(self, entry: Entry) -> None:
@@ -189,22 +193,32 @@ class PartitionView:
     def take_commit(self) -> Commit:
         """Everything folded since the last call, as one atomic step. When it fails, load the view again."""
         taken, self._uncommitted = self._uncommitted, _Uncommitted()
+        state: dict[str, bytes | None] = {}
+        for key in sorted(taken.keys):
+            state.update(self._encoded(key))
         return Commit(
-            state={key: self._encoded(key) for key in sorted(taken.keys)},
+            state=state,
             offsets={stream: self.offsets[stream] for stream in taken.counts},
             counts=taken.counts,
             parked=taken.parked,
         )
 
-    def _encoded(self, key: str) -> bytes:
+    def _encoded(self, key: str) -> dict[str, bytes]:
         if key == PARTITION_KEY:
-            return json.dumps(vars(self.unreadable)).encode()
+            return {key: json.dumps(vars(self.unreadable)).encode()}
         name, _, part = key.partition(":")
         loop = self.loops[name]
         match part:
             case "pairs":
-                return loop.pairs.dump()
+                return {key: loop.pairs.dump()}
             case "watch":
-                return loop.watch.dump()
+                return self._split(key, loop)
             case _:
-                return loop.state.model_dump_json().encode()
+                return {key: loop.state.model_dump_json().encode()}
+
+    def _split(self, key: str, loop: Loop) -> dict[str, bytes]:
+        state, references = loop.watch.split()
+        if (digest := digest_of(references)) == loop.references_digest:
+            return {key: state}
+        loop.references_digest = digest
+        return {key: state, f"{loop.state.loop}:references": references}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from fastapi import HTTPException
 from fastapi.responses import StreamingResponse
@@ -48,9 +48,10 @@ class Live:
             raise HTTPException(503, f"{self._clients_max} live pages are open already; close one.")
         # Not buffered by a proxy, and never stored: it holds what users wrote.
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(self._stream(loop), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(self.stream(loop), media_type="text/event-stream", headers=headers)
 
-    async def _stream(self, loop: str | None) -> AsyncIterator[bytes]:
+    async def stream(self, loop: str | None) -> AsyncGenerator[bytes, None]:
+        """The bytes of the stream, until the client goes or `close` is called."""
         self._view.live_clients_count += 1
         try:
             seen = -1

@@ -57,6 +57,7 @@ METRICS = (
         "The configured threshold of a score: drift above it, or alignment below it, is worth a look.",
         ("score",),
     ),
+    Metric("meta_learning_cycle_size", "gauge", "The configured number of pieces of feedback in a training cycle."),
     Metric(
         "meta_learning_cycles_total", "counter", "Training cycles by what their gates decided.", ("loop", "decision")
     ),
@@ -95,9 +96,9 @@ METRICS = (
         ("loop",),
     ),
     Metric(
-        "meta_learning_pairs_missing_total",
+        "meta_learning_cycles_unscored_total",
         "counter",
-        "Texts of cycles that had left memory and log too early: input drift rests on fewer.",
+        "Cycles left out of the scores, because their texts had left memory and log before.",
         ("loop",),
     ),
     Metric(
@@ -156,5 +157,5 @@ METRICS = (
         "Entries of the events stream that the monitor could not read and parked.",
         ("partition",),
     ),
-    Metric("meta_learning_monitor_live_clients", "gauge", "Open live pages."),
+    Metric("meta_learning_monitor_live_clients", "gauge", "Live pages that are open now."),
 )

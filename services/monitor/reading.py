@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from meta_learning.errors import MalformedEvent, MetaLearningError
 from meta_learning.events import CycleCompleted, Event, FeedbackReceived, PromoteModel, decode
 from meta_learning.streams import Entry, Log, entry_order
-from services.monitor.folding import PartitionView
+from services.monitor.folding import Loop, PartitionView
 from services.monitor.pairs import Pair
 
 LOOK_UP_COUNT = 1000
@@ -71,13 +71,18 @@ class Reader:
         pairs = loop.pairs.take(event.first_entry, event.last_entry)
         if len(pairs) < event.events_count:
             pairs = await self._looked_up(event) or pairs
-        texts = [(pair.input_text, pair.output_text) for pair in pairs]
-        try:
+        is_whole = len(pairs) == event.events_count
+        if is_whole:
             # Off the event loop: scoring a cycle takes tens of milliseconds, and the lease and the page go on meanwhile.
-            await asyncio.to_thread(loop.watch.observe, event, texts)
+            await asyncio.to_thread(self._observe, loop, event, pairs)
+        self._view.cycle(entry, event, is_scored=is_whole)
+
+    @staticmethod
+    def _observe(loop: Loop, event: CycleCompleted, pairs: Sequence[Pair]) -> None:
+        try:
+            loop.watch.observe(event, [(pair.input_text, pair.output_text) for pair in pairs])
         except MetaLearningError as error:
             raise MalformedEvent(f"the cycle cannot be scored: {error}") from error
-        self._view.cycle(entry, event, pairs_missing_count=max(0, event.events_count - len(pairs)))
 
     async def _looked_up(self, event: CycleCompleted) -> list[Pair]:
         """The cycle's pairs out of the log itself: for those that fell out of the bounds of memory and are not trimmed yet."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.monitor.collecting import OUTCOMES
+from services.monitor.collecting import OUTCOMES, SCORES
 from services.monitor.folding import Loop, current
 from services.monitor.state import LoopState, Run
 from services.monitor.view import View
@@ -33,7 +33,7 @@ def loop_in_full(loop: Loop, candidates_max: int | None = None) -> dict[str, Any
     state = loop.state
     return {
         "loop": state.loop,
-        "scores": loop.scores,
+        "scores": {name: loop.scores[name] for name in SCORES},
         "counts": counts(state),
         "champion": state.champion,
         "prompt": state.prompt,
@@ -57,7 +57,7 @@ def counts(state: LoopState) -> dict[str, Any]:
         "unlearnt": state.unlearnt_count,
         "open": state.open_count,
         "cycles": state.decisions,
-        "pairs_missing": state.pairs_missing_count,
+        "unscored": state.unscored_count,
     }
 
 

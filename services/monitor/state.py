@@ -98,7 +98,7 @@ class LoopState(BaseModel):
     trained_count: int = 0
     capped_count: int = 0
     cycled_count: int = 0
-    pairs_missing_count: int = 0
+    unscored_count: int = 0
     decisions: dict[str, int] = Field(default_factory=dict)
     promotions_count: dict[str, int] = Field(default_factory=dict)
     prompts_count: dict[str, int] = Field(default_factory=dict)

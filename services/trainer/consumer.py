@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Sequence
 
-from meta_learning.errors import BrokerUnavailable, OwnershipLost
+from meta_learning.errors import BrokerUnavailable, OwnershipLost, TooManyDeadLetters
 from meta_learning.streams import Entry, Fold
 from services.trainer.loops import Folded, Loops
 from services.trainer.metrics import TrainerMetrics
@@ -15,6 +15,7 @@ from services.trainer.metrics import TrainerMetrics
 log = logging.getLogger("trainer")
 LEASE_MS = 10_000
 RETRY_S_MAX = 5.0
+STOPPED_S = 30.0  # how long a fold rests that cannot read its input
 
 
 class PartitionTrainer:
@@ -39,10 +40,14 @@ class PartitionTrainer:
                 log.warning("ownership lost", extra={"partition": self._fold.partition})
             except BrokerUnavailable as error:
                 log.warning("broker unavailable", extra={"partition": self._fold.partition, "reason": str(error)})
+            except TooManyDeadLetters as error:
+                # Nothing was committed: a producer or a deploy is broken, and draining the stream would only hide it.
+                log.error("stopped folding", extra={"partition": self._fold.partition, "reason": str(error)})
+                retry_s = STOPPED_S
             finally:
                 self.owned = False
             await asyncio.sleep(retry_s)
-            retry_s = min(RETRY_S_MAX, retry_s * 2)
+            retry_s = min(max(RETRY_S_MAX, retry_s), retry_s * 2)
 
     async def _own(self) -> None:
         checkpoint = await self._fold.load()

@@ -51,7 +51,7 @@ async def committed(log: Log) -> dict[str, bytes]:
 
 async def level(log: Log) -> None:
     async with asyncio.timeout(20):
-        while any(lag.entries_count for lag in await log.lags()):  # noqa: ASYNC110 - the fold is another process
+        while any(lag.entries_count for lag in await log.lags()):
             await asyncio.sleep(0.02)
 
 

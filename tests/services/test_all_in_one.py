@@ -72,7 +72,9 @@ async def until(data: Path, pattern: str, wait_s: float = 60) -> None:
 
 def children(pid: int) -> dict[str, int]:
     """The services that run as children of ``pid``, by name."""
-    listing = subprocess.run(["ps", "--ppid", str(pid), "-o", "pid=,args="], capture_output=True, text=True, check=False)
+    listing = subprocess.run(
+        ["ps", "--ppid", str(pid), "-o", "pid=,args="], capture_output=True, text=True, check=False
+    )
     found = re.findall(r"^\s*(\d+) .*-m services\.(\w+)$", listing.stdout, re.M)
     return {name: int(child) for child, name in found}
 
@@ -160,7 +162,9 @@ async def test_the_demo_ends_with_counts_that_agree_and_says_where_to_look(tmp_p
 async def test_a_broken_file_is_refused_before_anything_is_started(tmp_path: Path) -> None:
     feedback = tmp_path / "mine.csv"
     feedback.write_text("input,output,score\nhow,so,1\nhow,so,high\n", encoding="utf-8")
-    with system(tmp_path, dict(zip(SERVICES, free_ports(4), strict=True)), "--demo", "--feedback", str(feedback)) as process:
+    with system(
+        tmp_path, dict(zip(SERVICES, free_ports(4), strict=True)), "--demo", "--feedback", str(feedback)
+    ) as process:
         assert await asyncio.to_thread(process.wait, 60) == 2
     assert "row 3" in output_of(tmp_path)
     assert not (tmp_path / "broker").exists()

@@ -2,7 +2,8 @@
 
 import { clock, code, count, decimal, duration, h, pill, sparkline } from "./draw.js";
 
-const CYCLES_SHOWN = 12;
+const CYCLES_SHOWN = 8;
+const VERSIONS_SHOWN = 8;
 const DECISIONS = { promoted: "good", held: "", rejected: "bad" };
 const STATES = { aligned: "good", misaligned: "bad", undecided: "", drifting: "bad", coherent: "good" };
 const OUTCOMES = { improved: "good", failed: "bad", stopped_by_budget: "warn" };
@@ -24,7 +25,8 @@ export function scores(chosen) {
 
 function card(title, hint, score, history) {
   const known = score.current !== null && score.current !== undefined;
-  const state = score.state ? pill(score.state, STATES[score.state] || "") : null;
+  const word = score.state ?? (score.drifted ? "drifting" : null);
+  const state = word ? pill(word, STATES[word] || "") : null;
   return h("article", { class: "card", title: hint },
     h("h3", {}, title, state),
     h("p", { class: known ? "figure" : "figure collecting" }, known ? decimal(score.current) : "collecting"),
@@ -35,10 +37,10 @@ function card(title, hint, score, history) {
 
 function evidence(score, known) {
   const parts = [];
-  const ranged = score.low !== null && score.low !== undefined && score.high !== null && score.high !== undefined;
+  const ranged = Number.isFinite(score.low) && Number.isFinite(score.high) && score.low !== score.high;
   if (known && ranged) parts.push(`${decimal(score.low)} – ${decimal(score.high)}`);
   if (score.n !== null && score.n !== undefined) parts.push(`n = ${count(score.n)}`);
-  if (score.kind && known) parts.push(score.kind);
+  if (known && score.current > 0 && score.set_by) parts.push(`by ${score.set_by}`);
   return parts.join("  ·  ");
 }
 
@@ -59,17 +61,19 @@ export function counts(snapshot) {
   const figure = (value, word) => h("div", {}, h("b", {}, count(value)), h("span", {}, word));
   const sign = (text) => h("div", { class: "sign", "aria-hidden": "true" }, text);
   const behind = system.accepted - system.monitored;
-  const closes = system.monitored === system.trained + system.capped + system.open;
-  const verdict = !closes || behind < 0
+  const closes = system.monitored === system.trained + system.capped + system.unlearnt + system.open;
+  const verdict = !closes
     ? "The sums do not close: see the log of the monitor."
     : behind > 0 ? `${count(behind)} accepted and on their way here.` : "Accepted and monitored agree; nothing is lost, nothing counted twice.";
   return [
     h("div", { class: "sum" },
-      figure(system.accepted, "accepted"), sign("="), figure(system.trained, "trained"), sign("+"),
-      figure(system.capped, "capped"), sign("+"), figure(system.open, "in open cycles"),
+      figure(system.accepted, "accepted"), sign("="), figure(system.trained, "trained"),
+      system.capped ? [sign("+"), figure(system.capped, "capped")] : [],
+      system.unlearnt ? [sign("+"), figure(system.unlearnt, "not learnt")] : [],
+      sign("+"), figure(system.open, "in open cycles"),
       behind > 0 ? [sign("+"), figure(behind, "on their way")] : [],
-      h("div", {}, h("b", {}, count(system.monitored)), h("span", {}, "monitored")),
-      figure(system.duplicate, "duplicates"), figure(system.dead_letters, "dead letters")),
+      h("div", { class: "apart" }, figure(system.monitored, "monitored"), figure(system.duplicate, "duplicates"),
+        figure(system.dead_letters, "dead letters"))),
     h("p", { class: "verdict" }, verdict, " All loops together."),
   ];
 }
@@ -103,13 +107,18 @@ function cycleRow(cycle) {
     h("td", { class: "number quiet when" }, clock(cycle.at)));
 }
 
+// The champion first, then those that were in charge before, then the newest candidates.
 export function versions(chosen, onPromote) {
-  const newest = chosen.versions.toReversed().slice(0, CYCLES_SHOWN);
-  if (!newest.length) return [h("p", { class: "quiet" }, "No version yet.")];
-  return [h("div", { class: "scroll" }, h("table", {}, h("tbody", {}, newest.map((version) => h("tr", {},
+  const rank = (version) => (version.is_champion ? 0 : version.is_promotable ? 1 : 2);
+  const found = chosen.versions.toReversed().sort((a, b) => rank(a) - rank(b)).filter((version) => rank(version) < 2);
+  const candidates = chosen.versions.toReversed().filter((version) => rank(version) === 2).slice(0, 2);
+  const shown = [...found.slice(0, VERSIONS_SHOWN), ...candidates];
+  if (!shown.length) return [h("p", { class: "quiet" }, "No version yet.")];
+  return [h("div", { class: "scroll" }, h("table", {}, h("tbody", {}, shown.map((version) => h("tr", {},
     h("td", {}, code(version.version)),
     h("td", { class: "quiet" }, version.cycle === null ? "–" : `cycle ${version.cycle}`),
-    h("td", {}, version.is_champion ? pill("in charge", "good") : pill(version.decision, version.decision === "rejected" ? "bad" : "")),
+    h("td", {}, version.is_champion ? pill("in charge", "good")
+      : version.is_promotable ? pill("was in charge") : pill(version.decision, version.decision === "rejected" ? "bad" : "")),
     h("td", { class: "number" }, version.is_promotable && !version.is_champion
       ? h("button", { type: "button", onclick: () => onPromote(version.version) }, "Promote") : null))))))];
 }

@@ -41,6 +41,7 @@ class CurriculumConfig:
     children_count: int = 3
     answer_tokens: int = 32
     reasoning_tokens: int = 256
+    proposal_tokens: int = 256
     prompt_chars_max: int = 6000
     calibrate: bool = True
 
@@ -74,5 +75,6 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("children_count", 1, 16),
     ("answer_tokens", 1, 4096),
     ("reasoning_tokens", 16, 16_384),
+    ("proposal_tokens", 16, 16_384),
     ("prompt_chars_max", 100, 200_000),
 )

@@ -13,7 +13,7 @@ from meta_learning.acla.evaluating import EvaluationFn, FunctionEvaluator, Model
 from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.prompt import Prompt
 from meta_learning.acla.prompt_evolver import ModelProposer, PromptEvolver
-from meta_learning.acla.run import OnProgress, Run, plan_gate, results_of
+from meta_learning.acla.run import GatePlan, OnProgress, Run, plan_gate, results_of
 from meta_learning.acla.search import Search, Tools
 from meta_learning.acla.splits import Splits, closed_labels, read_items, split
 from meta_learning.acla.store import MemoryRunStore, RunLog, RunStore
@@ -25,8 +25,10 @@ from meta_learning.llm.retry import Retrying
 
 DatasetLoader = Callable[[int], Sequence[Any] | Awaitable[Sequence[Any]]]
 GATE_COUNT_MIN = 20
-# The rest of the time is the gate's.
-SEARCH_TIME_SHARE = 2 / 3
+# Of the time cap: at least this much is for searching, however slow the model; the gate then may not come to its end.
+SEARCH_TIME_SHARE_MIN = 1 / 3
+# How much slower than until now the model may get before the gate no longer fits.
+SLOWDOWN = 1.4
 
 
 class AdaptiveCurriculumAgent:
@@ -106,15 +108,14 @@ class AdaptiveCurriculumAgent:
             if evaluation_fn is None
             else FunctionEvaluator(asking, log, evaluation_fn)
         )
-        proposer = ModelProposer(asking, config.temperature)
+        proposer = ModelProposer(asking, config)
         evolver = PromptEvolver(config, proposer, splits.search)
         seed = Candidate(Prompt.parse(config.initial_prompt))
         evolver.known.add(seed.prompt.version)
         plan = plan_gate(len(splits.gate), config.calls_max)
-        search_s = None if config.seconds_max is None else SEARCH_TIME_SHARE * config.seconds_max
 
         def time_is_up() -> bool:
-            return log.time_is_up(asking.calls_count, search_s is not None and ledger.seconds >= search_s)
+            return log.time_is_up(asking.calls_count, _only_gate_fits(config, ledger, asking, plan))
 
         tools = Tools(config, evaluator, asking, evolver, time_is_up)
         search = Search(tools, seed, splits.search, labels, plan.calls_count)
@@ -129,6 +130,16 @@ class AdaptiveCurriculumAgent:
             "temperature_accepted": proposer.sampling_accepted and (not asked or evaluator.sampling_accepted),  # type: ignore[union-attr]
             "rejected_proposals": evolver.rejected,
         }
+
+
+def _only_gate_fits(config: CurriculumConfig, ledger: Ledger, asking: Asking, plan: GatePlan) -> bool:
+    """Whether what is left of the time is what a gate of one finalist takes, at the pace of the calls so far."""
+    paid = [entry.latency_s for entry in ledger.entries if not entry.cached]
+    if config.seconds_max is None or not paid:
+        return False
+    pace_s = sum(paid) / len(paid) / max(1, asking.llm.capabilities.concurrency_max)
+    gate_s = SLOWDOWN * pace_s * 2 * plan.items_count
+    return ledger.seconds >= max(SEARCH_TIME_SHARE_MIN * config.seconds_max, config.seconds_max - gate_s)
 
 
 def _connected(config: CurriculumConfig) -> LLM:

@@ -14,7 +14,6 @@ from meta_learning.acla.splits import Item
 from meta_learning.acla.strategies import Proposal, Situation, Strategy
 from meta_learning.llm import Message, Reply, Request
 
-PROPOSAL_TOKENS = 256
 # Shorter inputs ("ok", "no") turn up in any text by chance.
 QUOTED_CHARS_MIN = 20
 
@@ -22,9 +21,9 @@ QUOTED_CHARS_MIN = 20
 class ModelProposer:
     """Asks the model itself to write; every request of a run is another sample, so that none is answered from a cache."""
 
-    def __init__(self, asking: Asking, temperature: float) -> None:
+    def __init__(self, asking: Asking, config: CurriculumConfig) -> None:
         self._asking = asking
-        self._temperature = temperature
+        self._config = config
         self._count = 0
         self.sampling_accepted = True
 
@@ -34,8 +33,8 @@ class ModelProposer:
         request = Request(
             messages=(Message("user", brief),),
             purpose="proposer",
-            max_tokens=PROPOSAL_TOKENS,
-            temperature=self._temperature,
+            max_tokens=self._config.proposal_tokens,
+            temperature=self._config.temperature,
             sample=self._count,
         )
         reply = (await self._asking.ask_all([request]))[0]

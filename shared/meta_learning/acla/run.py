@@ -137,7 +137,8 @@ class Run:
             return self._search_only("evaluation_fn gives one mean a call, so nothing can be paired")
         if not plan.items_count:
             return self._search_only("the loader has no fresh items for a gate")
-        finalists = search.finalists(plan.finalists_count)
+        # Out of time there is time for one, as `time_is_up` planned.
+        finalists = search.finalists(1 if search.out_of_time else plan.finalists_count)
         if not finalists:
             stopped = "stopped_by_budget" if self._stopped_by else "no_evidence"
             return Ending(stopped, self._stopped_by or "no candidate was ahead of the seed prompt in the search")

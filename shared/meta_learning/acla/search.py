@@ -51,6 +51,7 @@ class Search:
         self.tracker = PerformanceTracker(tools.config.evolution_strategies)
         self.raced: list[Candidate] = []
         self.in_rungs = True
+        self.out_of_time = False
         self._tools = tools
         self._items = items
         self._labels = labels
@@ -73,6 +74,7 @@ class Search:
                 f"the next {len(unasked)} calls would exceed the cap of {self._tools.asking.calls_max}"
             )
         if kept and self._tools.time_is_up():
+            self.out_of_time = True
             raise BudgetExhausted("the time for searching is over")
         for item, answer in zip(unasked, await self._tools.evaluator.answers(candidate.prompt, unasked), strict=True):
             self.matrix.record(candidate.prompt, item, answer)

@@ -126,7 +126,7 @@ class SkillDrift:
         losses, gains = self._lost or (self._losses, self._gains)
         ready = self._lost is not None or self._detector is not None
         now = sum(self._window, start=Moments())
-        if not ready or gains.mean < SKILL_SURE * gains.error or now.count < self.window_size:
+        if not ready or gains.mean <= SKILL_SURE * gains.error or now.count < self.window_size:
             return Estimate.collecting(now.count)
         low, _, high = _share_lost(losses, gains, now)
         return Estimate.of(low, now.count, low, high)

@@ -9,6 +9,7 @@ import asyncio
 import gc
 import importlib.util
 import math
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -117,9 +118,11 @@ class LocalLLM:
             params.n_ctx = self._context_tokens
             params.n_parallel = 1
             params.verbosity = -1  # the runtime would write its log to our standard error
+            # Waiting threads sleep: spinning ones would starve the services beside us, and us, on a busy machine.
+            params.cpuparams.poll = 0
             params.port = 0
-            if self._threads_count:
-                params.cpuparams.n_threads = self._threads_count
+            # Half the cores: threads that wait for one which another process pushed off its core burn time and wait on.
+            params.cpuparams.n_threads = self._threads_count or max(1, (os.cpu_count() or 2) // 2)
             self._runtime = xllamacpp.Server(params)
         return self._runtime
 

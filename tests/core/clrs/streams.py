@@ -10,7 +10,21 @@ from meta_learning.events import FeedbackReceived
 
 GOOD = ["lovely", "bright", "helpful", "quick", "friendly", "warm", "clean", "fair", "fresh", "calm"]
 BAD = ["awful", "broken", "rude", "slow", "noisy", "dirty", "cold", "unfair", "stale", "late"]
-PLAIN = ["the", "room", "service", "parcel", "train", "dinner", "phone", "guide", "evening", "ticket", "garden", "coffee", "market"]
+PLAIN = [
+    "the",
+    "room",
+    "service",
+    "parcel",
+    "train",
+    "dinner",
+    "phone",
+    "guide",
+    "evening",
+    "ticket",
+    "garden",
+    "coffee",
+    "market",
+]
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 

@@ -59,6 +59,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if len(body) < int(self.headers["Content-Length"]):
+            self.close_connection = True  # the caller was killed before it had asked
+            return
         self.model.take(body)
         if self.model.down:
             self._send(503, {"error": {"message": "overloaded"}})

@@ -232,8 +232,13 @@ async def test_a_running_run_can_be_cancelled_and_asked_for_again(
 
 
 async def test_a_silent_model_is_waited_for_and_no_answer_counts_as_wrong(
-    log: Log, running: EvolverProcess, model: Model
+    log: Log, broker_url: str, model: Model, model_url: str, tmp_path: Path
 ) -> None:
+    with evolver(broker_url, model_url, tmp_path / "data", META_LEARNING_LLM_OUTAGE_WAIT_S="1"):
+        await _silence_the_model_in_the_middle(log, model)
+
+
+async def _silence_the_model_in_the_middle(log: Log, model: Model) -> None:
     await request(log, "unbroken", promote=False)
     [unbroken] = await until(log, "unbroken", EvolutionCompleted)
     before, model.delay_s = len(model.asked), 0.02

@@ -138,11 +138,25 @@ def test_what_arrives_during_an_append_goes_together_in_the_next() -> None:
     assert log.sizes == [1, 20]
 
 
+def test_a_queue_that_is_full_says_when_to_come_back() -> None:
+    log = Held()
+    with door(log, plan(waiting_count_max=1)) as served:
+        answers = in_background(served, count=1)
+        assert log.entered.wait(10)
+        answers += in_background(served, count=1)
+        wait_until(lambda: served.metric("meta_learning_ingest_waiting_items") == 1)
+        refused = served.send(good())
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        log.let_go.set()
+        assert [done.result() for done in answers] == [202] * 2
+
+
 def test_a_stop_lets_open_requests_finish() -> None:
     log = Held()
     with door(log) as served:
-        answers = in_background(served, count=3)
+        answers = in_background(served, count=1)
         assert log.entered.wait(10)
+        answers += in_background(served, count=2)
         wait_until(lambda: served.metric("meta_learning_ingest_waiting_items") == 2)
         stopping = threading.Thread(target=served.stop)
         stopping.start()
@@ -176,6 +190,6 @@ def in_background(served: Door, count: int) -> list[Background]:
 def refuses_connections(url: str) -> bool:
     try:
         httpx.get(f"{url}/healthz")
-    except httpx.ConnectError:
+    except httpx.TransportError:
         return True
     return False

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,9 +21,7 @@ from services.monitor.consumer import PartitionConsumer
 from services.monitor.operator import Operator
 from services.monitor.view import View
 from tests.brokers import NOON
-from tests.services.monitor.world import QUICK, WATCHES, Monitor
-
-THRESHOLDS = {"drift": 0.3, "alignment": 0.7}
+from tests.services.monitor.world import QUICK, SETTINGS, WATCHES, Monitor
 
 
 @dataclass
@@ -61,7 +59,7 @@ async def serving(log: Log, key: str | None = None) -> AsyncIterator[Served]:
     parts.system_every_s = 0.05
     listening = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server = server_for(monitor_app(parts, THRESHOLDS), "127.0.0.1", 0, drain_s=3, on_stop=parts.live.close)
+    server = server_for(monitor_app(parts, SETTINGS), "127.0.0.1", 0, drain_s=3, on_stop=parts.live.close)
     running = asyncio.create_task(server.serve(sockets=[listening]))
     async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
         served = Served(log, view, http=http, url=url)
@@ -73,7 +71,7 @@ async def serving(log: Log, key: str | None = None) -> AsyncIterator[Served]:
                 await running
 
 
-async def snapshots(served: Served, query: str = "") -> AsyncIterator[dict[str, Any]]:
+async def snapshots(served: Served, query: str = "") -> AsyncGenerator[dict[str, Any], None]:
     """The live stream's snapshots, as a browser would get them."""
     assert served.http is not None
     async with served.http.stream("GET", f"/api/live{query}", timeout=10) as answer:

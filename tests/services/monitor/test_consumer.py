@@ -42,7 +42,7 @@ async def test_every_event_is_monitored_and_every_cycle_accounted_for(log: Log) 
             assert state.trained_count + state.capped_count == count - count % CYCLE_SIZE
             assert state.open_count == count % CYCLE_SIZE
             assert sum(state.decisions.values()) == count // CYCLE_SIZE
-            assert state.pairs_missing_count == 0
+            assert state.unscored_count == 0
             assert len(view.loop(name).pairs) == count % CYCLE_SIZE
 
 
@@ -69,7 +69,7 @@ async def test_feedback_that_comes_long_before_its_cycle_waits_for_it(log: Log) 
         await train(log)
         view = await watching.level()
         assert all(loop.state.open_count < CYCLE_SIZE for loop in view.loops().values())
-        assert all(loop.state.pairs_missing_count == 0 for loop in view.loops().values())
+        assert all(loop.state.unscored_count == 0 for loop in view.loops().values())
 
 
 async def test_a_cycle_that_comes_before_its_feedback_waits_for_it(memory_log: MemoryLog) -> None:
@@ -78,7 +78,7 @@ async def test_a_cycle_that_comes_before_its_feedback_waits_for_it(memory_log: M
     await train(memory_log)
     async with monitor(memory_log, FoldLimits(batch_count_max=6, linger_s=0.0)) as watching:
         view = await watching.level()
-        assert view.loop("support").state.pairs_missing_count == 0
+        assert view.loop("support").state.unscored_count == 0
         assert view.loop("support").state.cycled_count == 400
 
 
@@ -155,7 +155,7 @@ async def test_a_cycle_with_entries_that_cannot_exist_is_parked(memory_log: Memo
     assert [letter.source.type for letter in await memory_log.dead_letters()] == ["CycleCompleted"]
 
 
-async def test_a_cycle_whose_feedback_is_gone_is_folded_without_its_texts(memory_log: MemoryLog) -> None:
+async def test_a_cycle_whose_feedback_is_gone_is_counted_and_left_out_of_the_scores(memory_log: MemoryLog) -> None:
     """For instance events that were carried over from another deployment: waiting for ever would stop the partition."""
     orphan: dict[str, Any] = {"loop": "support", "cycle": 1, "first_entry": "9-0", "last_entry": f"{2**50}-0"}
     event = CycleCompleted(
@@ -165,7 +165,7 @@ async def test_a_cycle_whose_feedback_is_gone_is_folded_without_its_texts(memory
     await memory_log.publish("support", [event])
     async with monitor(memory_log) as watching:
         view = await watching.level()
-        assert view.loop("support").state.pairs_missing_count == 2
+        assert view.loop("support").state.unscored_count == 1
 
 
 async def test_pairs_beyond_the_bound_are_looked_up_in_the_log(memory_log: MemoryLog) -> None:
@@ -176,7 +176,7 @@ async def test_pairs_beyond_the_bound_are_looked_up_in_the_log(memory_log: Memor
         assert len(view.loop("support").pairs) == 25
         await train(memory_log)
         view = await watching.level()
-        assert view.loop("support").state.pairs_missing_count == 0
+        assert view.loop("support").state.unscored_count == 0
         assert view.loop("support").state.cycled_count == 300
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from meta_learning.clrs import LoopSettings
 from meta_learning.streams import Log
 from meta_learning.streams.memory import MemoryLog
 from services.monitor.collecting import MonitorCollector
@@ -78,5 +79,5 @@ def test_every_metric_has_a_name_of_the_house_and_a_sentence() -> None:
 
 def test_registering_reads_nothing_and_names_no_metric_twice() -> None:
     registry = CollectorRegistry()
-    registry.register(MonitorCollector(View(1), {}))
+    registry.register(MonitorCollector(View(1), LoopSettings()))
     assert len({metric.name for metric in METRICS}) == len(METRICS)

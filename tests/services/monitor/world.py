@@ -21,7 +21,10 @@ from tests.brokers import NOON
 
 CYCLE_SIZE = 20
 SETTINGS = LoopSettings(cycle_size=CYCLE_SIZE)
-WATCHES = Watches(new=lambda: LoopMonitor(SETTINGS), load=lambda dump: LoopMonitor.load(dump, settings=SETTINGS))
+WATCHES = Watches(
+    new=lambda: LoopMonitor(SETTINGS),
+    joined=lambda state, references: LoopMonitor.joined(state, references, settings=SETTINGS),
+)
 QUICK = FoldLimits(linger_s=0.0)
 KIND = ("thank you", "on its way", "we fixed it")
 RUDE = ("no idea", "wait longer", "not our fault")

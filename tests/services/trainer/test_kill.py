@@ -54,7 +54,9 @@ def trainer(url: str, data: Path, port: int) -> Iterator[subprocess.Popen[bytes]
         "PYTHONPATH": f"{ROOT / 'shared'}{os.pathsep}{ROOT}",
     }
     with open(data / "trainer.log", "ab") as output:
-        process = subprocess.Popen([sys.executable, "-m", "services.trainer"], env=environment, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services.trainer"], env=environment, stdout=output, stderr=output
+        )
     try:
         yield process
     finally:

@@ -1,0 +1,99 @@
+"""Do drift scores stay quiet when nothing drifts? The share of windows above 0.3 on many undrifted streams.
+
+    META_LEARNING_DATA_SETS=../shared/data python benchmarks/null_drift.py [streams] [windows] [whole_loops]
+
+Texts are real tweets drawn with replacement where the file is there, else Zipf words; labels are coin flips; the champion errs
+at a constant 20 %. ``whole_loops`` further streams run through `ClosedLoopSystem` with defaults: also the model learns there.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from meta_learning.clrs import ClosedLoopSystem, DriftDetector
+from meta_learning.clrs.statistics import wilson
+
+DATA = Path(os.environ.get("META_LEARNING_DATA_SETS", "../shared/data")) / "sentiment140_train_20k_head_tail.csv"
+LIMIT = 0.3
+LOOP_CYCLES = 60  # the behaviour score needs 25 cycles before it says anything
+
+
+def corpus() -> list[tuple[str, bool]]:
+    if not DATA.exists():
+        draws = np.random.default_rng(0)
+        shares = 1.0 / np.arange(1, 5001)
+        rows = draws.choice(5000, (20_000, 13), p=shares / shares.sum())
+        return [(" ".join(f"w{word}" for word in row), bool(draws.integers(2))) for row in rows]
+    with DATA.open(encoding="latin-1", newline="") as file:
+        return [(row[5], row[0] == "4") for row in csv.reader(file)]
+
+
+def detectors(texts: list[tuple[str, bool]], streams: int, windows: int) -> Counter[str]:
+    over: Counter[str] = Counter()
+    for seed in range(streams):
+        draws, detector = np.random.default_rng([1, seed]), DriftDetector(seed=seed)
+        for _ in range(windows + 5):
+            chosen = [texts[index] for index in draws.integers(len(texts), size=100)]
+            true = draws.integers(2, size=100).astype(float)
+            wrong = draws.random(100) < 0.2
+            detector.update(
+                input_texts=[text for text, _ in chosen],
+                output_texts=["positive" if liked else "negative" for _, liked in chosen],
+                scored=(np.where(wrong, 1 - true, true) * 0.8 + 0.1, 0.5, true),
+            )
+            count(over, detector.result())
+    return over
+
+
+def loops(texts: list[tuple[str, bool]], streams: int) -> Counter[str]:
+    over: Counter[str] = Counter()
+    for seed in range(streams):
+        draws, system = np.random.default_rng([2, seed]), ClosedLoopSystem(seed=seed)
+        for _ in range(LOOP_CYCLES * 100):
+            text, liked = texts[int(draws.integers(len(texts)))]
+            label = ("negative", "positive")[int(draws.integers(2))]
+            if system.collect_feedback(text, label, float((label == "positive") == liked)):
+                count(over, system.get_system_summary()["drift"])
+    return over
+
+
+def count(over: Counter[str], result: dict[str, object]) -> None:
+    kinds = result["kinds"]
+    assert isinstance(kinds, dict)
+    for name, value in {"any": result["current"], **kinds}.items():
+        if isinstance(value, float):
+            over[f"{name} windows"] += 1
+            over[f"{name} over"] += value > LIMIT
+
+
+def report(title: str, over: Counter[str]) -> None:
+    print(title)
+    for name in ("any", "input", "output", "behaviour", "concept", "performance"):
+        windows, hits = over[f"{name} windows"], over[f"{name} over"]
+        if windows:
+            high = wilson(hits / windows, windows, 1.96)[1]
+            bound = math.ceil(high * 1e5) / 1e3
+            print(
+                f"  {name:12s} {hits:5d} of {windows:6d} windows above {LIMIT}: {hits / windows:.4%} (95 % below {bound} %)"
+            )
+
+
+def main() -> None:
+    streams, windows, whole = (int(part) for part in (*sys.argv[1:4], *("500", "15", "3")[len(sys.argv) - 1 :]))
+    texts = corpus()
+    report(
+        f"{streams} streams of detectors, {windows} windows of 100 after the reference",
+        detectors(texts, streams, windows),
+    )
+    report(f"{whole} whole loops of {LOOP_CYCLES} cycles", loops(texts, whole))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""Drift scores stay low without drift, start as None, and rise for the kind that was planted.
+
+The larger form of the null, on more streams and on real tweets, is ``benchmarks/null_drift.py``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from meta_learning.clrs import ClosedLoopSystem, DriftDetector
+from meta_learning.clrs.behaviour_drift import BehaviourDrift
+from meta_learning.clrs.drift_detector import KINDS
+from meta_learning.clrs.model import Floats
+from meta_learning.clrs.skill_drift import EDetector, SkillDrift
+from meta_learning.clrs.text_drift import TextDrift, packed, unpacked
+from tests.core.clrs.streams import labelled
+
+WORDS = [f"w{rank}" for rank in range(2000)]
+ZIPF = 1.0 / np.arange(1, len(WORDS) + 1)
+
+
+def texts(count: int, draws: np.random.Generator, length: int = 12) -> list[str]:
+    """Texts of Zipf-distributed words: without drift between any two calls."""
+    found = draws.choice(len(WORDS), (count, length), p=ZIPF / ZIPF.sum())
+    return [" ".join(WORDS[index] for index in row) for row in found]
+
+
+def losses(count: int, rate: float, draws: np.random.Generator) -> tuple[Floats, float, Floats]:
+    """Confident predictions that are wrong at ``rate``; the constant says a half."""
+    true = draws.integers(2, size=count).astype(float)
+    wrong = draws.random(count) < rate
+    return np.where(wrong, 1.0 - true, true) * 0.8 + 0.1, 0.5, true
+
+
+def test_without_drift_no_score_exceeds_the_threshold_in_more_than_one_percent_of_windows() -> None:
+    exceeded, windows = 0, 0
+    for seed in range(6):
+        draws = np.random.default_rng(seed)
+        detector = DriftDetector(seed=seed)
+        for _ in range(25):
+            detector.update(
+                input_texts=texts(100, draws),
+                output_texts=draws.choice(["positive", "negative"], 100).tolist(),
+                scored=losses(100, 0.2, draws),
+            )
+            current = detector.score()
+            if current is not None:
+                windows, exceeded = windows + 1, exceeded + (current > 0.3)
+    assert windows >= 100
+    assert exceeded <= 0.01 * windows
+
+
+def test_a_whole_loop_on_an_undrifted_stream_stays_below_the_threshold() -> None:
+    system = ClosedLoopSystem(cycle_size=50, probe_size=100)
+    for asked, answered, score in labelled(2200):
+        system.collect_feedback(asked, answered, score)
+    drift = [line["drift"] for line in system.get_system_summary()["history"]]
+    known = [score for score in drift if score is not None]
+    assert drift[0] is None
+    assert known
+    assert max(known) <= 0.3
+    kinds = system.get_system_summary()["drift"]["kinds"]
+    assert tuple(kinds) == KINDS
+    assert all(kinds[name] is not None for name in ("input", "output", "behaviour", "concept", "performance"))
+
+
+def test_replaced_texts_raise_the_input_score_and_leave_the_others_alone() -> None:
+    draws = np.random.default_rng(0)
+    detector = DriftDetector()
+    for _ in range(8):
+        detector.update(input_texts=texts(100, draws), output_texts=texts(100, draws))
+    strange = [f"{text} x{n} x{n + 1} x1" for n, text in enumerate(texts(100, draws))]
+    detector.update(input_texts=strange, output_texts=texts(100, draws))
+    result = detector.result()
+    assert (result["set_by"], result["drifted"]) == ("input", True)
+    assert result["low"] > 0.3
+    assert result["p_values"]["input"] <= 0.005
+    assert result["kinds"]["output"] <= 0.3
+
+
+def test_a_shift_of_labels_is_an_output_drift() -> None:
+    draws = np.random.default_rng(0)
+    drift = TextDrift()
+    for share in (0.5,) * 7 + (0.95,):
+        drift.update(draws.choice(["yes", "no"], 100, p=[share, 1 - share]).tolist())
+    current = drift.result().current
+    assert current is not None
+    assert current > 0.3
+
+
+def test_a_text_score_is_none_until_the_reference_and_a_window_are_full() -> None:
+    drift = TextDrift(reference_size=40, window_size=20)
+    draws = np.random.default_rng(0)
+    drift.update(texts(40, draws))
+    assert drift.result().current is None
+    drift.update(texts(10, draws))
+    assert drift.result().current is None
+    drift.update(texts(10, draws))
+    assert drift.result().current is not None
+
+
+def test_texts_of_no_words_and_all_equal_texts_are_no_drift() -> None:
+    drift = TextDrift(reference_size=40, window_size=20)
+    drift.update(["", "same"] * 20)
+    drift.update(["", "same"] * 10)
+    current = drift.result().current
+    assert current is not None
+    assert current <= 0.3
+
+
+def test_packed_rows_come_back_as_they_were() -> None:
+    rows = [np.array([1, 5, 4095], dtype=np.uint16), np.zeros(0, dtype=np.uint16), np.array([7], dtype=np.uint16)]
+    assert [row.tolist() for row in unpacked(packed(rows))] == [row.tolist() for row in rows]
+    assert unpacked(packed([])) == []
+
+
+def test_concept_drift_is_zero_until_its_alarm_and_then_the_share_of_skill_lost() -> None:
+    draws = np.random.default_rng(1)
+    skill = SkillDrift()
+    for _ in range(30):
+        skill.update(*losses(100, 0.2, draws))
+    assert skill.concept().current == 0.0
+    for _ in range(6):
+        skill.update(*losses(100, 0.45, draws))
+    assert skill.alarms == 1
+    concept, performance = skill.concept().current, skill.performance().current
+    assert concept is not None
+    assert concept > 0.6
+    assert performance is not None
+    assert performance > 0.3
+
+
+def test_after_an_alarm_the_new_state_becomes_the_baseline_and_the_scores_calm_down() -> None:
+    draws = np.random.default_rng(1)
+    skill = SkillDrift()
+    for rate, batches in ((0.15, 30), (0.35, 30)):
+        for _ in range(batches):
+            skill.update(*losses(100, rate, draws))
+    assert skill.alarms == 1
+    assert skill.concept().current == 0.0
+
+
+def test_without_skill_performance_has_nothing_to_lose_and_stays_none() -> None:
+    draws = np.random.default_rng(2)
+    skill = SkillDrift()
+    for _ in range(40):
+        true = draws.integers(2, size=100).astype(float)
+        skill.update(np.full(100, 0.5), 0.5, true)
+    assert skill.performance().current is None
+
+
+@pytest.mark.parametrize("level", [0.05, 0.2, 0.6])
+def test_the_e_detector_keeps_its_run_length_under_the_null(level: float) -> None:
+    draws = np.random.default_rng(3)
+    detector = EDetector(level, run_length=2000.0)
+    alarms = sum(detector.update(float(loss)) for loss in draws.random(40_000) < level)
+    assert alarms <= 20 + 2 * 20**0.5  # expected at most 20, and two standard deviations
+
+
+def test_behaviour_is_none_while_the_probe_grows_and_the_model_is_young() -> None:
+    drift = BehaviourDrift(span=3)
+    for size in (10, 20, 20, 20, 20, 20, 20):
+        drift.update(np.full(size, 0.5))
+    assert drift.result().current is None
+    drift.update(np.full(20, 0.5))
+    assert drift.result().current == 0.0
+
+
+def test_behaviour_that_moves_slowly_in_one_direction_is_seen_against_the_pin() -> None:
+    draws = np.random.default_rng(0)
+    probe, drift = draws.random(200), BehaviourDrift(span=10)
+    for cycle in range(60):
+        drift.update(np.clip(probe + max(cycle - 30, 0) * 0.03 * np.where(probe < 0.5, 1, -1), 0, 1))
+        if cycle == 30:
+            assert drift.result().current == 0.0
+    current = drift.result().current
+    assert current is not None
+    assert current > 0.3
+
+
+def test_a_detector_restored_from_its_state_goes_on_alike() -> None:
+    draws = np.random.default_rng(4)
+    first = DriftDetector(seed=4)
+    for step in range(24):
+        asked, answered, scored = texts(70, draws), texts(70, draws, 2), losses(70, 0.2, draws)
+        second = DriftDetector.from_state(first.state(), seed=4)
+        for detector in (first, second):
+            detector.update(
+                input_texts=asked, output_texts=answered, probe_answers=np.full(50, step / 24), scored=scored
+            )
+        assert second.result() == first.result()
+        assert second.state() == first.state()
