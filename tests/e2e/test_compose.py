@@ -264,7 +264,7 @@ def test_the_evolver_runs_the_packaged_model(system: System) -> None:
         return next((run for run in runs if run["run_id"] == asked["run_id"] and run["state"] == "ended"), None)
 
     run = system.until("evolution ended", ended, deadline_s=240)
-    assert run["outcome"] not in {"failed", "cancelled"}, run
+    assert run["outcome"] not in {"failed", "cancelled"}, run["reason"]
 
 
 def test_services_end_by_themselves_when_asked(system: System) -> None:
