@@ -105,7 +105,11 @@ def test_the_command_prints_a_key_and_its_entry(
     assert Keys.parse(entry).admit(f"Bearer {key}", "ingest") == "shop"
 
 
-@pytest.mark.parametrize("text", ["shop", "shop:abc", f"shop:{'0' * 64}:write", f"a:{'0' * 64},a:{'1' * 64}", KEY])
+@pytest.mark.parametrize(
+    "text",
+    ["shop", "shop:abc", f"shop:{'0' * 64}:write", f"a:{'0' * 64},a:{'1' * 64}", KEY],
+    ids=["no digest", "short digest", "no such scope", "twice", "the key itself"],
+)
 def test_a_malformed_entry_is_a_configuration_error_that_does_not_repeat_it(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
