@@ -61,7 +61,7 @@ def test_who_reads_is_started_before_who_writes() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_the_file_is_the_dockerfile_of_each_image(name: str) -> None:
+def test_each_image_listens_where_the_compose_file_says(name: str) -> None:
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     stage = dockerfile.partition(f" AS {name}\n")[2].partition("\nFROM ")[0]
     port = service(name)["ports"][0].rpartition(":")[2]
