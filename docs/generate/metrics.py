@@ -27,7 +27,8 @@ from services.trainer.metrics import TrainerMetrics
 PAGE = Path(__file__).parents[1] / "metrics.md"
 HEAD = """# Metrics
 
-Written by `python -m docs.generate.metrics` from the code; do not edit by hand. Every service answers `GET /metrics` in the text format of
+Written by `python -m docs.generate.metrics` from the code; do not edit by hand. Every service answers `GET /metrics` in the text
+format of
 Prometheus, without a key (scores and counts, never texts or user ids). Labels are bounded: `loop` by `loops_count_max`, all
 others by short lists. A score that means nothing yet is absent, not 0.
 

@@ -84,8 +84,8 @@ class _Execution:
                     raise
                 log.exception("the run failed for good", extra={"run": self._event.run_id})
                 ending = failed(f"{type(error).__name__}: {error}")
-            await self._reports.ends(ending)
-            self._lease.count({f"runs|{ending.outcome}": 1})
+            if await self._reports.ends(ending):
+                self._lease.count({f"runs|{ending.outcome}": 1})
             return ending.summary()
 
     async def _stoppable(self) -> Ending:

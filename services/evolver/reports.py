@@ -77,8 +77,11 @@ class Reports:
         )
         await self._publish([event])
 
-    async def ends(self, ending: Ending) -> None:
-        """Keep the prompt, if one was found, and say how the run ended: with the promotion in one step, or not at all."""
+    async def ends(self, ending: Ending) -> bool:
+        """Keep the prompt, if one was found, and say how the run ended: with the promotion in one step, or not at all.
+
+        False when it was all said before (by an earlier life that was killed right after).
+        """
         await asyncio.wait_for(self._waiting.join(), PATIENCE_S)
         version, pointers, events = None, {}, []
         if ending.prompt is not None:
@@ -88,7 +91,7 @@ class Reports:
                 previous = await asyncio.to_thread(prompts.version_of, self._store, parent)
                 events.append(PromptPromoted(**self._about("promoted"), version=version, previous=previous))
                 pointers[prompts.POINTER] = manifest
-        await self._publish([self._completed(ending, version), *events], pointers)
+        return await self._publish([self._completed(ending, version), *events], pointers) > 0
 
     def _keep(self, ending: Ending, parent: str | None) -> tuple[str, str]:
         text = ending.prompt or ""
@@ -112,8 +115,8 @@ class Reports:
             self._meta_at = now
             self._job.save_meta()
 
-    async def _publish(self, events: Sequence[Event], pointers: Mapping[str, str] | None = None) -> None:
-        await self._patiently(lambda: self._stream.publish(self._request.loop, events, pointers))
+    async def _publish(self, events: Sequence[Event], pointers: Mapping[str, str] | None = None) -> int:
+        return int(await self._patiently(lambda: self._stream.publish(self._request.loop, events, pointers)))
 
     async def _patiently(self, act: Any) -> Any:
         deadline = time.monotonic() + PATIENCE_S

@@ -45,6 +45,12 @@ class EvolverSettings(Settings):
         validation_alias=AliasChoices("OPENAI_BASE_URL", "META_LEARNING_OPENAI_BASE_URL"),
         description="Address of any server that speaks OpenAI's chat completions (vLLM, llama.cpp, Ollama).",
     )
+    local_threads_count: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="Threads of the local model; default: half of the cores, since it spins when it must share one.",
+    )
     llm_timeout_s: float = Field(60.0, gt=0, le=600, description="How long one model call may take, in seconds.")
     llm_outage_wait_s: float = Field(
         10.0,
@@ -71,7 +77,7 @@ class EvolverSettings(Settings):
         3, ge=1, le=20, description="How often a run is taken up again after its process died or failed."
     )
     lease_ttl_s: float = Field(
-        5.0,
+        4.0,
         ge=1,
         le=60,
         description="Silence after which a running job counts as dead and is given to a successor, in seconds.",

@@ -181,7 +181,7 @@ async def test_a_broker_that_hangs_is_unavailable_within_seconds() -> None:
         started = time.monotonic()
         with pytest.raises(BrokerUnavailable):
             await log.ping()
-        assert time.monotonic() - started < 3.0
+        assert time.monotonic() - started < 6.5
         await log.close()
 
 

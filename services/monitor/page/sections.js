@@ -38,9 +38,9 @@ function card(title, hint, score, history) {
 function evidence(score, known) {
   const parts = [];
   const ranged = Number.isFinite(score.low) && Number.isFinite(score.high) && score.low !== score.high;
-  if (known && ranged) parts.push(`${decimal(score.low)} – ${decimal(score.high)}`);
-  if (score.n !== null && score.n !== undefined) parts.push(`n = ${count(score.n)}`);
-  if (known && score.current > 0 && score.set_by) parts.push(`by ${score.set_by}`);
+  if (known && ranged) parts.push(`${decimal(score.low)}\u00a0–\u00a0${decimal(score.high)}`);
+  if (score.n !== null && score.n !== undefined) parts.push(`n\u00a0=\u00a0${count(score.n)}`);
+  if (known && score.current > 0 && score.set_by) parts.push(`by\u00a0${score.set_by}`);
   return parts.join("  ·  ");
 }
 
@@ -59,7 +59,7 @@ function kinds(found) {
 export function counts(snapshot) {
   const system = snapshot.system.counts;
   const figure = (value, word) => h("div", {}, h("b", {}, count(value)), h("span", {}, word));
-  const sign = (text) => h("div", { class: "sign", "aria-hidden": "true" }, text);
+  const term = (sign, value, word) => h("div", { class: "term" }, h("div", { class: "sign", "aria-hidden": "true" }, sign), figure(value, word));
   const behind = system.accepted - system.monitored;
   const closes = system.monitored === system.trained + system.capped + system.unlearnt + system.open;
   const verdict = !closes
@@ -67,11 +67,11 @@ export function counts(snapshot) {
     : behind > 0 ? `${count(behind)} accepted and on their way here.` : "Accepted and monitored agree; nothing is lost, nothing counted twice.";
   return [
     h("div", { class: "sum" },
-      figure(system.accepted, "accepted"), sign("="), figure(system.trained, "trained"),
-      system.capped ? [sign("+"), figure(system.capped, "capped")] : [],
-      system.unlearnt ? [sign("+"), figure(system.unlearnt, "not learnt")] : [],
-      sign("+"), figure(system.open, "in open cycles"),
-      behind > 0 ? [sign("+"), figure(behind, "on their way")] : [],
+      figure(system.accepted, "accepted"), term("=", system.trained, "trained"),
+      system.capped ? term("+", system.capped, "capped") : null,
+      system.unlearnt ? term("+", system.unlearnt, "not learnt") : null,
+      term("+", system.open, "in open cycles"),
+      behind > 0 ? term("+", behind, "on their way") : null,
       h("div", { class: "apart" }, figure(system.monitored, "monitored"), figure(system.duplicate, "duplicates"),
         figure(system.dead_letters, "dead letters"))),
     h("p", { class: "verdict" }, verdict, " All loops together."),
@@ -114,9 +114,8 @@ export function versions(chosen, onPromote) {
   const candidates = chosen.versions.toReversed().filter((version) => rank(version) === 2).slice(0, 2);
   const shown = [...found.slice(0, VERSIONS_SHOWN), ...candidates];
   if (!shown.length) return [h("p", { class: "quiet" }, "No version yet.")];
-  return [h("div", { class: "scroll" }, h("table", {}, h("tbody", {}, shown.map((version) => h("tr", {},
-    h("td", {}, code(version.version)),
-    h("td", { class: "quiet" }, version.cycle === null ? "–" : `cycle ${version.cycle}`),
+  return [h("div", { class: "scroll" }, h("table", { class: "versions" }, h("tbody", {}, shown.map((version) => h("tr", {},
+    h("td", {}, code(version.version), h("span", { class: "quiet small" }, version.cycle === null ? "" : ` cycle ${version.cycle}`)),
     h("td", {}, version.is_champion ? pill("in charge", "good")
       : version.is_promotable ? pill("was in charge") : pill(version.decision, version.decision === "rejected" ? "bad" : "")),
     h("td", { class: "number" }, version.is_promotable && !version.is_champion
@@ -133,9 +132,9 @@ export function evolutions(chosen, onCancel) {
 
 function runBox(run, onCancel) {
   const ended = run.state === "ended";
-  const range = run.low !== null && run.high !== null ? ` (${decimal(run.low)} – ${decimal(run.high)})` : "";
   const facts = [
-    run.best_score === null ? null : `best ${decimal(run.best_score)}${range}`,
+    run.best_score === null ? null : `best ${decimal(run.best_score)}`,
+    run.low === null || run.high === null ? null : `interval ${decimal(run.low)} – ${decimal(run.high)}`,
     run.seed_score === null ? null : `seed ${decimal(run.seed_score)}`,
     `${count(run.calls_count)} calls`,
   ].filter(Boolean).join("  ·  ");

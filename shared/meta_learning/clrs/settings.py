@@ -27,7 +27,7 @@ class LoopSettings:
     window_cycles: int = 10  # prequential evidence since the last promotion that the gate looks back on
     holds_max: int = 5  # so many holds in a row of a candidate surely worse: it starts again from the champion
     z: float = 1.645  # of the gates' one-sided bounds: 5 %
-    margin: float = 0.005  # Brier points that a candidate may lose at 1,000 pairs; scales with 1/sqrt(pairs)
+    margin: float = 0.003  # Brier points that a candidate may lose at 1,000 pairs; scales with 1/sqrt(pairs)
     behaviour_max: float = 0.3  # Jensen-Shannon distance on the probe, unless the candidate is proven better
     negative_flips_max: float = 0.02  # share of judged items that the champion had right and the candidate has not
     negative_flips_from: int = 1000  # judged items from which that limit binds

@@ -95,6 +95,8 @@ def serve(app: ASGIApp, host: str, port: int, drain_s: int = 5, on_stop: Callabl
     A server that could not start (its lifespan failed, its port is taken) ends the process with status 3.
     """
     server = server_for(app, host, port, drain_s, on_stop)
+    # uvicorn drains, then raises the signal again for whoever waits: taken here, a clean stop ends with status 0.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
     if not server.started:
@@ -106,4 +108,5 @@ def exit_on_bad_settings(start: Callable[[], None]) -> None:
     try:
         start()
     except ConfigurationError as error:
-        sys.exit(f"configuration: {error}")
+        print(f"configuration: {error}", file=sys.stderr)
+        sys.exit(2)

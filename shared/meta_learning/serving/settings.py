@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     identity_window_s: int = Field(24 * 3600, ge=60, description="How long an event_id is remembered, in seconds.")
     durability: Literal["memory", "everysec", "fsync"] = Field(
         "everysec",
-        description="What an accepted event survives: nothing; a killed broker (a power loss but for a second); a power loss.",
+        description="`memory` dies with the broker, `everysec` may lose its last 2 s (busy disk, power), `fsync` nothing.",
     )
     operator_key: SecretStr | None = Field(
         None, description="Opens the operators' door; required when `host` is not loopback."
@@ -123,4 +123,5 @@ def _secrets_from_files() -> dict[str, str]:
 def _complaint(item: Any) -> str:
     where = str(item["loc"][0]) if item["loc"] else ""
     name = where if where.isupper() else PREFIX + where.upper()
-    return f"{name}: {item['msg']}" if where else str(item["msg"]).removeprefix("Value error, ")
+    said = str(item["msg"]).removeprefix("Value error, ")
+    return f"{name}: {said}" if where else said

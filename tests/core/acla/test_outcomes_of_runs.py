@@ -33,10 +33,10 @@ async def test_a_better_prompt_that_exists_is_found_and_proven_on_fresh_items() 
 
 
 async def test_where_nothing_helps_the_seed_prompt_stays_in_almost_all_runs() -> None:
-    results = [await run(model(nothing_helps), world, seed=world, max_iterations=5) for world in range(20)]
+    results = [await run(model(nothing_helps), world, seed=world, max_iterations=5) for world in range(12)]
     fooled = [one for one in results if one["outcome"] == "improved"]
-    # With alpha = 0.1 two of twenty are expected; five or more would happen by chance in fewer than 5 % of suites.
-    assert len(fooled) <= 4
+    # With alpha = 0.1 one or two of twelve are expected; four or more would happen by chance in fewer than 3 % of suites.
+    assert len(fooled) <= 3
     assert all(one["best_prompt"] == SEED_PROMPT for one in results if one["outcome"] == "no_evidence")
 
 

@@ -67,8 +67,8 @@ def test_a_human_ceiling_makes_the_same_concordance_count_for_more() -> None:
 
 
 def test_the_interval_covers_the_truth_at_every_look_of_nearly_all_streams() -> None:
-    truth = concordance(*pair_of(np.random.default_rng(99), 1500))
-    assert truth is not None
+    many = [concordance(*pair_of(np.random.default_rng([99, part]), 400)) for part in range(60)]
+    truth = np.mean([part.value for part in many if part])
     missed = 0
     for seed in range(40):
         draws, scorer = np.random.default_rng(seed), AlignmentScorer()
@@ -76,7 +76,7 @@ def test_the_interval_covers_the_truth_at_every_look_of_nearly_all_streams() -> 
         for _ in range(15):
             scorer.update(*pair_of(draws, 100))
             result = scorer.result()
-            inside &= result["concordance_low"] <= truth.value <= result["concordance_high"]
+            inside &= result["concordance_low"] <= truth <= result["concordance_high"]
         missed += not inside
     assert missed <= 4
 

@@ -21,6 +21,7 @@ from services.ingest.app import Plan, ingest_app
 from services.ingest.door import Bounds
 from services.ingest.keys import Keys
 from services.ingest.outcomes import Promise
+from services.ingest.reading import Predicts
 
 PLAN = Plan(
     bounds=Bounds(
@@ -106,10 +107,10 @@ def wait_until(true: Callable[[], bool], wait_s_max: float = 15.0) -> None:
 
 
 @contextmanager
-def door(log: Log, plan: Plan = PLAN) -> Iterator[Door]:
+def door(log: Log, plan: Plan = PLAN, load_model: Callable[[bytes], Predicts] = WordModel) -> Iterator[Door]:
     """Serve the ingest app over ``log``."""
     store = MemoryStore()
-    app = ingest_app(log, store, WordModel, plan)
+    app = ingest_app(log, store, load_model, plan)
     with served(app) as (url, stop), httpx.Client(base_url=url, timeout=20.0) as http:
         yield Door(http, url, stop, store)
 

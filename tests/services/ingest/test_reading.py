@@ -6,8 +6,11 @@ import asyncio
 import uuid
 from typing import Literal
 
+import numpy as np
 import pytest
 
+from meta_learning.clrs.loading import load_model
+from meta_learning.clrs.text_model import OnlineTextModel
 from meta_learning.events import ModelPromoted, PromptPromoted, parse_time
 from meta_learning.registry.versions import Manifest, publish
 from meta_learning.streams import Limits, Log
@@ -55,6 +58,22 @@ def test_candidates_come_best_first_with_scores_and_version(make_log: LogMaker) 
             {"index": 0, "text": "no", "score": 0.0},
         ],
     }
+
+
+def test_a_model_that_the_trainer_saved_ranks() -> None:
+    model = OnlineTextModel()
+    pairs = [("Where is my parcel?", "Sorry, no idea."), ("Where is my parcel?", "It arrives tomorrow.")] * 30
+    model.learn(pairs, np.array([0.0, 1.0] * 30))
+    fake = MemoryBroker()
+    with door(MemoryLog(2, Limits(), fake), load_model=load_model) as served:
+        asyncio.run(promote(MemoryLog(2, Limits(), fake), served, "model", model.version(), model.dump()))
+        candidates = ["Sorry, no idea.", "It arrives tomorrow."]
+        asked = {"input_text": "Where is my parcel?", "candidates": candidates}
+        said = served.http.post("/v1/loops/support/rank", json=asked).json()
+    assert said["model_version"] == model.version()
+    assert [item["index"] for item in said["candidates"]] == [1, 0]
+    expected = model.predict([("Where is my parcel?", text) for text in reversed(candidates)])
+    assert [item["score"] for item in said["candidates"]] == pytest.approx(list(expected))
 
 
 def test_the_next_promotion_is_seen_without_a_restart(make_log: LogMaker) -> None:

@@ -49,7 +49,7 @@ class Served(Monitor):
 
 
 @asynccontextmanager
-async def serving(log: Log, key: str | None = None) -> AsyncIterator[Served]:
+async def serving(log: Log, key: str | None = None, port: int = 0) -> AsyncIterator[Served]:
     """The monitor's app over ``log``, until the end of the block; it must stop within 3 seconds."""
     view = View(log.partitions_count)
     ids = (f"id{number:030d}" for number in itertools.count())
@@ -57,7 +57,7 @@ async def serving(log: Log, key: str | None = None) -> AsyncIterator[Served]:
     operator = Operator(log, MemoryStore(), view, now=lambda: NOON, new_id=lambda: f"{next(ids)[::-1]}")
     parts = Parts(log, view, consumers, operator, key)
     parts.system_every_s = 0.05
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = socket.create_server(("127.0.0.1", port))
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     server = server_for(monitor_app(parts, SETTINGS), "127.0.0.1", 0, drain_s=3, on_stop=parts.live.close)
     running = asyncio.create_task(server.serve(sockets=[listening]))

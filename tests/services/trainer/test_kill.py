@@ -23,8 +23,8 @@ from meta_learning.streams.opening import open_log
 ROOT = Path(__file__).parents[3]
 LOOPS = ("support", "kitchen")
 CYCLE_SIZE = 20
-EVENTS_COUNT = 1200
-KILLS_COUNT = 12
+EVENTS_COUNT = 900
+KILLS_COUNT = 10
 NOON = parse_time("2026-01-02T12:00:00Z")
 
 
