@@ -6,7 +6,7 @@ FEEDBACK ?=
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check bench e2e lock clean
+.PHONY: help install demo up test check bench e2e compose lock clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,10 @@ test: install ## every test that needs no browser
 	@$(RUN) -m pytest
 
 e2e: install ## the live page in a real browser (needs Debian's chromium)
-	@$(RUN) -m pytest tests/e2e --override-ini addopts="--import-mode=importlib -q"
+	@$(RUN) -m pytest tests/e2e/test_page.py --override-ini addopts="--import-mode=importlib -q"
+
+compose: install ## build the images and run docker-compose.yml, on an engine started for it (minutes; needs root and Debian's docker.io)
+	@$(RUN) -m pytest tests/e2e/test_compose.py --override-ini addopts="--import-mode=importlib -q"
 
 check: install ## style, types, the direction of imports, sizes
 	@$(RUN) -m ruff check .

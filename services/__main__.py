@@ -96,7 +96,7 @@ async def _say_where(doors: Doors, console: Console) -> bool:
 
 def main() -> None:
     """Run until stopped; what the caller must mend is one line and status 2, what the world must mend status 1."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
     try:
         sys.exit(asyncio.run(run(arguments(), console)))
     except (MetaLearningError, TimeoutError) as error:

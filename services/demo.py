@@ -103,7 +103,8 @@ class Demo:
             TimeRemainingColumn(),
         )
         try:
-            with Progress(*columns, console=self.console, transient=True) as progress:
+            bare = not self.console.is_terminal
+            with Progress(*columns, console=self.console, transient=True, disable=bare) as progress:
                 task = progress.add_task("feedback", total=len(self.rows.rows))
                 for start in range(0, len(self.rows.rows), BATCH_COUNT):
                     chunk = self.rows.rows[start : start + BATCH_COUNT]
@@ -111,6 +112,8 @@ class Demo:
                         http, doors, [_item(row, loop, f"{run}-{start + n}") for n, row in enumerate(chunk)]
                     )
                     progress.advance(task, len(chunk))
+                    if bare and (start + len(chunk)) % (BATCH_COUNT * 20) == 0:
+                        self.console.print(f"feedback   {start + len(chunk):,} of {len(self.rows.rows):,} sent")
         finally:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)

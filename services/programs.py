@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from services.openmp import library_path
 from services.supervisor import Program
 
 # Started in this order, stopped in the reverse one: who reads is there before who writes.
@@ -71,6 +72,8 @@ def programs(doors: Doors, redis_url: str, data_folder: Path) -> list[Program]:
     environment.setdefault("RQ_REDIS_URL", redis_url)
     for service, port in doors.ports.items():
         environment[f"META_LEARNING_{service.upper()}_PORT"] = str(port)
+    if (found := library_path(data_folder / "lib")) is not None:
+        environment["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, [found, environment.get("LD_LIBRARY_PATH")]))
     return [Program(name, [sys.executable, "-m", f"services.{name}"], environment) for name in doors.ports]
 
 

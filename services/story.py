@@ -11,7 +11,7 @@ from rich.table import Table
 from services.programs import Doors
 
 STYLES = {"promoted": "green", "held": "yellow", "rejected": "red"}
-FOLDED = {"trained": "trained", "capped": "capped", "open": "in the open cycle"}
+FOLDED = {"trained": "trained", "capped": "capped", "unlearnt": "unlearnt", "open": "in the open cycle"}
 SCORES = ("drift", "alignment", "coherence")
 
 
@@ -53,7 +53,9 @@ def summary_table(loop: str, sent: int, seen: dict[str, Any]) -> Table:
     table = Table(title=f"the loop {loop}", title_justify="left", show_header=False, box=None, padding=(0, 2))
     table.add_row("sent", f"{sent:,}")
     table.add_row("monitored", f"{counts.get('monitored', 0):,}")
-    parts = (f"{counts.get(part, 0):,} {said}" for part, said in FOLDED.items())
+    parts = (
+        f"{counts.get(part, 0):,} {said}" for part, said in FOLDED.items() if counts.get(part) or part != "unlearnt"
+    )
     table.add_row("folded by the trainer", " + ".join(parts))
     decided = ", ".join(f"{count} {decision}" for decision, count in sorted(counts.get("cycles", {}).items()))
     table.add_row("training cycles", decided or "none yet")

@@ -127,7 +127,7 @@ class FeedbackFold:
         record = self._record(batch, learnt, replace(decision, numbers=numbers), found, previous, evaluated)
         state.counts["trained"] += record.trained_count
         state.counts["capped"] += record.capped_count
-        state.counts["parked"] += len(batch.pairs) - record.trained_count - record.capped_count
+        state.counts["unlearnt"] += len(batch.pairs) - record.trained_count - record.capped_count
         state.feedback += Moments.of(batch.scores[batch.kept])
         state.pending = []
         self.monitor.observe(record, batch.pairs)

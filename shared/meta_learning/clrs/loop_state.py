@@ -27,7 +27,7 @@ class LoopState:
     """Counts, the unfinished cycle, the evidence of the gates. The probe is fixed once full, and kept as a blob."""
 
     cycle: int = 0
-    counts: dict[str, int] = field(default_factory=lambda: {"accepted": 0, "trained": 0, "capped": 0, "parked": 0})
+    counts: dict[str, int] = field(default_factory=lambda: {"accepted": 0, "trained": 0, "capped": 0, "unlearnt": 0})
     feedback: Moments = field(default_factory=Moments)
     holds: int = 0
     last_entry: str = "0-0"

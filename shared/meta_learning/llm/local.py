@@ -111,8 +111,11 @@ class LocalLLM:
         if self._runtime is None:
             try:
                 import xllamacpp
-            except ImportError:
+            except ModuleNotFoundError:
                 raise ConfigurationError("the local model needs its runtime: `pip install xllamacpp`") from None
+            except ImportError as error:
+                # Most often libgomp.so.1, which slim images lack (Debian: `apt-get install libgomp1`).
+                raise ConfigurationError(f"the local model's runtime does not load: {error}") from None
             params = xllamacpp.CommonParams()
             params.model.path = str(self._file)
             params.n_ctx = self._context_tokens

@@ -144,7 +144,7 @@ def test_a_model_that_breaks_rejects_its_cycle_and_the_old_version_stays(broken:
     candidate.broken = ""
     assert teach(system, labelled(50, seed=5))[0].decision in {"promoted", "held"}
     counts = system.get_system_summary()["counts"]
-    assert (counts["parked"], counts["accepted"]) == (50, 400)
+    assert (counts["unlearnt"], counts["accepted"]) == (50, 400)
 
 
 def test_a_scikit_learn_estimator_learns_in_the_loop_and_survives_a_restore() -> None:
