@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from meta_learning.errors import MetaLearningError
+from meta_learning.serving.ending import end
 from meta_learning.streams.embedded import EmbeddedBroker
 from services.broker import keep_alive
 from services.demo import Demo, read_rows
@@ -59,8 +60,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
                 return 0 if agrees else 1
             console.print("The system stays up. [bold]Ctrl-C[/] stops it.")
             await stopped
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
+        await end(work)
         console.print("stopping …")
     console.print("stopped; everything learnt is kept under", str(options.data), style="green")
     return 0

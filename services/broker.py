@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from meta_learning.errors import MetaLearningError
+from meta_learning.serving.ending import end
 from meta_learning.streams.embedded import EmbeddedBroker
 
 WATCH_S = 0.5
@@ -20,8 +21,7 @@ async def keep_alive(broker: EmbeddedBroker, say: Callable[[str], None]) -> Asyn
     try:
         yield
     finally:
-        watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
+        await end(watch)
         await asyncio.to_thread(broker.stop)
 
 

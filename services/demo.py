@@ -19,6 +19,7 @@ from meta_learning.datasets.feedback_row import FeedbackRow
 from meta_learning.datasets.files import read_feedback
 from meta_learning.datasets.samples import FEEDBACK_SAMPLE
 from meta_learning.errors import WorldError
+from meta_learning.serving.ending import end
 from services.programs import Doors
 from services.story import cycle_line, evolution_line, scores_line, summary_table, where_table
 
@@ -115,8 +116,7 @@ class Demo:
                     if bare and (start + len(chunk)) % (BATCH_COUNT * 20) == 0:
                         self.console.print(f"feedback   {start + len(chunk):,} of {len(self.rows.rows):,} sent")
         finally:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+            await end(watch)
         return len(self.rows.rows)
 
     async def _send(self, http: httpx.AsyncClient, doors: Doors, items: list[dict[str, Any]]) -> None:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from meta_learning.serving.ending import end
+
 BACKOFF_S_MIN, BACKOFF_S_MAX = 0.5, 10.0
 STEADY_S = 30.0  # alive for this long, a program is forgiven its earlier deaths
 PR_SET_PDEATHSIG = 1
@@ -89,9 +91,7 @@ class Supervisor:
 
     async def stop(self, wait_s: float = 7.0) -> None:
         """SIGTERM to all, newest first; SIGKILL, said aloud, to whatever has not ended after ``wait_s``."""
-        for watcher in self._watchers:
-            watcher.cancel()
-        await asyncio.gather(*self._watchers, return_exceptions=True)
+        await end(*self._watchers)
         living = [program for program in reversed(self._programs) if program.alive]
         for program in living:
             _signal(program, signal.SIGTERM)

@@ -23,6 +23,7 @@ from meta_learning.events import (
     derived_id,
 )
 from meta_learning.registry import Store
+from meta_learning.serving.ending import end
 from meta_learning.streams import Log
 from services.evolver import prompts
 from services.evolver.ending import Ending
@@ -54,9 +55,9 @@ class Reports:
         if self._speaker is not None:
             # What is already said by the run goes out, but nobody waits for a broker that is away.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._waiting.join(), 1.0)
-            self._speaker.cancel()
-            await asyncio.gather(self._speaker, return_exceptions=True)
+                async with asyncio.timeout(1.0):
+                    await self._waiting.join()
+            await end(self._speaker)
         await self._stream.close()
 
     def progressed(self, iterations_max: int, iteration: int, best: float | None, calls: int, message: str) -> None:
@@ -82,7 +83,8 @@ class Reports:
 
         False when it was all said before (by an earlier life that was killed right after).
         """
-        await asyncio.wait_for(self._waiting.join(), PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):
+            await self._waiting.join()
         version, pointers, events = None, {}, []
         if ending.prompt is not None:
             parent = await self._patiently(lambda: self._stream.pointer(self._request.loop, prompts.POINTER))

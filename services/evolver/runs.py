@@ -69,7 +69,8 @@ class Run:
             )
         finally:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(llm.close(), CLOSE_WAIT_S)
+                async with asyncio.timeout(CLOSE_WAIT_S):
+                    await llm.close()
         if results["outcome"] == "cancelled":
             raise Cancelled(results["reason"])
         return ending_of(results, promote=asked.promote)

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from meta_learning.errors import BrokerUnavailable, MetaLearningError, OwnershipLost, TooManyDeadLetters
+from meta_learning.serving.ending import end
 from meta_learning.streams import Fold, Log
 from services.monitor.folding import FoldLimits, PartitionView, Watches
 from services.monitor.reading import Reader
@@ -97,8 +98,6 @@ async def _first_of(*coroutines: Coroutine[Any, Any, None]) -> None:
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*tasks)
     for task in done:
         task.result()

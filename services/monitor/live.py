@@ -80,7 +80,8 @@ class Live:
 
     async def _closed_within(self, seconds: float) -> bool:
         try:
-            await asyncio.wait_for(self._is_closed.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._is_closed.wait()
         except TimeoutError:
             return False
         return True

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 
 from meta_learning.errors import BrokerUnavailable, OwnershipLost, TooManyDeadLetters
+from meta_learning.serving.ending import end
 from meta_learning.streams import Entry, Fold
 from services.trainer.loops import Folded, Loops
 from services.trainer.metrics import TrainerMetrics
@@ -61,8 +62,7 @@ class PartitionTrainer:
                     await self._fold_and_commit(entries)
             await renewal
         finally:
-            renewal.cancel()
-            await asyncio.gather(renewal, return_exceptions=True)
+            await end(renewal)
 
     async def _renew(self) -> None:
         while True:

@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from meta_learning.errors import ConfigurationError, MetaLearningError
+from meta_learning.serving.ending import end
 
 log = logging.getLogger("service")
 
@@ -48,9 +49,7 @@ class Work:
 
     async def stop(self) -> None:
         """Cancel what still runs and wait for it to put its things away."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
 
 
 def stop_this_process() -> None:

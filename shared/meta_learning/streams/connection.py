@@ -94,7 +94,9 @@ class Connections:
     async def wait(self, wait_ms: int, *arguments: Any) -> Any:
         """A command that blocks for ``wait_ms`` by itself. A server that hangs is noticed ``ANSWER_S`` later."""
         with broker_errors():
-            return await asyncio.wait_for(self._readers.execute_command(*arguments), wait_ms / 1000 + ANSWER_S)
+            # Not `wait_for`: before Python 3.12 it loses a cancellation that meets the answer, and its task never ends.
+            async with asyncio.timeout(wait_ms / 1000 + ANSWER_S):
+                return await self._readers.execute_command(*arguments)
 
     async def all(self, commands: Sequence[Sequence[Any]], atomic: bool = False) -> list[Any]:
         """Several commands in one round trip; ``atomic`` makes them one transaction (one slot)."""
