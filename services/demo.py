@@ -31,10 +31,10 @@ EVOLUTION_S = 120.0
 EVOLUTION = {
     "dataset": "sentiment140",
     "initial_prompt": "Is the message positive or negative?",
-    "num_samples": 24,
-    "gate_samples": 40,
-    "max_iterations": 2,
-    "budget": {"calls": 240, "seconds": 40.0},
+    "num_samples": 16,
+    "gate_samples": 32,
+    "max_iterations": 1,
+    "budget": {"calls": 240, "seconds": 45.0},
 }
 
 
