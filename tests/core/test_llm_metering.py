@@ -1,10 +1,9 @@
-"""Caps, journal and retries: what keeps a run from paying too much, or twice."""
+"""Caps, cache and retries: what keeps a run from paying too much, or twice."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +13,10 @@ from meta_learning.errors import (
     CallerError,
     ConfigurationError,
     LLMUnavailable,
-    MalformedState,
     UnknownModel,
 )
 from meta_learning.llm import Message, Reply, Request
-from meta_learning.llm.cache import JournalCache, MemoryCache
+from meta_learning.llm.cache import MemoryCache
 from meta_learning.llm.ledger import Caps, Ledger
 from meta_learning.llm.metered import metered
 from meta_learning.llm.models import Price
@@ -96,34 +94,6 @@ async def test_equal_requests_in_flight_are_paid_once_and_other_samples_again() 
     guarded = metered(llm, Ledger(), MemoryCache())
     await asyncio.gather(*(guarded.complete(ask()) for _ in range(5)), guarded.complete(ask(sample=1)))
     assert len(llm.requests) == 2
-
-
-async def test_a_journal_survives_a_kill_at_every_byte_of_its_last_line(tmp_path: Path) -> None:
-    whole = tmp_path / "whole.jsonl"
-    journal = JournalCache(whole)
-    journal.put("one", Reply("erste Antwort: größer", model="m", label_logprobs={"a": -0.5}))
-    first_bytes = whole.stat().st_size
-    journal.put("two", Reply("second", model="m"))
-    journal.close()
-    content = whole.read_bytes()
-    for cut in range(first_bytes, len(content)):
-        torn = tmp_path / "torn.jsonl"
-        torn.write_bytes(content[:cut])
-        again = JournalCache(torn)
-        assert again.get("one") == journal.get("one")
-        assert again.get("two") is None
-        again.put("three", Reply("third", model="m"))
-        again.close()
-        reread = JournalCache(torn)
-        assert (reread.get("one"), reread.get("three")) == (journal.get("one"), Reply("third", model="m"))
-        reread.close()
-
-
-def test_a_journal_with_a_broken_line_in_its_middle_is_refused_with_the_line(tmp_path: Path) -> None:
-    path = tmp_path / "j.jsonl"
-    path.write_bytes(b"{broken\n{}\n")
-    with pytest.raises(MalformedState, match="line 1"):
-        JournalCache(path)
 
 
 def retrying(waits: list[float], **policy: Any) -> Retrying:

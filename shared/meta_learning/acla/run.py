@@ -12,10 +12,14 @@ from meta_learning.acla.evaluating import FunctionEvaluator, ModelEvaluator
 from meta_learning.acla.gate import FINALISTS_COUNT_MAX, GateReport, PairedScores, decide
 from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.search import Search, TooManyMissing
-from meta_learning.acla.splits import Item, Splits
+from meta_learning.acla.splits import Item, Splits, are_open_texts
 from meta_learning.acla.store import RunLog
 from meta_learning.errors import BudgetExhausted, Cancelled
 
+OPEN_TEXTS = (
+    "the expected answers are whole texts, which no answer matches to the letter: "
+    "give an evaluation_fn that can judge them, or a data set with short answers"
+)
 OnProgress = Callable[[int, float, int, str], None]
 
 
@@ -84,6 +88,9 @@ class Run:
             LLMUnavailable: the model does not answer; the log has everything to go on from here.
         """
         self._calls_count = calls_count
+        if isinstance(self._evaluator, ModelEvaluator) and are_open_texts(self._splits.search):
+            # Every answer would count as wrong, and every call would be for nothing.
+            return Ending("failed", OPEN_TEXTS)
         try:
             seed_score = await self._measure_seed()
             if not self.search.has_headroom([seed_score]):

@@ -6,6 +6,7 @@ import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 from meta_learning.acla.parsing import normalised
@@ -78,6 +79,17 @@ def closed_labels(items: Sequence[Item]) -> tuple[str, ...]:
     labels = sorted({item.expected for item in items})
     few = 2 <= len(labels) <= min(LABELS_COUNT_MAX, max(2, len(items) // 3))
     return tuple(labels) if few and all(0 < len(label) <= LABEL_CHARS_MAX for label in labels) else ()
+
+
+def are_open_texts(items: Sequence[Item]) -> bool:
+    """Whether the expected answers are whole texts, which no answer matches to the letter.
+
+    >>> are_open_texts(read_items([{"input": "Where is my parcel?", "expected": "Due tomorrow: see the tracking page."}] * 3))
+    False
+    >>> are_open_texts(read_items([{"input": "Where is it?", "expected": "It left our house today and is due tomorrow."}]))
+    True
+    """
+    return median(len(item.expected) for item in items) > LABEL_CHARS_MAX
 
 
 def _item(sample: Any, row: int) -> Item:

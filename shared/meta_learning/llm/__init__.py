@@ -69,7 +69,6 @@ class Capabilities:
 
     temperature: bool = False
     label_logprobs: bool = False
-    structured_output: bool = False
     concurrency_max: int = 4
     extras: Mapping[str, str] = field(default_factory=dict)
 

@@ -39,7 +39,7 @@ class AnthropicLLM:
             else anthropic.AsyncAnthropic(api_key=api_key, base_url=base_url, timeout=timeout_s, max_retries=0)
         )
         self.model = current_model(self.provider, model) if model is None else model
-        self.capabilities = Capabilities(temperature=False, structured_output=True, concurrency_max=4)
+        self.capabilities = Capabilities(temperature=False, concurrency_max=4)
 
     async def complete(self, request: Request) -> Reply:
         """One attempt."""

@@ -44,9 +44,7 @@ class OpenAILLM:
         if model is None and not self._is_vendor:
             raise ConfigurationError(f"say which model: nothing is known about the server at {self._client.base_url}")
         self.model = current_model(self.provider, model) if model is None else model
-        self.capabilities = Capabilities(
-            temperature=True, structured_output=self._is_vendor, concurrency_max=8, extras={"label_logprobs": "ask"}
-        )
+        self.capabilities = Capabilities(temperature=True, concurrency_max=8, extras={"label_logprobs": "ask"})
         self._refused: set[str] = set()
         self._limit = "max_completion_tokens" if self._is_vendor else "max_tokens"
 

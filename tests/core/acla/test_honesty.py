@@ -197,3 +197,15 @@ def test_settings_of_another_type_are_named() -> None:
     for name, bad in (("max_iterations", "10"), ("calls_max", True), ("temperature", None), ("initial_prompt", 3)):
         with pytest.raises(ConfigurationError, match=name):
             config(**{name: bad})
+
+
+async def test_open_texts_are_not_judged_letter_by_letter_at_the_price_of_a_whole_run() -> None:
+    def letters(n: int) -> list[dict[str, Any]]:
+        return [
+            {"input": f"Question {i}?", "expected": f"A whole letter that answers it politely, {i}."} for i in range(n)
+        ]
+
+    llm = model(with_examples)
+    results = await AdaptiveCurriculumAgent(config(), llm).run_curriculum(letters, num_samples=30)
+    assert (results["outcome"], results["best_performance"], llm.requests) == ("failed", None, [])
+    assert "evaluation_fn" in results["reason"]
