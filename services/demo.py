@@ -66,6 +66,7 @@ class Demo:
     rows: Rows
     console: Console
     evolve: bool = True
+    _accepted: int = 0
     _cycles_shown: int = 0
     _runs_shown: set[str] = field(default_factory=set)
 
@@ -80,7 +81,7 @@ class Demo:
             seen = await self._settle(http, doors, loop, sent)
             if self.evolve:
                 seen = await self._await_evolution(http, doors, loop)
-            self.console.print(summary_table(loop, sent, seen))
+            self.console.print(summary_table(loop, sent, self._accepted, seen))
             self.console.print(where_table(doors, data, loop))
             return agrees(sent, seen)
 
@@ -125,6 +126,7 @@ class Demo:
             try:
                 answer = await http.post(doors.url("ingest", "/v1/feedback/batch"), json=items)
                 if answer.status_code == 200:
+                    self._accepted += sum(item["outcome"] == "accepted" for item in answer.json()["items"])
                     return
                 if answer.status_code not in {207, 429, 503}:
                     answer.raise_for_status()

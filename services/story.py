@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from services.programs import Doors
 
 STYLES = {"promoted": "green", "held": "yellow", "rejected": "red"}
 FOLDED = {"trained": "trained", "capped": "capped", "unlearnt": "unlearnt", "open": "in the open cycle"}
+LEARNT_CYCLES = 10
 SCORES = ("drift", "alignment", "coherence")
 
 
@@ -47,11 +49,12 @@ def evolution_line(run: dict[str, Any]) -> str:
     return f"evolution  {run['state']}{progress}{best}, {run['calls_count']} model calls{message}"
 
 
-def summary_table(loop: str, sent: int, seen: dict[str, Any]) -> Table:
+def summary_table(loop: str, sent: int, accepted: int, seen: dict[str, Any]) -> Table:
     """What went in, what came out, and whether the counts agree."""
     counts, scores = seen.get("counts", {}), seen.get("scores", {}) or {}
     table = Table(title=f"the loop {loop}", title_justify="left", show_header=False, box=None, padding=(0, 2))
     table.add_row("sent", f"{sent:,}")
+    table.add_row("accepted", f"{accepted:,}")
     table.add_row("monitored", f"{counts.get('monitored', 0):,}")
     parts = (
         f"{counts.get(part, 0):,} {said}" for part, said in FOLDED.items() if counts.get(part) or part != "unlearnt"
@@ -59,11 +62,33 @@ def summary_table(loop: str, sent: int, seen: dict[str, Any]) -> Table:
     table.add_row("folded by the trainer", " + ".join(parts))
     decided = ", ".join(f"{count} {decision}" for decision, count in sorted(counts.get("cycles", {}).items()))
     table.add_row("training cycles", decided or "none yet")
+    table.add_row("learnt", learnt(seen.get("cycles", [])))
     for name in SCORES:
         table.add_row(name, interval(scores.get(name) or {}))
     for run in seen.get("evolutions", []):
         table.add_row("prompt evolution", evolution_line(run).removeprefix("evolution  "))
     return table
+
+
+def learnt(cycles: list[dict[str, Any]]) -> str:
+    """How well the champion predicted the last cycles before anybody learnt them, beside a constant's line.
+
+    >>> numbers = {"brier_champion": 0.12, "brier_constant": 0.17, "concordance_champion": 0.75}
+    >>> learnt([{"events_count": 100, "numbers": numbers}])
+    'Brier score 0.120 where a constant has 0.170, concordance 0.75, over the last 100 events, each before it was learnt'
+    """
+    judged = [cycle for cycle in cycles if cycle["numbers"].get("brier_champion") is not None][-LEARNT_CYCLES:]
+    if not judged:
+        return "nothing was promoted yet"
+    champion, constant, concordance = (
+        statistics.fmean(cycle["numbers"].get(name) or 0.0 for cycle in judged)
+        for name in ("brier_champion", "brier_constant", "concordance_champion")
+    )
+    events = sum(cycle["events_count"] for cycle in judged)
+    return (
+        f"Brier score {champion:.3f} where a constant has {constant:.3f}, concordance {concordance:.2f}, "
+        f"over the last {events:,} events, each before it was learnt"
+    )
 
 
 def interval(score: dict[str, Any]) -> str:
