@@ -59,7 +59,7 @@ class FeedbackDoor:
         """Serve one ASGI scope."""
         take = self._doors.get(scope["path"]) if scope["type"] == "http" else None
         if take is None:
-            await self._app(scope, receive, send)
+            await self._app(scope, self._intake.timed(receive) if scope["type"] == "http" else receive, send)
             return
         try:
             await self._admit(scope, receive)
@@ -110,6 +110,10 @@ class Intake:
         self._bounds = bounds
         self._metrics = metrics
         self._said = {"identity_window_s": promise.identity_window_s, "durability": promise.durability}
+
+    def timed(self, receive: Receive) -> Receive:
+        """``receive`` for the doors behind: their bodies must come in time too."""
+        return self._bodies.timed(receive)
 
     async def refuse_body(self, scope: Scope, receive: Receive) -> None:
         """Let a refused sender finish, so that it reads the refusal instead of a broken connection."""
