@@ -81,6 +81,7 @@ class FeedbackDoor:
         if scope["method"] != "POST":
             raise HTTPException(405, "this door takes POST", headers={"Allow": "POST"})
         try:
+            self._refuse_foreign_pages(scope)
             self._keys.admit(
                 header(scope, b"authorization").decode("latin-1"),
                 "ingest",
@@ -89,6 +90,11 @@ class FeedbackDoor:
         except HTTPException:
             await self._intake.refuse_body(scope, receive)
             raise
+
+    def _refuse_foreign_pages(self, scope: Scope) -> None:
+        """Without keys, any page in a browser on this machine could post here (a body without a type asks for no preflight)."""
+        if not self._keys.entries and header(scope, b"sec-fetch-site") == b"cross-site":
+            raise HTTPException(403, "a page of another site may not send feedback here")
 
 
 class Intake:
