@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
-from rich.table import Table
 
 from services.programs import Doors
 
 STYLES = {"promoted": "green", "held": "yellow", "rejected": "red"}
 FOLDED = {"trained": "trained", "capped": "capped", "unlearnt": "unlearnt", "open": "in the open cycle"}
+LEARNT_CYCLES = 10
 SCORES = ("drift", "alignment", "coherence")
 
 
@@ -47,23 +49,50 @@ def evolution_line(run: dict[str, Any]) -> str:
     return f"evolution  {run['state']}{progress}{best}, {run['calls_count']} model calls{message}"
 
 
-def summary_table(loop: str, sent: int, seen: dict[str, Any]) -> Table:
+def summary(loop: str, sent: int, accepted: int, seen: dict[str, Any]) -> Iterator[str]:
     """What went in, what came out, and whether the counts agree."""
     counts, scores = seen.get("counts", {}), seen.get("scores", {}) or {}
-    table = Table(title=f"the loop {loop}", title_justify="left", show_header=False, box=None, padding=(0, 2))
-    table.add_row("sent", f"{sent:,}")
-    table.add_row("monitored", f"{counts.get('monitored', 0):,}")
     parts = (
         f"{counts.get(part, 0):,} {said}" for part, said in FOLDED.items() if counts.get(part) or part != "unlearnt"
     )
-    table.add_row("folded by the trainer", " + ".join(parts))
     decided = ", ".join(f"{count} {decision}" for decision, count in sorted(counts.get("cycles", {}).items()))
-    table.add_row("training cycles", decided or "none yet")
+    yield f"\n[bold]the loop {loop}[/]"
+    yield row("sent", f"{sent:,}")
+    yield row("accepted", f"{accepted:,}")
+    yield row("monitored", f"{counts.get('monitored', 0):,}")
+    yield row("folded by the trainer", " + ".join(parts))
+    yield row("training cycles", decided or "none yet")
+    yield row("learnt", learnt(seen.get("cycles", [])))
     for name in SCORES:
-        table.add_row(name, interval(scores.get(name) or {}))
+        yield row(name, interval(scores.get(name) or {}))
     for run in seen.get("evolutions", []):
-        table.add_row("prompt evolution", evolution_line(run).removeprefix("evolution  "))
-    return table
+        yield row("prompt evolution", evolution_line(run).removeprefix("evolution  "))
+
+
+def row(name: str, value: str) -> str:
+    """One line of a summary."""
+    return f"  {name:<22} {value}"
+
+
+def learnt(cycles: list[dict[str, Any]]) -> str:
+    """How well the champion predicted the last cycles before anybody learnt them, beside a constant's line.
+
+    >>> numbers = {"brier_champion": 0.12, "brier_constant": 0.17, "concordance_champion": 0.75}
+    >>> learnt([{"events_count": 100, "numbers": numbers}])
+    'Brier score 0.120 where a constant has 0.170, concordance 0.75, over the last 100 events, each before it was learnt'
+    """
+    judged = [cycle for cycle in cycles if cycle["numbers"].get("brier_champion") is not None][-LEARNT_CYCLES:]
+    if not judged:
+        return "nothing was promoted yet"
+    champion, constant, concordance = (
+        statistics.fmean(cycle["numbers"].get(name) or 0.0 for cycle in judged)
+        for name in ("brier_champion", "brier_constant", "concordance_champion")
+    )
+    events = sum(cycle["events_count"] for cycle in judged)
+    return (
+        f"Brier score {champion:.3f} where a constant has {constant:.3f}, concordance {concordance:.2f}, "
+        f"over the last {events:,} events, each before it was learnt"
+    )
 
 
 def interval(score: dict[str, Any]) -> str:
@@ -74,18 +103,22 @@ def interval(score: dict[str, Any]) -> str:
     """
     if score.get("current") is None:
         return "collecting"
-    bounds = "" if score.get("low") is None else f"{score['low']:.2f} … {score['high']:.2f}, "
+    # A score of a fixed probe has no sampling noise: its bounds are the score itself, and say nothing.
+    bounds = (
+        ""
+        if score.get("low") is None or score["low"] == score.get("high")
+        else f"{score['low']:.2f} … {score['high']:.2f}, "
+    )
     state = (
         f"  {score['state']}" if score.get("state") else f"  set by {score['set_by']}" if score.get("set_by") else ""
     )
-    return f"{score['current']:.2f}  ({bounds}n = {score.get('n', 0)}){state}"
+    return f"{score['current']:.2f}  ({bounds}n = {score.get('n', 0):,}){state}"
 
 
-def where_table(doors: Doors, data: Path, loop: str) -> Table:
+def where(doors: Doors, data: Path, loop: str) -> Iterator[str]:
     """Where to look next."""
-    table = Table(title="where", title_justify="left", show_header=False, box=None, padding=(0, 2))
-    table.add_row("dashboard", doors.url("monitor", f"/?loop={loop}"))
-    table.add_row("metrics", doors.url("monitor", "/metrics"))
-    table.add_row("feedback door", doors.url("ingest", "/docs"))
-    table.add_row("artifacts", f"{data}/registry (models and prompts), {data}/archive, {data}/logs")
-    return table
+    yield "\n[bold]where[/]"
+    yield row("dashboard", doors.url("monitor", f"/?loop={loop}"))
+    yield row("metrics", doors.url("monitor", "/metrics"))
+    yield row("feedback door", doors.url("ingest", "/docs"))
+    yield row("artifacts", f"{data}/registry (models and prompts), {data}/archive, {data}/logs")
