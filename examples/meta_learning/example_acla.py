@@ -50,7 +50,7 @@ def report(results: dict[str, Any]) -> None:
     print(f"\nOutcome: {results['outcome']}. {results['reason']}")
     print(f"Calls: {results['calls']}, tokens: {results['spent']['tokens']}, answers read by: {results['scoring']}\n")
     print("What was tried (gain over the first prompt on the items it got to):")
-    for one in results["lineage"]:
+    for one in (one for one in results["lineage"] if one["items_count"]):
         kept = "  <- led" if one["kept"] else ""
         print(f"  {100 * one['gain']:+6.1f} points on {one['items_count']:>3}  {one['strategy']}: {one['note']}{kept}")
     print(f"\nPrompt to use now (version {results['best_version']}):\n{results['best_prompt']}")
