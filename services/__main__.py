@@ -8,21 +8,36 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 import time
 from pathlib import Path
 
+import httpx
+from pydantic import Field
 from rich.console import Console
 
-from meta_learning.errors import MetaLearningError
+from meta_learning.errors import MetaLearningError, WorldError
 from meta_learning.serving.ending import end
+from meta_learning.serving.settings import Settings, read_settings
 from meta_learning.streams.embedded import EmbeddedBroker
 from services.broker import keep_alive
 from services.demo import Demo, read_rows
-from services.programs import Doors, choose_doors, programs, until_ready
+from services.programs import PORTS, Doors, choose_doors, programs, until_ready
 from services.supervisor import Supervisor
+
+
+class AllInOneSettings(Settings):
+    """What this program itself needs of its children's settings; they read the rest, from the same places."""
+
+    trainer_port: int = Field(PORTS["trainer"], ge=1, le=65535)
+    monitor_port: int = Field(PORTS["monitor"], ge=1, le=65535)
+    evolver_port: int = Field(PORTS["evolver"], ge=1, le=65535)
+    ingest_port: int = Field(PORTS["ingest"], ge=1, le=65535)
+
+    def ports(self) -> dict[str, int]:
+        """The port that each service is to have, in the order in which they start."""
+        return {service: getattr(self, f"{service}_port") for service in PORTS}
 
 
 def arguments() -> argparse.Namespace:
@@ -34,24 +49,20 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--leave", action="store_true", help="end after the demo's summary instead of staying up")
     parser.add_argument("--no-evolution", action="store_true", help="leave out the demo's prompt evolution")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=Path(os.environ.get("META_LEARNING_DATA_FOLDER", "data/meta_learning")),
-        help="where everything is kept",
-    )
+    parser.add_argument("--data", type=Path, help="where everything is kept (default: META_LEARNING_DATA_FOLDER)")
     return parser.parse_args()
 
 
 async def run(options: argparse.Namespace, console: Console) -> int:
     """Start everything, run the demo if asked, stay until told to stop; the exit status."""
+    settings = read_settings(AllInOneSettings, **({"data_folder": options.data} if options.data else {}))
     demo = Demo(read_rows(options.feedback), console, evolve=not options.no_evolution) if options.demo else None
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as stack:
-        doors = await start(options.data, console, stack)
-        work = asyncio.create_task(demo.run(doors, options.data) if demo else _say_where(doors, console))
+        url = await start_broker(settings, console, stack)
+        work = asyncio.create_task(_work(settings, url, console, stack, demo))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
@@ -62,20 +73,32 @@ async def run(options: argparse.Namespace, console: Console) -> int:
             await stopped
         await end(work)
         console.print("stopping …")
-    console.print("stopped; everything learnt is kept under", str(options.data), style="green")
+    console.print("stopped; everything learnt is kept under", str(settings.data_folder), style="green")
     return 0
 
 
-async def start(data: Path, console: Console, stack: contextlib.AsyncExitStack) -> Doors:
-    """Start the broker (unless ``REDIS_URL`` names one) and the services; what ``stack`` unwinds stops them again."""
-    started = time.monotonic()
-    url = os.environ.get("REDIS_URL")
-    if url is None:
-        broker = EmbeddedBroker(data / "broker")
-        url = await asyncio.to_thread(broker.start)
-        await stack.enter_async_context(keep_alive(broker, console.print))
-        console.print(f"broker    {url}")
-    doors, remarks = choose_doors()
+async def _work(
+    settings: AllInOneSettings, url: str, console: Console, stack: contextlib.AsyncExitStack, demo: Demo | None
+) -> bool:
+    doors = await start(settings, url, console, stack)
+    return await (demo.run(doors, settings.data_folder) if demo else _say_where(doors, console))
+
+
+async def start_broker(settings: AllInOneSettings, console: Console, stack: contextlib.AsyncExitStack) -> str:
+    """The broker's URL: the configured one, or that of an embedded one, which ``stack`` stops."""
+    if "redis_url" in settings.model_fields_set:
+        return settings.redis_url
+    broker = EmbeddedBroker(settings.data_folder / "broker", settings.durability)
+    url = await asyncio.to_thread(broker.start)
+    await stack.enter_async_context(keep_alive(broker, console.print))
+    console.print(f"broker    {url}")
+    return url
+
+
+async def start(settings: AllInOneSettings, url: str, console: Console, stack: contextlib.AsyncExitStack) -> Doors:
+    """Start the services and wait until each is ready; what ``stack`` unwinds stops them again."""
+    started, data = time.monotonic(), settings.data_folder
+    doors, remarks = choose_doors(settings.ports())
     for remark in remarks:
         console.print(remark, style="yellow")
     supervisor = Supervisor(data / "logs", lambda text: console.print(text, style="bold red"))
@@ -99,7 +122,10 @@ def main() -> None:
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
     try:
         sys.exit(asyncio.run(run(arguments(), console)))
-    except (MetaLearningError, TimeoutError) as error:
+    except (WorldError, TimeoutError, httpx.HTTPError) as error:
+        console.print(f"cannot go on: {error}", style="bold red")
+        sys.exit(1)
+    except MetaLearningError as error:
         console.print(f"cannot go on: {error}", style="bold red")
         sys.exit(2)
 

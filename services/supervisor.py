@@ -87,7 +87,16 @@ class Supervisor:
             wait_s = min(BACKOFF_S_MAX, BACKOFF_S_MIN * 2 ** (program.deaths_count - 1))
             self._say(f"{program.name} died ({_described(status)}); starting it again in {wait_s:g} s")
             await asyncio.sleep(wait_s)
-            await self._launch(program)
+            await self._launch_again(program)
+
+    async def _launch_again(self, program: Program) -> None:
+        """Launch, however often the machine has no process, memory or disk to give just now."""
+        while True:
+            try:
+                return await self._launch(program)
+            except OSError as error:
+                self._say(f"{program.name} cannot be started ({error}); trying again in {BACKOFF_S_MAX:g} s")
+                await asyncio.sleep(BACKOFF_S_MAX)
 
     async def stop(self, wait_s: float = 7.0) -> None:
         """SIGTERM to all, newest first; SIGKILL, said aloud, to whatever has not ended after ``wait_s``."""

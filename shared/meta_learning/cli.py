@@ -65,7 +65,11 @@ def versions(
     if pointer is None:
         _refuse(NotFound(f"loop {loop!r} has no model yet: one is promoted once it beats the constant predictor"))
     table = _table("version", "cycle", "gain", "made with")
-    for manifest in lineage(FileStore(data_folder / "registry"), pointer):
+    try:
+        manifests = list(lineage(FileStore(data_folder / "registry"), pointer))
+    except MetaLearningError as error:
+        _refuse(error)
+    for manifest in manifests:
         gain = manifest.numbers.get("gain")
         made = ", ".join(f"{name} {version}" for name, version in manifest.made_with.items())
         table.add_row(manifest.version[:16], str(manifest.cycle or ""), "" if gain is None else f"{gain:+.4f}", made)

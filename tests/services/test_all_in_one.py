@@ -18,6 +18,8 @@ from typing import Any
 import httpx
 import pytest
 
+from meta_learning.streams.embedded import socket_path
+
 ROOT = Path(__file__).parents[2]
 SERVICES = ("trainer", "monitor", "evolver", "ingest")
 SENT_COUNT = 450
@@ -35,14 +37,14 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def system(data: Path, ports: dict[str, int], *options: str) -> Iterator[subprocess.Popen[str]]:
+def system(data: Path, ports: dict[str, int], *options: str, cwd: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
     environment = {name: value for name, value in os.environ.items() if not name.endswith(("REDIS_URL", "_API_KEY"))}
     environment |= {f"META_LEARNING_{name.upper()}_PORT": str(port) for name, port in ports.items()}
     environment |= {"PYTHONPATH": f"{ROOT / 'shared'}{os.pathsep}{ROOT}", "PYTHONUNBUFFERED": "1"}
     with open(data / "output.txt", "w", encoding="utf-8") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "services", "--data", str(data), *options],
-            cwd=ROOT,
+            cwd=cwd,
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -167,4 +169,46 @@ async def test_a_broken_file_is_refused_before_anything_is_started(tmp_path: Pat
     ) as process:
         assert await asyncio.to_thread(process.wait, 60) == 2
     assert "row 3" in output_of(tmp_path)
+    assert not (tmp_path / "broker").exists()
+
+
+def asked(data: Path, command: str) -> str:
+    """The embedded broker's answer to one inline command."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(5)
+        connection.connect(str(socket_path(data / "broker")))
+        connection.sendall(f"{command}\r\nQUIT\r\n".encode())
+        with connection.makefile("rb") as answer:
+            return answer.read().decode()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_a_file_of_settings_counts_and_the_broker_keeps_what_its_durability_promises(tmp_path: Path) -> None:
+    ports = dict(zip(SERVICES, free_ports(4), strict=True))
+    lines = [f"META_LEARNING_{name.upper()}_PORT={port}" for name, port in ports.items()]
+    (tmp_path / ".env").write_text("\n".join([*lines, "META_LEARNING_DURABILITY=fsync"]), encoding="utf-8")
+    with system(tmp_path, {}, cwd=tmp_path) as process:
+        await until(tmp_path, "all ready")
+        assert "always" in asked(tmp_path, "CONFIG GET appendfsync")
+        url = f"http://127.0.0.1:{ports['ingest']}/v1/feedback"
+        async with httpx.AsyncClient(timeout=10) as http:
+            answer = await http.post(url, json=items(0, 1)[0])
+        assert answer.json()["durability"] == "fsync"
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, 20) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+async def test_it_can_be_stopped_while_it_waits_for_a_service_that_does_not_come_up(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("REDIS_URL=redis://127.0.0.1:1/0\n", encoding="utf-8")  # nobody is there
+    with system(tmp_path, dict(zip(SERVICES, free_ports(4), strict=True)), cwd=tmp_path) as process:
+        async with asyncio.timeout(20):
+            while len(children(process.pid)) < 4:
+                await asyncio.sleep(0.05)
+        started = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(process.wait, 20) == 0
+        assert time.monotonic() - started < 10
     assert not (tmp_path / "broker").exists()
