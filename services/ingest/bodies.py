@@ -15,6 +15,8 @@ from starlette.types import Message, Receive, Scope
 JSON = frozenset({"application/json", ""})  # nothing said means JSON, as most HTTP clients mean it
 NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
 DISCARD_TIMES_MAX = 4
+# What is still to come of a body nobody waits for any more would keep the connection open, drop by drop.
+HANG_UP = {"Connection": "close"}
 
 
 def header(scope: Scope, name: bytes) -> bytes:
@@ -62,13 +64,21 @@ class Bodies:
         if length.isdigit() and int(length) > bytes_max:
             await self._discard(receive, bytes_max * DISCARD_TIMES_MAX)
             raise _too_large(bytes_max)
-        message = await self._next(receive)
-        chunk: bytes = message.get("body", b"")
-        if not message.get("more_body", False):
-            if len(chunk) > bytes_max:
-                raise _too_large(bytes_max)
-            return chunk
-        return await self._rest(chunk, receive, bytes_max)
+        return await self._whole(self.timed(receive), bytes_max)
+
+    def timed(self, receive: Receive) -> Receive:
+        """``receive``, but it raises `HTTPException` 408 once the whole body has taken too long."""
+        deadline = asyncio.get_running_loop().time() + self._wait_s_max
+
+        async def next_message() -> Message:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await receive()
+            except TimeoutError:
+                detail = f"the body did not come within {self._wait_s_max:g} s"
+                raise HTTPException(408, detail, headers=HANG_UP) from None
+
+        return next_message
 
     @contextmanager
     def hold(self, size: int) -> Iterator[None]:
@@ -86,22 +96,19 @@ class Bodies:
         if header(scope, b"content-length") not in {b"", b"0"} or header(scope, b"transfer-encoding"):
             await self._discard(receive, bytes_max)
 
-    async def _rest(self, first: bytes, receive: Receive, bytes_max: int) -> bytes:
-        parts, size, more = [first], len(first), True
-        try:
-            async with asyncio.timeout(self._wait_s_max):
-                while more:
-                    with self.hold(size):
-                        message = await self._next(receive)
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
-                    more = message.get("more_body", False)
-                    if size > bytes_max:
-                        await self._discard(receive, bytes_max * DISCARD_TIMES_MAX) if more else None
-                        raise _too_large(bytes_max)
-        except TimeoutError:
-            raise HTTPException(408, f"the body did not come within {self._wait_s_max:g} s") from None
-        return b"".join(parts)
+    async def _whole(self, receive: Receive, bytes_max: int) -> bytes:
+        parts: list[bytes] = []
+        size, more = 0, True
+        while more:
+            with self.hold(size):
+                message = await self._next(receive)
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            more = message.get("more_body", False)
+            if size > bytes_max:
+                await self._discard(receive, bytes_max * DISCARD_TIMES_MAX) if more else None
+                raise _too_large(bytes_max)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _next(self, receive: Receive) -> Message:
         message = await receive()
@@ -122,4 +129,4 @@ class Bodies:
 
 
 def _too_large(bytes_max: int) -> HTTPException:
-    return HTTPException(413, f"the body is larger than {bytes_max} bytes; send smaller batches")
+    return HTTPException(413, f"the body is larger than {bytes_max} bytes; send smaller batches", headers=HANG_UP)

@@ -59,7 +59,7 @@ class FeedbackDoor:
         """Serve one ASGI scope."""
         take = self._doors.get(scope["path"]) if scope["type"] == "http" else None
         if take is None:
-            await self._app(scope, receive, send)
+            await self._app(scope, self._intake.timed(receive) if scope["type"] == "http" else receive, send)
             return
         try:
             await self._admit(scope, receive)
@@ -81,6 +81,7 @@ class FeedbackDoor:
         if scope["method"] != "POST":
             raise HTTPException(405, "this door takes POST", headers={"Allow": "POST"})
         try:
+            self._refuse_foreign_pages(scope)
             self._keys.admit(
                 header(scope, b"authorization").decode("latin-1"),
                 "ingest",
@@ -89,6 +90,11 @@ class FeedbackDoor:
         except HTTPException:
             await self._intake.refuse_body(scope, receive)
             raise
+
+    def _refuse_foreign_pages(self, scope: Scope) -> None:
+        """Without keys, any page in a browser on this machine could post here (a body without a type asks for no preflight)."""
+        if not self._keys.entries and header(scope, b"sec-fetch-site") == b"cross-site":
+            raise HTTPException(403, "a page of another site may not send feedback here")
 
 
 class Intake:
@@ -110,6 +116,10 @@ class Intake:
         self._bounds = bounds
         self._metrics = metrics
         self._said = {"identity_window_s": promise.identity_window_s, "durability": promise.durability}
+
+    def timed(self, receive: Receive) -> Receive:
+        """``receive`` for the doors behind: their bodies must come in time too."""
+        return self._bodies.timed(receive)
 
     async def refuse_body(self, scope: Scope, receive: Receive) -> None:
         """Let a refused sender finish, so that it reads the refusal instead of a broken connection."""

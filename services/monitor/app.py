@@ -27,6 +27,10 @@ from services.monitor.static import page_doors
 from services.monitor.system import EVERY_S, watch_system
 from services.monitor.view import View
 
+BODY_BYTES_MAX = (
+    256 * 1024
+)  # a prompt of 32 Ki signs with each of them escaped; bodies are read before the key is asked for
+
 
 class Parts:
     """Everything that the app joins, made in `__main__` or in a test."""
@@ -54,7 +58,9 @@ def monitor_app(parts: Parts, settings: LoopSettings) -> RequestContext:
     """Wire the monitor. Alive: no background work has failed. Ready: the broker answers and no fold has lost it."""
     registry = CollectorRegistry()
     registry.register(MonitorCollector(parts.view, settings))
-    app = FastAPI(title="Meta-learning monitor", lifespan=_lifespan(parts))
+    app = FastAPI(
+        title="Meta-learning monitor", lifespan=_lifespan(parts), max_body_size=BODY_BYTES_MAX, redoc_url=None
+    )
     answer_problems(app)
     app.include_router(page_doors())
     app.include_router(_api(parts), prefix="/api", dependencies=[Depends(parts.guard)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heapq import nlargest
 from typing import Any
 
 from services.monitor.collecting import OUTCOMES, SCORES
@@ -11,6 +12,7 @@ from services.monitor.view import View
 
 LIVE_CANDIDATES_MAX = 3
 PROMOTIONS_SHOWN_MAX = 20
+LIVE_LOOPS_MAX = 200  # ten thousand would be 2 MB twice a second for each open page
 
 
 def loop_in_list(loop: Loop) -> dict[str, Any]:
@@ -113,14 +115,14 @@ def system(view: View) -> dict[str, Any]:
 
 
 def snapshot(view: View, loop: str | None) -> dict[str, Any]:
-    """What the live page draws: the system, all loops in one line each, and the chosen one (or the busiest) in full."""
-    loops = view.loops()
-    chosen = loops.get(loop) if loop else None
-    if chosen is None and loops:
-        chosen = max(loops.values(), key=lambda item: item.state.monitored_count)
+    """What the live page draws: the system, the busiest loops in one line each, and the chosen one (or the busiest) in full."""
+    busiest = nlargest(LIVE_LOOPS_MAX, view.loops().values(), key=lambda item: item.state.monitored_count)
+    chosen = (view.find(loop) if loop else None) or next(iter(busiest), None)
+    listed = {item.state.loop: item for item in ([chosen] if chosen else []) + busiest}
     return {
         "revision": view.revision,
         "system": system(view),
-        "loops": [loop_in_list(item) for item in loops.values()],
+        "loops": [loop_in_list(item) for _, item in sorted(listed.items())],
+        "loops_count": view.loops_count,
         "chosen": loop_in_full(chosen, LIVE_CANDIDATES_MAX) if chosen else None,
     }

@@ -53,12 +53,21 @@ class View:
             if status.view is not None:
                 yield from status.view.loops.items()
 
+    @property
+    def loops_count(self) -> int:
+        """How many loops are known."""
+        return sum(len(status.view.loops) for status in self.partitions.values() if status.view is not None)
+
+    def find(self, name: str) -> Loop | None:
+        """One loop, if it is known."""
+        views = (status.view for status in self.partitions.values() if status.view is not None)
+        return next((view.loops[name] for view in views if name in view.loops), None)
+
     def loop(self, name: str) -> Loop:
         """One loop; raises `NotFound`."""
-        for known, loop in self._loops():
-            if known == name:
-                return loop
-        raise NotFound(f"no loop {name!r} has been seen here: a loop begins with its first event")
+        if (loop := self.find(name)) is None:
+            raise NotFound(f"no loop {name!r} has been seen here: a loop begins with its first event")
+        return loop
 
     def show(self, partition: int, view: PartitionView) -> None:
         """A fold has loaded its state and goes on from it."""
@@ -66,9 +75,12 @@ class View:
         self.partition_state(partition, "folding")
 
     def partition_state(self, partition: int, state: PartitionState) -> None:
-        """The fold of ``partition`` is now in ``state``."""
-        if self.partitions[partition].state != state:
-            self.partitions[partition].state = state
+        """The fold of ``partition`` is now in ``state``. What another monitor folds is not shown here: it would only grow old."""
+        status = self.partitions[partition]
+        if status.state != state:
+            status.state = state
+            if state == "standby":
+                status.view, status.committed_at_s = None, None
             self.changed()
 
     def committed(self, partition: int, now_s: float) -> None:

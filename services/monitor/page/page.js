@@ -46,7 +46,9 @@ function drawAll() {
 
 function drawPicker(snapshot) {
   const names = snapshot.loops.map((loop) => loop.loop);
-  draw("picker", names, () => names.map((name) => h("option", { value: name }, name)));
+  const more = snapshot.loops_count - names.length;
+  const rest = more > 0 ? [h("option", { disabled: true }, `and ${more} more: ?loop=name in the address`)] : [];
+  draw("picker", [names, more], () => [...names.map((name) => h("option", { value: name }, name)), ...rest]);
   if (snapshot.chosen && document.activeElement !== $("picker")) $("picker").value = snapshot.chosen.loop;
 }
 

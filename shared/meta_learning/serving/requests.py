@@ -17,6 +17,8 @@ from meta_learning.serving.logs import request_id
 
 log = logging.getLogger("requests")
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+# A method is any word that a client likes; as a label each new one would cost memory for ever.
+_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _QUIET = {"/metrics", "/healthz", "/readyz"}
 
 
@@ -49,7 +51,8 @@ class RequestContext:
             await self._app(scope, receive, answer)
         finally:
             seconds = time.perf_counter() - started
-            self._seconds.labels(scope["method"], str(status)).observe(seconds)
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._seconds.labels(method, str(status)).observe(seconds)
             if scope["path"] not in _QUIET:
                 fields = {
                     "method": scope["method"],

@@ -1,7 +1,8 @@
 """The settings that every process shares; each service adds its own in its `__main__`.
 
 Read once at start: environment variables ``META_LEARNING_*``, a ``.env`` file in the working folder, and for secrets a file
-named by ``<NAME>_FILE`` (Docker and Kubernetes secrets). A bad value is a `ConfigurationError` that names the variable.
+named by ``<NAME>_FILE`` (Docker and Kubernetes secrets). An empty variable counts as unset, since compose files and ``.env``
+files pass those on; an empty secret file is a mistake. A bad value is a `ConfigurationError` that names the variable.
 """
 
 from __future__ import annotations
@@ -31,7 +32,12 @@ class Settings(BaseSettings):
     """What all processes of one deployment must agree on, and where they listen."""
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", extra="ignore", populate_by_name=True, validate_default=True
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
+        validate_default=True,
     )
 
     redis_url: str = Field(
@@ -73,7 +79,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _guard_the_doors(self) -> Settings:
-        if not is_loopback(self.host) and self.operator_key is None:
+        if not is_loopback(self.host) and not (self.operator_key and self.operator_key.get_secret_value().strip()):
             raise ValueError(
                 f"host {self.host} is reachable from outside: set META_LEARNING_OPERATOR_KEY (or _FILE), or listen on 127.0.0.1"
             )
@@ -111,11 +117,13 @@ def _secrets_from_files() -> dict[str, str]:
     found = {}
     for name in SECRETS:
         path = os.environ.get(f"{name}_FILE")
-        if path and name not in os.environ:
+        if path and not os.environ.get(name):
             try:
                 secret = Path(path).read_text(encoding="utf-8").strip()
             except OSError as error:
                 raise ConfigurationError(f"{name}_FILE: cannot read {path}: {error.strerror}") from None
+            if not secret:
+                raise ConfigurationError(f"{name}_FILE: {path} is empty")
             found[name.removeprefix(PREFIX).lower()] = secret
     return found
 

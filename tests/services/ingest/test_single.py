@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -179,6 +180,22 @@ def narrow(make_log: LogMaker) -> Iterator[Door]:
 def test_another_media_type_is_refused(memory_door: Door, headers: dict[str, str]) -> None:
     answer = memory_door.http.post("/v1/feedback", content=json.dumps(good()), headers=headers)
     assert answer.status_code == 415
+
+
+def test_a_page_of_another_site_cannot_feed_a_door_without_keys(memory_door: Door) -> None:
+    body = json.dumps(good()).encode()  # what `fetch(url, {mode: "no-cors", body: new Blob([text])})` sends
+    answers = [
+        memory_door.http.post("/v1/feedback", content=body, headers={"Sec-Fetch-Site": site}).status_code
+        for site in ("cross-site", "same-origin")
+    ]
+    assert answers == [403, 202]
+
+
+def test_words_that_are_no_methods_make_no_metrics(memory_door: Door) -> None:
+    for word in ("BREW", "PROPFIND", "M-SEARCH"):
+        memory_door.http.request(word, "/healthz")
+    methods = set(re.findall(r'request_seconds_count\{method="([^"]+)"', memory_door.http.get("/metrics").text))
+    assert methods <= {"GET", "other"}
 
 
 def test_only_post_opens_the_door(memory_door: Door) -> None:

@@ -177,6 +177,12 @@ async def test_without_a_key_a_foreign_host_name_is_refused(memory_log: MemoryLo
         assert (await served.get("/api/loops", headers={"Host": "localhost:8000"})).status_code == 200
 
 
+async def test_a_body_larger_than_any_command_is_refused_before_the_key_is_looked_at(memory_log: MemoryLog) -> None:
+    async with serving(memory_log, key="open-sesame") as served:
+        answer = await served.put("/api/loops/support/prompt", {"text": "x" * 2**20})
+        assert answer.status_code == 413
+
+
 async def test_readiness_and_health_say_what_is_there(memory_log: MemoryLog) -> None:
     async with serving(memory_log) as served:
         await served.level()

@@ -190,6 +190,21 @@ async def test_a_second_monitor_stands_by_until_the_first_is_gone(log: Log) -> N
                     await second.view.after(second.view.revision)
             assert states(second.view) == ["standby", "standby"]
             assert states(first.view) == ["folding", "folding"]
+            assert not second.view.loops()
+
+
+async def test_a_monitor_that_lost_its_partition_shows_no_old_numbers(memory_log: MemoryLog) -> None:
+    await memory_log.append(some_feedback(50))
+    async with monitor(memory_log, owner="monitor-1") as first:
+        assert (await first.level()).loops()
+        # As after a pause longer than the lease: somebody else has taken the partition over.
+        memory_log.broker[0].leases.clear()
+        async with monitor(memory_log, owner="monitor-2") as second, asyncio.timeout(10):
+            while "standby" not in states(first.view):
+                await first.view.after(first.view.revision)
+            assert not first.view.loops()
+            while not second.view.loops():
+                await second.view.after(second.view.revision)
 
 
 def states(view: View) -> list[str]:

@@ -8,7 +8,7 @@ import time
 from meta_learning.streams import Log
 from meta_learning.streams.memory import MemoryLog
 from services.monitor.live import Live
-from services.monitor.shown import snapshot
+from services.monitor.shown import LIVE_LOOPS_MAX, snapshot
 from services.monitor.view import View
 from tests.services.monitor.serving import serving, snapshots
 from tests.services.monitor.world import some_feedback, train
@@ -81,3 +81,18 @@ async def test_too_many_open_pages_are_refused(memory_log: MemoryLog) -> None:
 def test_the_snapshot_of_an_empty_system_says_so() -> None:
     shot = snapshot(View(2), None)
     assert (shot["loops"], shot["chosen"], shot["system"]["broker"]["up"]) == ([], None, False)
+
+
+async def test_of_many_loops_the_busiest_are_listed_and_the_chosen_one_always(memory_log: MemoryLog) -> None:
+    names = [f"loop-{number:03d}" for number in range(LIVE_LOOPS_MAX + 50)]
+    events = [event for number, name in enumerate(names) for event in some_feedback(1, loops=(name,), seed=number)]
+    await memory_log.append([*events, *some_feedback(5, loops=("busy",), seed=1000)])
+    async with serving(memory_log) as served:
+        view = await served.level()
+        shot = snapshot(view, "loop-249")
+    listed = [loop["loop"] for loop in shot["loops"]]
+    assert (shot["loops_count"], len(listed)) == (len(names) + 1, LIVE_LOOPS_MAX + 1)
+    assert {"busy", "loop-249"} <= set(listed)
+    assert listed == sorted(listed)
+    assert shot["chosen"]["loop"] == "loop-249"
+    assert snapshot(view, None)["chosen"]["loop"] == "busy"
