@@ -8,18 +8,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 from pathlib import Path
 
+import httpx
 from rich.console import Console
 
-from meta_learning.errors import MetaLearningError
+from meta_learning.errors import MetaLearningError, WorldError
 from meta_learning.serving.ending import end
+from meta_learning.serving.settings import read_settings
 from services.demo import Demo, read_rows
 from services.programs import Doors
-from services.system import start
+from services.system import AllInOneSettings, start
 
 
 def arguments() -> argparse.Namespace:
@@ -31,35 +32,31 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--scale", default="auto", help="its scores: auto, 0-1, 0-100, 1-5, or LOW,HIGH such as -1,1")
     parser.add_argument("--leave", action="store_true", help="end after the demo's summary instead of staying up")
     parser.add_argument("--no-evolution", action="store_true", help="leave out the demo's prompt evolution")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=Path(os.environ.get("META_LEARNING_DATA_FOLDER") or "data/meta_learning"),
-        help="where everything is kept",
-    )
+    parser.add_argument("--data", type=Path, help="where everything is kept (default: META_LEARNING_DATA_FOLDER)")
     return parser.parse_args()
 
 
 async def run(options: argparse.Namespace, console: Console) -> int:
     """Start everything, run the demo if asked, stay until told to stop; the exit status."""
+    settings = read_settings(AllInOneSettings, **({"data_folder": options.data} if options.data else {}))
     demo = None
     if options.demo:
         rows = read_rows(options.feedback, options.columns, options.scale)
         demo = Demo(rows, console, evolve=not options.no_evolution)
     stopped = asyncio.create_task(_told_to_stop(console))
     async with contextlib.AsyncExitStack() as stack:
-        starting = asyncio.create_task(start(options.data, console, stack))
+        starting = asyncio.create_task(start(settings, console, stack))
         if not await _before(stopped, starting):
             return 0
         doors = starting.result()
-        work = asyncio.create_task(demo.run(doors, options.data) if demo else _stay(doors, console))
+        work = asyncio.create_task(demo.run(doors, settings.data_folder) if demo else _stay(doors, console))
         if await _before(stopped, work):
             agrees = work.result()
             if options.leave:
                 return 0 if agrees else 1
             console.print("The system stays up. [bold]Ctrl-C[/] stops it.")
             await stopped
-    console.print(f"stopped; everything learnt is kept under {options.data}", style="green")
+    console.print(f"stopped; everything learnt is kept under {settings.data_folder}", style="green")
     return 0
 
 
@@ -85,11 +82,14 @@ async def _stay(doors: Doors, console: Console) -> bool:
 
 
 def main() -> None:
-    """Run until stopped; what stands in the way is one line, and status 2."""
+    """Run until stopped. What stands in the way is one line: status 2 if the caller must mend it, 1 if the world must."""
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
     try:
         sys.exit(asyncio.run(run(arguments(), console)))
-    except (MetaLearningError, TimeoutError, OSError) as error:
+    except (WorldError, TimeoutError, OSError, httpx.HTTPError) as error:
+        console.print(f"cannot go on: {error}", style="bold red", markup=False)
+        sys.exit(1)
+    except MetaLearningError as error:
         console.print(f"cannot go on: {error}", style="bold red", markup=False)
         sys.exit(2)
 

@@ -35,6 +35,6 @@ async def _watch(broker: EmbeddedBroker, say: Callable[[str], None]) -> None:
         say("the broker died; starting it again from its append-only file")
         try:
             await asyncio.to_thread(broker.start)
-        except MetaLearningError as error:
+        except (MetaLearningError, OSError) as error:
             say(f"the broker does not start: {error}")
         wait_s = min(BACKOFF_S_MAX, wait_s * 2)

@@ -199,10 +199,8 @@ class Demo:
         until = time.monotonic() + EVOLUTION_S
         while True:
             seen = await self._look(http, doors, loop)
-            if (
-                all(run["state"] == "ended" for run in seen.get("evolutions", [{"state": ""}]))
-                or time.monotonic() > until
-            ):
+            runs = seen.get("evolutions")  # none at all: the request is still on its way
+            if (runs and all(run["state"] == "ended" for run in runs)) or time.monotonic() > until:
                 return seen
             await asyncio.sleep(LOOK_EVERY_S)
 

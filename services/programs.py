@@ -6,12 +6,12 @@ import asyncio
 import os
 import socket
 import sys
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from meta_learning.errors import ConfigurationError
 from services.openmp import library_path
 from services.supervisor import Program
 
@@ -34,22 +34,17 @@ class Doors:
         return f"http://127.0.0.1:{self.ports[service]}{path}"
 
 
-def choose_doors() -> tuple[Doors, list[str]]:
-    """A port for every service: the configured one, or a free one with a sentence about why."""
-    ports, remarks = {}, []
-    for service, default in PORTS.items():
-        wished = _wished(f"META_LEARNING_{service.upper()}_PORT", default)
-        ports[service] = wished if _is_free(wished) else _any_free()
-        if ports[service] != wished:
-            remarks.append(f"port {wished} is taken: {service} listens on {ports[service]}")
+def choose_doors(wished: Mapping[str, int]) -> tuple[Doors, list[str]]:
+    """A port for every service: the ``wished`` one, or a free one with a sentence about why."""
+    ports: dict[str, int] = {}
+    remarks = []
+    for service, port in wished.items():
+        ports[service] = (
+            port if _is_free(port) and port not in ports.values() else _any_free([*wished.values(), *ports.values()])
+        )
+        if ports[service] != port:
+            remarks.append(f"port {port} is taken: {service} listens on {ports[service]}")
     return Doors(ports), remarks
-
-
-def _wished(name: str, default: int) -> int:
-    given = os.environ.get(name) or str(default)
-    if not given.isdigit() or not 1 <= int(given) <= 65535:
-        raise ConfigurationError(f"{name}: a port is a number from 1 to 65535, not {given!r}")
-    return int(given)
 
 
 def _is_free(port: int) -> bool:
@@ -62,10 +57,13 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _any_free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _any_free(taken: Collection[int]) -> int:
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port not in taken:
+            return port
 
 
 def programs(doors: Doors, redis_url: str, data_folder: Path) -> list[Program]:
@@ -77,7 +75,6 @@ def programs(doors: Doors, redis_url: str, data_folder: Path) -> list[Program]:
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
     }
-    environment["RQ_REDIS_URL"] = environment.get("RQ_REDIS_URL") or redis_url
     for service, port in doors.ports.items():
         environment[f"META_LEARNING_{service.upper()}_PORT"] = str(port)
     if (found := library_path(data_folder / "lib")) is not None:

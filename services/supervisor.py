@@ -102,7 +102,7 @@ class Supervisor:
                 f"the log is {self._logs / program.name}.log"
             )
             await asyncio.sleep(wait_s)
-            await self._launch(program)
+            await self._launch_again(program)
             self._say(f"{program.name} was started again")
 
     def _refuse(self, reason: str) -> None:
@@ -111,6 +111,15 @@ class Supervisor:
         if not self._refusal.done():
             self._refusal.set_result(reason)
         self._say(reason)
+
+    async def _launch_again(self, program: Program) -> None:
+        """Launch, however often the machine has no process, memory or disk to give just now."""
+        while True:
+            try:
+                return await self._launch(program)
+            except OSError as error:
+                self._say(f"{program.name} cannot be started ({error}); trying again in {BACKOFF_S_MAX:g} s")
+                await asyncio.sleep(BACKOFF_S_MAX)
 
     async def stop(self, wait_s: float = 7.0) -> None:
         """SIGTERM to all, newest first; SIGKILL, said aloud, to whatever has not ended after ``wait_s``."""

@@ -10,18 +10,32 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import Field
 from rich.console import Console
 
 from meta_learning.errors import ConfigurationError
-from meta_learning.serving.settings import Settings, read_settings
+from meta_learning.serving.settings import Settings
 from meta_learning.streams.embedded import EmbeddedBroker
 from meta_learning.streams.opening import open_log
 from services.broker import keep_alive
-from services.programs import Doors, choose_doors, programs, until_ready
+from services.programs import PORTS, Doors, choose_doors, programs, until_ready
 from services.supervisor import Supervisor
 
 
-async def start(data: Path, console: Console, stack: contextlib.AsyncExitStack) -> Doors:
+class AllInOneSettings(Settings):
+    """What this program itself needs of its children's settings; they read the rest, from the same places."""
+
+    trainer_port: int = Field(PORTS["trainer"], ge=1, le=65535)
+    monitor_port: int = Field(PORTS["monitor"], ge=1, le=65535)
+    evolver_port: int = Field(PORTS["evolver"], ge=1, le=65535)
+    ingest_port: int = Field(PORTS["ingest"], ge=1, le=65535)
+
+    def ports(self) -> dict[str, int]:
+        """The port that each service is to have, in the order in which they start."""
+        return {service: getattr(self, f"{service}_port") for service in PORTS}
+
+
+async def start(settings: AllInOneSettings, console: Console, stack: contextlib.AsyncExitStack) -> Doors:
     """Start the broker (unless ``REDIS_URL`` names one) and the services; what ``stack`` unwinds stops them again.
 
     Raises:
@@ -29,13 +43,13 @@ async def start(data: Path, console: Console, stack: contextlib.AsyncExitStack) 
         BrokerUnavailable: ``REDIS_URL`` does not answer.
         TimeoutError: a service does not become ready.
     """
-    started = time.monotonic()
-    settings = read_settings(Settings, data_folder=data)
+    started, data = time.monotonic(), settings.data_folder
     claim = stack.enter_context(_claimed(data))
-    url = os.environ.get("REDIS_URL") or await _own_broker(data, console, stack)
+    given = settings.redis_url if "redis_url" in settings.model_fields_set else ""
+    url = given or await _own_broker(settings, console, stack)
     await _check_layout(url, settings)
     console.print(f"broker    {_without_password(url)}")
-    doors, remarks = choose_doors()
+    doors, remarks = choose_doors(settings.ports())
     for remark in remarks:
         console.print(remark, style="yellow")
     claim.write_text(f"dashboard {doors.url('monitor')}/, process {os.getpid()}", encoding="utf-8")
@@ -68,8 +82,8 @@ def _claimed(data: Path) -> Iterator[Path]:
         yield path
 
 
-async def _own_broker(data: Path, console: Console, stack: contextlib.AsyncExitStack) -> str:
-    broker = EmbeddedBroker(data / "broker")
+async def _own_broker(settings: Settings, console: Console, stack: contextlib.AsyncExitStack) -> str:
+    broker = EmbeddedBroker(settings.data_folder / "broker", settings.durability)
     url = await asyncio.to_thread(broker.start)
     await stack.enter_async_context(keep_alive(broker, console.print))
     return url

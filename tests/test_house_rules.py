@@ -73,7 +73,6 @@ def test_only_programs_read_the_environment() -> None:
         "shared/meta_learning/serving/settings.py",  # the one place where settings are read
         "shared/meta_learning/cli.py",
         "shared/meta_learning/llm/wrapping.py",  # keys of the SDKs, in the names that the SDKs gave them
-        "services/__main__.py",
         "services/programs.py",
     }
     reading = re.compile(r"\bos\.(environ|getenv)\b")

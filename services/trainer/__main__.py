@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 from functools import partial
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from meta_learning.clrs import ClosedLoopSystem
 from meta_learning.registry.store import FileStore
@@ -31,7 +32,7 @@ class TrainerSettings(Settings):
     )
     trainer_batch_count_max: int = Field(500, ge=1, le=10_000, description="Entries folded into one commit at most.")
     loops_in_memory_max: int = Field(
-        256, ge=1, description="Loops held ready a partition; others lie in their last state."
+        64, ge=1, description="Loops held ready a partition, at about 5 MB each; others lie in their last state."
     )
     stream_keep_count: int = Field(
         10_000, ge=0, description="Folded entries a stream keeps before older ones are archived."
@@ -45,6 +46,15 @@ class TrainerSettings(Settings):
         if self.trainer_partitions == "all":
             return list(range(self.partitions_count))
         return [int(part) for part in self.trainer_partitions.split(",")]
+
+    @model_validator(mode="after")
+    def _check_partitions(self) -> Self:
+        owned = self.partitions()
+        if len(set(owned)) < len(owned) or max(owned) >= self.partitions_count:
+            raise ValueError(
+                f"trainer_partitions {self.trainer_partitions} must name each partition once, from 0 to {self.partitions_count - 1}"
+            )
+        return self
 
 
 def loops_of(settings: TrainerSettings, partition: int) -> Loops:
@@ -84,7 +94,9 @@ def main() -> None:
         for number in settings.partitions()
     ]
     archivist = Archivist(log, settings.data_folder / "archive", metrics, settings.stream_keep_count)
-    archiving = partial(archivist.run, settings.partitions(), settings.archive_every_s)
+    archiving = partial(
+        archivist.run, lambda: [trainer.partition for trainer in trainers if trainer.owned], settings.archive_every_s
+    )
     app = trainer_app(log, trainers, archiving, metrics, Work(stop_this_process))
     serve(app, settings.host, settings.trainer_port)
 

@@ -52,13 +52,21 @@ class TrainerMetrics:
             "When the trainer last committed, in Unix time.",
             registry=self.registry,
         )
-        self.partitions_owned = Gauge(
-            f"{PREFIX}_partitions_owned", "Partitions that this process owns now.", registry=self.registry
-        )
         self.trimmed = Counter(
             f"{PREFIX}_trimmed_total",
             "Entries that were archived and then trimmed off a stream.",
             ["stream"],
+            registry=self.registry,
+        )
+        self._watch_partitions()
+
+    def _watch_partitions(self) -> None:
+        self.partitions_owned = Gauge(
+            f"{PREFIX}_partitions_owned", "Partitions that this process owns now.", registry=self.registry
+        )
+        self.partitions_stopped = Gauge(
+            f"{PREFIX}_partitions_stopped",
+            "Partitions that this process owns but does not fold: too many dead letters, lost state, a full disk.",
             registry=self.registry,
         )
 

@@ -69,7 +69,10 @@ def versions(
     if pointer is None:
         _refuse(NotFound(f"loop {loop!r} has no model yet: one is promoted once it beats the constant predictor"))
     table = _table("version", "cycle", "gain", "made with")
-    manifests = list(lineage(FileStore(data_folder / "registry"), pointer))
+    try:
+        manifests = list(lineage(FileStore(data_folder / "registry"), pointer))
+    except MetaLearningError as error:
+        _refuse(error)
     if not manifests:
         _refuse(NotFound(f"no artifact under {data_folder}: set META_LEARNING_DATA_FOLDER to the system's folder"))
     for manifest in manifests:

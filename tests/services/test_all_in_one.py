@@ -18,6 +18,8 @@ from typing import Any
 import httpx
 import pytest
 
+from meta_learning.streams.embedded import socket_path
+
 ROOT = Path(__file__).parents[2]
 SERVICES = ("trainer", "monitor", "evolver", "ingest")
 SENT_COUNT = 450
@@ -35,14 +37,16 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def system(data: Path, ports: dict[str, int], *options: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
+def system(
+    data: Path, ports: dict[str, int], *options: str, cwd: Path = ROOT, settings: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
     environment = {name: value for name, value in os.environ.items() if not name.endswith(("REDIS_URL", "_API_KEY"))}
     environment |= {f"META_LEARNING_{name.upper()}_PORT": str(port) for name, port in ports.items()}
-    environment |= {"PYTHONPATH": f"{ROOT / 'shared'}{os.pathsep}{ROOT}", "PYTHONUNBUFFERED": "1"} | settings
+    environment |= {"PYTHONPATH": f"{ROOT / 'shared'}{os.pathsep}{ROOT}", "PYTHONUNBUFFERED": "1"} | (settings or {})
     with open(data / "output.txt", "w", encoding="utf-8") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "services", "--data", str(data), *options],
-            cwd=ROOT,
+            cwd=cwd,
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -170,30 +174,58 @@ async def test_a_broken_file_is_refused_before_anything_is_started(tmp_path: Pat
     assert not (tmp_path / "broker").exists()
 
 
+def asked(data: Path, command: str) -> str:
+    """The embedded broker's answer to one inline command."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(5)
+        connection.connect(str(socket_path(data / "broker")))
+        connection.sendall(f"{command}\r\nQUIT\r\n".encode())
+        with connection.makefile("rb") as answer:
+            return answer.read().decode()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_a_file_of_settings_counts_and_the_broker_keeps_what_its_durability_promises(tmp_path: Path) -> None:
+    ports = dict(zip(SERVICES, free_ports(4), strict=True))
+    lines = [f"META_LEARNING_{name.upper()}_PORT={port}" for name, port in ports.items()]
+    (tmp_path / ".env").write_text("\n".join([*lines, "META_LEARNING_DURABILITY=fsync"]), encoding="utf-8")
+    with system(tmp_path, {}, cwd=tmp_path) as process:
+        await until(tmp_path, "all ready")
+        assert "always" in asked(tmp_path, "CONFIG GET appendfsync")
+        url = f"http://127.0.0.1:{ports['ingest']}/v1/feedback"
+        async with httpx.AsyncClient(timeout=10) as http:
+            answer = await http.post(url, json=items(0, 1)[0])
+        assert answer.json()["durability"] == "fsync"
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, 20) == 0
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"META_LEARNING_HOST": "0.0.0.0"}, "META_LEARNING_OPERATOR_KEY"),
-        ({"META_LEARNING_CYCLE_SIZE": "5"}, "META_LEARNING_CYCLE_SIZE"),
-        ({"META_LEARNING_INGEST_PORT": "abc"}, "META_LEARNING_INGEST_PORT"),
-        ({"REDIS_URL": "redis://127.0.0.1:1/0"}, "127.0.0.1:1"),
+        ({"META_LEARNING_HOST": "0.0.0.0"}, "2 META_LEARNING_OPERATOR_KEY"),
+        ({"META_LEARNING_CYCLE_SIZE": "5"}, "2 META_LEARNING_CYCLE_SIZE"),
+        ({"META_LEARNING_INGEST_PORT": "abc"}, "2 META_LEARNING_INGEST_PORT"),
+        ({"REDIS_URL": "redis://127.0.0.1:1/0"}, "1 127.0.0.1:1"),
     ],
     ids=["open door", "bound", "port", "no broker"],
 )
-async def test_what_stands_in_the_way_is_one_line_and_status_2(
+async def test_what_stands_in_the_way_is_one_line_and_a_status(
     tmp_path: Path, settings: dict[str, str], reason: str
 ) -> None:
-    with system(tmp_path, dict(zip(SERVICES, free_ports(4), strict=True)), **settings) as process:
-        assert await asyncio.to_thread(process.wait, 60) == 2
+    with system(tmp_path, dict(zip(SERVICES, free_ports(4), strict=True)), settings=settings) as process:
+        status, words = reason.split(" ", 1)
+        assert await asyncio.to_thread(process.wait, 60) == int(status)
     last = output_of(tmp_path).strip().splitlines()[-1]
     assert last.startswith("cannot go on: ")
-    assert reason in last
+    assert words in last
     assert "Traceback" not in output_of(tmp_path)
 
 
 async def test_a_service_that_refuses_its_settings_ends_the_start_with_its_reason(tmp_path: Path) -> None:
     ports = dict(zip(SERVICES, free_ports(4), strict=True))
-    with system(tmp_path, ports, META_LEARNING_TRAINER_PARTITIONS="none") as process:
+    with system(tmp_path, ports, settings={"META_LEARNING_TRAINER_PARTITIONS": "none"}) as process:
         assert await asyncio.to_thread(process.wait, 60) == 2
     assert "META_LEARNING_TRAINER_PARTITIONS" in output_of(tmp_path)
 

@@ -69,7 +69,7 @@ def evidence_of(found: Answers, batch: Batch, constant: float) -> CycleEvidence:
 
 
 def judge(found: Answers, state: LoopState, settings: LoopSettings) -> gates.Decision:
-    """Every gate on this cycle's answers, which `refusal_of` let pass, and the evidence since the last promotion, this cycle's at its end."""
+    """Every gate on answers that `refusal_of` let pass, and on the evidence since the last promotion (its last is this cycle's)."""
     if found.champion is None or found.probe_champion is None:
         recent = sum((part.gains for part in state.evidence[-FIRST_CYCLES:]), start=Moments())
         return gates.decide([gates.beats_constant(recent, settings.z)])

@@ -8,6 +8,7 @@ import logging
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 
 import uvicorn
@@ -52,8 +53,12 @@ class Work:
         await end(*self._tasks)
 
 
+_FAILED = threading.Event()  # of this process: whoever supervises it must not take its end for a wish
+
+
 def stop_this_process() -> None:
-    """Ask this process to drain and end, as SIGTERM does."""
+    """Ask this process to drain and end because its work has failed: as SIGTERM does, but `serve` then ends it with status 1."""
+    _FAILED.set()
     signal.raise_signal(signal.SIGTERM)
 
 
@@ -91,7 +96,8 @@ def server_for(
 def serve(app: ASGIApp, host: str, port: int, drain_s: int = 5, on_stop: Callable[[], None] = lambda: None) -> None:
     """Serve ``app`` until SIGTERM or SIGINT; open requests get ``drain_s`` seconds to finish.
 
-    A server that could not start (its lifespan failed, its port is taken) ends the process with status 3.
+    A server that could not start (its lifespan failed, its port is taken) ends the process with status 3, and one whose work has
+    failed (`stop_this_process`) with status 1.
     """
     server = server_for(app, host, port, drain_s, on_stop)
     # uvicorn drains, then raises the signal again for whoever waits: taken here, a clean stop ends with status 0.
@@ -100,6 +106,8 @@ def serve(app: ASGIApp, host: str, port: int, drain_s: int = 5, on_stop: Callabl
         server.run()
     if not server.started:
         sys.exit(3)
+    if _FAILED.is_set():
+        sys.exit(1)
 
 
 def exit_on_bad_settings(start: Callable[[], None]) -> None:

@@ -260,6 +260,9 @@ class Log(Protocol):
     ) -> list[Entry]:
         """A plain look at a stream (archive, replay, data sets), without any reader's state."""
 
+    async def kept(self, partition: int, stream: StreamName) -> int:
+        """How many entries lie in the stream now."""
+
     async def trim(self, partition: int, stream: StreamName, up_to: str) -> int:
         """Drop the entries up to and including ``up_to``, never past `trimmable`; how many were dropped."""
 

@@ -187,6 +187,10 @@ class MemoryLog:
         """A plain look at a stream."""
         return self.broker[self._checked(partition)].streams[stream].after(checked_offset(after), count_max)
 
+    async def kept(self, partition: int, stream: StreamName) -> int:
+        """How many entries lie in the stream now."""
+        return len(self.broker[self._checked(partition)].streams[stream].entries)
+
     async def trim(self, partition: int, stream: StreamName, up_to: str) -> int:
         """Drop the entries up to and including ``up_to``, never past `trimmable`."""
         at = self.broker[self._checked(partition)]

@@ -151,6 +151,10 @@ class RedisLog:
         found = await self._connections.command("XRANGE", key, f"({checked_offset(after)}", "+", "COUNT", count_max)
         return [entry_from(stream, entry_id, fields) for entry_id, fields in found]
 
+    async def kept(self, partition: int, stream: StreamName) -> int:
+        """How many entries lie in the stream now."""
+        return int(await self._connections.command("XLEN", self._at(partition).stream(stream)))
+
     async def trim(self, partition: int, stream: StreamName, up_to: str) -> int:
         """Drop the entries up to and including ``up_to``, never past `trimmable`."""
         _, dropped = await self._trim(partition, stream, checked_offset(up_to))

@@ -35,7 +35,7 @@ def scores(path: Path, **options: Any) -> list[float]:
         ("a.csv", TABLE.replace(",", ";")),
         ("a.csv", "\ufeff" + TABLE.replace("\n", "\r\n")),
         ("a.tsv", TABLE.replace(",", "\t")),
-        ("a.csv.gz", gzip.compress(TABLE.encode())),
+        ("a.csv.gz", gzip.compress(TABLE.encode(), mtime=0)),
         ("a.JSONL", '{"prompt":"hello","answer":"hi there","rating":5}\n\n{"prompt":"how are you?","answer":"go away","rating":1}'),
     ],
 )  # fmt: skip
