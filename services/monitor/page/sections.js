@@ -62,7 +62,7 @@ export function counts(snapshot) {
   const term = (sign, value, word) => h("div", { class: "term" }, h("div", { class: "sign", "aria-hidden": "true" }, sign), figure(value, word));
   const behind = system.accepted - system.monitored;
   const closes = system.monitored === system.trained + system.capped + system.unlearnt + system.open;
-  const verdict = !closes
+  const verdict = !closes || behind < 0
     ? "The sums do not close: see the log of the monitor."
     : behind > 0 ? `${count(behind)} accepted and on their way here.` : "Accepted and monitored agree; nothing is lost, nothing counted twice.";
   return [
