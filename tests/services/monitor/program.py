@@ -11,6 +11,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.mourning import ends_with_us
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -30,6 +32,7 @@ async def program(
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.monitor", cwd=folder, env=environment, stderr=asyncio.subprocess.DEVNULL
     )
+    ends_with_us(process.pid)
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
             yield process, http

@@ -6,8 +6,8 @@ import asyncio
 import signal
 from pathlib import Path
 
-from meta_learning.streams.embedded import EmbeddedBroker
 from meta_learning.streams.opening import open_log
+from tests.brokers import running
 from tests.services.monitor.program import answers, program
 from tests.services.monitor.world import some_feedback
 
@@ -15,9 +15,8 @@ from tests.services.monitor.world import some_feedback
 async def test_a_killed_broker_turns_readiness_red_and_everything_goes_on_when_it_is_back(
     tmp_path: Path, free_port: int
 ) -> None:
-    broker = EmbeddedBroker(tmp_path / "broker", durability="fsync")
-    url = broker.start()
-    try:
+    with running(tmp_path / "broker", durability="fsync") as broker:
+        url = broker.url
         log = open_log(url, 2)
         await log.start()
         async with program(url, tmp_path, free_port) as (process, http):
@@ -29,7 +28,6 @@ async def test_a_killed_broker_turns_readiness_red_and_everything_goes_on_when_i
             await answers(http, "/readyz", 503)
             assert (await http.get("/")).status_code == 200
             assert (await http.get("/healthz")).status_code == 200, "a broker that is away is no reason for a restart"
-            broker = EmbeddedBroker(tmp_path / "broker", durability="fsync")
             broker.start()
             await answers(http, "/readyz", 200)
             await log.close()
@@ -41,8 +39,6 @@ async def test_a_killed_broker_turns_readiness_red_and_everything_goes_on_when_i
                     await asyncio.sleep(0.1)
             await again.close()
             assert process.returncode is None
-    finally:
-        broker.stop()
 
 
 async def test_a_stop_with_an_open_live_page_takes_no_time(tmp_path: Path, broker_url: str, free_port: int) -> None:
