@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 FEEDBACK ?=
+ARGS ?=
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
@@ -21,8 +22,8 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: install ## start everything and feed it: make demo [FEEDBACK=file.csv|tsv|jsonl]
-	@$(RUN) -m services --demo $(if $(FEEDBACK),--feedback "$(FEEDBACK)")
+demo: install ## start everything and feed it: make demo [FEEDBACK=file.csv|tsv|jsonl] [ARGS="--scale 1-5"]
+	@$(RUN) -m services --demo $(if $(FEEDBACK),--feedback "$(FEEDBACK)") $(ARGS)
 
 up: install ## start the embedded broker and the four services, without a feed
 	@$(RUN) -m services

@@ -86,7 +86,7 @@ async def fold_all(url: str, folder: Path, events: Sequence[FeedbackReceived]) -
     loops = Loops(
         new=lambda name: ClosedLoopSystem(cycle_size=CYCLE, loop=name),
         restore=lambda name, state, get: ClosedLoopSystem.restore(state, get, cycle_size=CYCLE, loop=name),
-        workspace=FileStore(folder / "workspace"),
+        workspace=lambda name: FileStore(folder / "workspace" / name),
         registry=FileStore(folder / "registry"),
     )
     await fold.acquire("bench")

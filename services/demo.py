@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import uuid
 from collections.abc import Sequence
@@ -18,10 +19,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from meta_learning.datasets.feedback_row import FeedbackRow
 from meta_learning.datasets.files import read_feedback
 from meta_learning.datasets.samples import FEEDBACK_SAMPLE
-from meta_learning.errors import WorldError
+from meta_learning.errors import CallerError, NotFound, WorldError
 from meta_learning.serving.ending import end
 from services.programs import Doors
-from services.story import cycle_line, evolution_line, scores_line, summary_table, where_table
+from services.story import cycle_line, evolution_line, scores_line, summary, where
 
 BATCH_COUNT = 50
 LOOK_EVERY_S = 0.4
@@ -34,7 +35,8 @@ EVOLUTION = {
     "num_samples": 16,
     "gate_samples": 32,
     "max_iterations": 1,
-    "budget": {"calls": 240, "seconds": 45.0},
+    # By calls: how many seconds they take is the machine's business, and a search that is cut short decides nothing.
+    "budget": {"calls": 150, "seconds": 110.0},
 }
 
 
@@ -47,16 +49,30 @@ class Rows:
     stem: str
 
 
-def read_rows(path: Path | None) -> Rows:
+def read_rows(path: Path | None, columns: str | None = None, scale: str = "auto") -> Rows:
     """The whole file, checked, before anything is started.
 
     Raises:
         MalformedDataset: the file has a bad row; the message names it.
-        CallerError: the file is missing, or its columns or scale cannot be told.
+        CallerError: the file is missing, or its columns or scale cannot be told; the message says how to tell them.
     """
-    found = read_feedback(path or FEEDBACK_SAMPLE)
-    stem = "".join(c if c.isalnum() else "-" for c in (path.name.split(".")[0] if path else "demo").lower()).strip("-")
-    return Rows(list(found), found.describe(), stem[:40] or "demo")
+    chosen = dict(item.split("=", 1) for item in columns.split(",") if "=" in item) if columns else None
+    try:
+        found = read_feedback(path or FEEDBACK_SAMPLE, scale=_scale(scale), columns=chosen)
+    except NotFound:
+        raise
+    except CallerError as error:
+        raise CallerError(f"{error} (here: --columns input=…,output=…,score=… and --scale LOW,HIGH)") from None
+    stem = re.sub(r"[^a-z0-9]+", "-", path.name.split(".")[0].lower()).strip("-") if path else "demo"
+    return Rows(list(found), found.describe(), stem[:40].strip("-") or "demo")
+
+
+def _scale(text: str) -> Any:
+    low, comma, high = text.partition(",")
+    try:
+        return (float(low), float(high)) if comma else text
+    except ValueError:
+        raise CallerError(f"--scale: {text!r} is no pair of numbers such as -1,1") from None
 
 
 @dataclass(slots=True)
@@ -81,8 +97,8 @@ class Demo:
             seen = await self._settle(http, doors, loop, sent)
             if self.evolve:
                 seen = await self._await_evolution(http, doors, loop)
-            self.console.print(summary_table(loop, sent, self._accepted, seen))
-            self.console.print(where_table(doors, data, loop))
+            for line in (*summary(loop, sent, self._accepted, seen), *where(doors, data, loop)):
+                self.console.print(line)
             return agrees(sent, seen)
 
     async def _new_loop(self, http: httpx.AsyncClient, doors: Doors) -> str:
@@ -129,7 +145,9 @@ class Demo:
                     self._accepted += sum(item["outcome"] == "accepted" for item in answer.json()["items"])
                     return
                 if answer.status_code not in {207, 429, 503}:
-                    answer.raise_for_status()
+                    raise WorldError(
+                        f"the ingest door refuses the feedback: {answer.json().get('detail', answer.text)}"
+                    )
                 wait_s = float(answer.headers.get("Retry-After", 1))
             except httpx.TransportError:
                 wait_s = min(2.0, 0.2 * (attempt + 1))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from meta_learning.errors import ConfigurationError
 from services.openmp import library_path
 from services.supervisor import Program
 
@@ -37,11 +38,18 @@ def choose_doors() -> tuple[Doors, list[str]]:
     """A port for every service: the configured one, or a free one with a sentence about why."""
     ports, remarks = {}, []
     for service, default in PORTS.items():
-        wished = int(os.environ.get(f"META_LEARNING_{service.upper()}_PORT", default))
+        wished = _wished(f"META_LEARNING_{service.upper()}_PORT", default)
         ports[service] = wished if _is_free(wished) else _any_free()
         if ports[service] != wished:
             remarks.append(f"port {wished} is taken: {service} listens on {ports[service]}")
     return Doors(ports), remarks
+
+
+def _wished(name: str, default: int) -> int:
+    given = os.environ.get(name) or str(default)
+    if not given.isdigit() or not 1 <= int(given) <= 65535:
+        raise ConfigurationError(f"{name}: a port is a number from 1 to 65535, not {given!r}")
+    return int(given)
 
 
 def _is_free(port: int) -> bool:
@@ -69,7 +77,7 @@ def programs(doors: Doors, redis_url: str, data_folder: Path) -> list[Program]:
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
     }
-    environment.setdefault("RQ_REDIS_URL", redis_url)
+    environment["RQ_REDIS_URL"] = environment.get("RQ_REDIS_URL") or redis_url
     for service, port in doors.ports.items():
         environment[f"META_LEARNING_{service.upper()}_PORT"] = str(port)
     if (found := library_path(data_folder / "lib")) is not None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
-from rich.table import Table
 
 from services.programs import Doors
 
@@ -49,25 +49,29 @@ def evolution_line(run: dict[str, Any]) -> str:
     return f"evolution  {run['state']}{progress}{best}, {run['calls_count']} model calls{message}"
 
 
-def summary_table(loop: str, sent: int, accepted: int, seen: dict[str, Any]) -> Table:
+def summary(loop: str, sent: int, accepted: int, seen: dict[str, Any]) -> Iterator[str]:
     """What went in, what came out, and whether the counts agree."""
     counts, scores = seen.get("counts", {}), seen.get("scores", {}) or {}
-    table = Table(title=f"the loop {loop}", title_justify="left", show_header=False, box=None, padding=(0, 2))
-    table.add_row("sent", f"{sent:,}")
-    table.add_row("accepted", f"{accepted:,}")
-    table.add_row("monitored", f"{counts.get('monitored', 0):,}")
     parts = (
         f"{counts.get(part, 0):,} {said}" for part, said in FOLDED.items() if counts.get(part) or part != "unlearnt"
     )
-    table.add_row("folded by the trainer", " + ".join(parts))
     decided = ", ".join(f"{count} {decision}" for decision, count in sorted(counts.get("cycles", {}).items()))
-    table.add_row("training cycles", decided or "none yet")
-    table.add_row("learnt", learnt(seen.get("cycles", [])))
+    yield f"\n[bold]the loop {loop}[/]"
+    yield row("sent", f"{sent:,}")
+    yield row("accepted", f"{accepted:,}")
+    yield row("monitored", f"{counts.get('monitored', 0):,}")
+    yield row("folded by the trainer", " + ".join(parts))
+    yield row("training cycles", decided or "none yet")
+    yield row("learnt", learnt(seen.get("cycles", [])))
     for name in SCORES:
-        table.add_row(name, interval(scores.get(name) or {}))
+        yield row(name, interval(scores.get(name) or {}))
     for run in seen.get("evolutions", []):
-        table.add_row("prompt evolution", evolution_line(run).removeprefix("evolution  "))
-    return table
+        yield row("prompt evolution", evolution_line(run).removeprefix("evolution  "))
+
+
+def row(name: str, value: str) -> str:
+    """One line of a summary."""
+    return f"  {name:<22} {value}"
 
 
 def learnt(cycles: list[dict[str, Any]]) -> str:
@@ -99,18 +103,22 @@ def interval(score: dict[str, Any]) -> str:
     """
     if score.get("current") is None:
         return "collecting"
-    bounds = "" if score.get("low") is None else f"{score['low']:.2f} … {score['high']:.2f}, "
+    # A score of a fixed probe has no sampling noise: its bounds are the score itself, and say nothing.
+    bounds = (
+        ""
+        if score.get("low") is None or score["low"] == score.get("high")
+        else f"{score['low']:.2f} … {score['high']:.2f}, "
+    )
     state = (
         f"  {score['state']}" if score.get("state") else f"  set by {score['set_by']}" if score.get("set_by") else ""
     )
-    return f"{score['current']:.2f}  ({bounds}n = {score.get('n', 0)}){state}"
+    return f"{score['current']:.2f}  ({bounds}n = {score.get('n', 0):,}){state}"
 
 
-def where_table(doors: Doors, data: Path, loop: str) -> Table:
+def where(doors: Doors, data: Path, loop: str) -> Iterator[str]:
     """Where to look next."""
-    table = Table(title="where", title_justify="left", show_header=False, box=None, padding=(0, 2))
-    table.add_row("dashboard", doors.url("monitor", f"/?loop={loop}"))
-    table.add_row("metrics", doors.url("monitor", "/metrics"))
-    table.add_row("feedback door", doors.url("ingest", "/docs"))
-    table.add_row("artifacts", f"{data}/registry (models and prompts), {data}/archive, {data}/logs")
-    return table
+    yield "\n[bold]where[/]"
+    yield row("dashboard", doors.url("monitor", f"/?loop={loop}"))
+    yield row("metrics", doors.url("monitor", "/metrics"))
+    yield row("feedback door", doors.url("ingest", "/docs"))
+    yield row("artifacts", f"{data}/registry (models and prompts), {data}/archive, {data}/logs")

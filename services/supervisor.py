@@ -22,6 +22,7 @@ from meta_learning.serving.ending import end
 BACKOFF_S_MIN, BACKOFF_S_MAX = 0.5, 10.0
 STEADY_S = 30.0  # alive for this long, a program is forgiven its earlier deaths
 PR_SET_PDEATHSIG = 1
+REFUSED = 2  # what our programs exit with when a setting is wrong: starting them again would change nothing
 
 
 @dataclass(slots=True)
@@ -48,6 +49,7 @@ class Supervisor:
         self._logs, self._say = logs, say
         self._programs: list[Program] = []
         self._watchers: list[asyncio.Task[None]] = []
+        self._refusal: asyncio.Future[str] | None = None
 
     @property
     def programs(self) -> Sequence[Program]:
@@ -60,6 +62,12 @@ class Supervisor:
         self._programs.append(program)
         await self._launch(program)
         self._watchers.append(asyncio.create_task(self._watch(program), name=f"watch {program.name}"))
+
+    async def refused(self) -> str:
+        """Wait until a program refuses its settings (exit status 2); what it said. Such a program is not started again."""
+        if self._refusal is None:
+            self._refusal = asyncio.get_running_loop().create_future()
+        return await asyncio.shield(self._refusal)
 
     async def _launch(self, program: Program) -> None:
         output = os.open(self._logs / f"{program.name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -81,13 +89,28 @@ class Supervisor:
         while True:
             assert program.process is not None
             status = await program.process.wait()
+            said = _last_line(self._logs / f"{program.name}.log")
+            if status == REFUSED:
+                self._refuse(f"{program.name} refuses its settings: {said}")
+                return
             if time.monotonic() - program.started_at > STEADY_S:
                 program.deaths_count = 0
             program.deaths_count += 1
             wait_s = min(BACKOFF_S_MAX, BACKOFF_S_MIN * 2 ** (program.deaths_count - 1))
-            self._say(f"{program.name} died ({_described(status)}); starting it again in {wait_s:g} s")
+            self._say(
+                f"{program.name} died ({_described(status)}); starting it again in {wait_s:g} s; "
+                f"the log is {self._logs / program.name}.log"
+            )
             await asyncio.sleep(wait_s)
             await self._launch(program)
+            self._say(f"{program.name} was started again")
+
+    def _refuse(self, reason: str) -> None:
+        if self._refusal is None:
+            self._refusal = asyncio.get_running_loop().create_future()
+        if not self._refusal.done():
+            self._refusal.set_result(reason)
+        self._say(reason)
 
     async def stop(self, wait_s: float = 7.0) -> None:
         """SIGTERM to all, newest first; SIGKILL, said aloud, to whatever has not ended after ``wait_s``."""
@@ -113,6 +136,11 @@ def _signal(program: Program, number: signal.Signals) -> None:
             os.killpg(program.process.pid, number)
         else:
             program.process.send_signal(number)
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    return lines[-1][:500] if lines else "it said nothing"
 
 
 def _described(status: int) -> str:

@@ -13,7 +13,9 @@ REASON_CHARS_MAX = 1000
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The end of a run. ``prompt`` is the text that was found better, None where nothing may take over."""
+    """The end of a run. ``prompt`` is the text that was found better, None where nothing may take over; ``champion``
+    is the manifest's digest of what was the loop's prompt when the run began.
+    """
 
     outcome: Outcome
     reason: str = ""
@@ -25,6 +27,7 @@ class Ending:
     prompt: str | None = None
     blocks: Mapping[str, Any] = field(default_factory=dict)
     promote: bool = True
+    champion: str | None = None
 
     def summary(self) -> dict[str, Any]:
         """What the queue keeps as the job's result."""

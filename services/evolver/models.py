@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from meta_learning.acla.request import EvolutionSettings
-from meta_learning.acla.store import RunEvent
-from meta_learning.errors import BudgetExhausted, ConfigurationError, MetaLearningError
+from meta_learning.errors import ConfigurationError, MetaLearningError
 from meta_learning.llm import LLM, Reply, Request
-from meta_learning.llm.cache import reply_from
 from meta_learning.llm.ledger import Caps
 from meta_learning.llm.models import current_model, price_of
 from meta_learning.llm.retry import RetryPolicy
@@ -79,12 +77,6 @@ def limits_of(asked: EvolutionSettings, settings: EvolverSettings, llm: LLM) -> 
     )
 
 
-def paid_usd(run: Sequence[RunEvent], provider: str) -> float:
-    """What the earlier lives of a run paid, out of its log."""
-    replies = [reply_from(event["reply"]) for event in run if event["kind"] == "reply"]
-    return sum(_cost(provider, reply) for reply in replies)
-
-
 def _cost(provider: str, reply: Reply) -> float:
     price = price_of(provider, reply.model)
     return 0.0 if price is None else price.of(reply.prompt_tokens, reply.completion_tokens)
@@ -104,23 +96,14 @@ def patience(wait_s: float) -> RetryPolicy:
 
 
 class CountedLLM:
-    """``llm`` with every call that really goes out counted for the service, and a cap on money; the journal lies above it.
+    """``llm`` with every call that really goes out counted for the service; the run's log and its caps lie above it."""
 
-    The cap is checked before a call and against what is settled, so calls in flight may overshoot it by their own price.
-    """
-
-    def __init__(self, llm: LLM, count: Count, money_max_usd: float | None, paid: float) -> None:
+    def __init__(self, llm: LLM, count: Count) -> None:
         self.provider, self.model, self.capabilities = llm.provider, llm.model, llm.capabilities
-        self._llm, self._count, self._money_max_usd, self._paid = llm, count, money_max_usd, paid
+        self._llm, self._count = llm, count
 
     async def complete(self, request: Request) -> Reply:
-        """Answer, and count the call by its purpose; a failed one counts as well.
-
-        Raises:
-            BudgetExhausted: the cap on money is reached; no call was made.
-        """
-        if self._money_max_usd is not None and self._paid >= self._money_max_usd:
-            raise BudgetExhausted(f"the cap of {self._money_max_usd} US dollars is reached")
+        """Answer, and count the call by its purpose; a failed one counts as well."""
         who = f"{self.provider}|{request.purpose}"
         try:
             reply = await self._llm.complete(request)
@@ -128,13 +111,11 @@ class CountedLLM:
             self._count({f"calls|{who}": 1, f"failures|{who}": 1})
             raise
         self.capabilities = self._llm.capabilities  # some are only learnt by asking
-        cost = _cost(self.provider, reply)
-        self._paid += cost
         counts: dict[str, float] = {
             f"calls|{who}": 1,
             f"prompt_tokens|{who}": reply.prompt_tokens,
             f"completion_tokens|{who}": reply.completion_tokens,
-            f"money|{who}": cost,
+            f"money|{who}": _cost(self.provider, reply),
         }
         self._count(counts)
         return reply

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from meta_learning.errors import NotFound
 from meta_learning.registry import Store
+from meta_learning.registry.prompts import PromptContent, prompt_blob, read_prompt
 from meta_learning.registry.versions import Manifest, made_here, manifest_of, publish
 
 POINTER = "prompt"
@@ -18,13 +18,12 @@ DEFAULT_PROMPTS = {
 }
 
 
-def text_of(store: Store, manifest_digest: str) -> str | None:
-    """The text of a prompt version; None when the store has lost it, so that a run can still start from a plain one."""
+def content_of(store: Store, manifest_digest: str) -> PromptContent | None:
+    """A prompt version; None when the store has lost it, so that a run can still start from a plain one."""
     try:
-        blob = json.loads(store.get(manifest_of(store, manifest_digest).content))
+        return read_prompt(store.get(manifest_of(store, manifest_digest).content))
     except NotFound:
         return None
-    return str(blob["text"])
 
 
 def version_of(store: Store, manifest_digest: str | None) -> str | None:
@@ -43,10 +42,10 @@ def keep(
     >>> from meta_learning.registry.store import MemoryStore
     >>> store = MemoryStore()
     >>> version, digest = keep(store, "support", "Be kind.", {}, None, {})
-    >>> text_of(store, digest), version_of(store, digest) == version
+    >>> content_of(store, digest).text, version_of(store, digest) == version
     ('Be kind.', True)
     """
-    content = store.put(json.dumps({"text": text, "blocks": blocks}, ensure_ascii=False, sort_keys=True).encode())
+    content = store.put(prompt_blob(text, blocks))
     manifest = Manifest(
         kind="prompt",
         loop=loop,

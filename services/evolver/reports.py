@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -32,6 +33,7 @@ log = logging.getLogger("evolver.reports")
 META_EVERY_S = 1.0  # RQ rewrites the whole meta each time
 # A broker that stays away longer than this ends this life of the run; its successor says what could not be said.
 PATIENCE_S = 60.0
+OVERTAKEN = "not put to use: the loop's prompt was changed while the run went on"
 _SHOWN = {"iteration", "iterations_max", "best_score", "calls_count", "message"}
 
 
@@ -81,22 +83,25 @@ class Reports:
     async def ends(self, ending: Ending) -> bool:
         """Keep the prompt, if one was found, and say how the run ended: with the promotion in one step, or not at all.
 
+        Where somebody changed the loop's prompt meanwhile the new one is kept, not promoted: it was never compared with that.
         False when it was all said before (by an earlier life that was killed right after).
         """
         async with asyncio.timeout(PATIENCE_S):
             await self._waiting.join()
         version, pointers, events = None, {}, []
         if ending.prompt is not None:
-            parent = await self._patiently(lambda: self._stream.pointer(self._request.loop, prompts.POINTER))
-            version, manifest = await asyncio.to_thread(self._keep, ending, parent)
-            if ending.promote:
-                previous = await asyncio.to_thread(prompts.version_of, self._store, parent)
+            version, manifest = await asyncio.to_thread(self._keep, ending)
+            current = await self._patiently(lambda: self._stream.pointer(self._request.loop, prompts.POINTER))
+            if ending.promote and current not in (ending.champion, manifest):
+                ending = replace(ending, reason=f"{ending.reason}; {OVERTAKEN}")
+            elif ending.promote:
+                previous = await asyncio.to_thread(prompts.version_of, self._store, ending.champion)
                 events.append(PromptPromoted(**self._about("promoted"), version=version, previous=previous))
                 pointers[prompts.POINTER] = manifest
         return await self._publish([self._completed(ending, version), *events], pointers) > 0
 
-    def _keep(self, ending: Ending, parent: str | None) -> tuple[str, str]:
-        text = ending.prompt or ""
+    def _keep(self, ending: Ending) -> tuple[str, str]:
+        text, parent = ending.prompt or "", ending.champion
         return prompts.keep(self._store, self._request.loop, text, ending.blocks, parent, ending.numbers())
 
     async def _speak(self) -> None:

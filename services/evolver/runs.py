@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.curriculum_agent import AdaptiveCurriculumAgent
-from meta_learning.acla.prompt import Prompt
 from meta_learning.acla.request import EvolutionSettings
-from meta_learning.acla.store import RunStore
 from meta_learning.errors import Cancelled
 from meta_learning.events import EvolutionRequested
 from meta_learning.llm import LLM
@@ -24,12 +23,21 @@ from meta_learning.streams import Log
 from services.evolver import prompts
 from services.evolver.ending import OUTCOMES, Ending, failed
 from services.evolver.lease import Lease
-from services.evolver.models import CountedLLM, connect_model, limits_of, paid_usd, patience
+from services.evolver.models import CountedLLM, connect_model, limits_of, patience
 from services.evolver.reports import Reports
 from services.evolver.samples import dataset_of
 from services.evolver.settings import EvolverSettings
 
 CLOSE_WAIT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The prompt that a run sets out from, and the loop's champion at that moment (the digest of its manifest)."""
+
+    prompt: str
+    champion: str | None
+    calibrated: bool = False
 
 
 class Run:
@@ -49,13 +57,13 @@ class Run:
         """
         asked = EvolutionSettings.read(self._request.settings)
         self._folder.mkdir(parents=True, exist_ok=True)
-        prompt = await self._first_prompt(asked)
+        start = await self._start(asked)
         samples = await dataset_of(asked.dataset, self._request.loop, self._stream, self._folder)
         journal = FileRunStore(self._folder.parent)
-        llm = self._model(asked, journal, lease)
+        llm = CountedLLM(connect_model(asked, self._settings), lease.count)
         try:
             agent = AdaptiveCurriculumAgent(
-                self._config(asked, prompt, llm),
+                self._config(asked, start, llm),
                 llm,
                 store=journal,
                 run_id=self._request.run_id,
@@ -73,18 +81,13 @@ class Run:
                     await llm.close()
         if results["outcome"] == "cancelled":
             raise Cancelled(results["reason"])
-        return ending_of(results, promote=asked.promote)
+        return ending_of(results, asked.promote, start.champion)
 
-    def _model(self, asked: EvolutionSettings, journal: RunStore, lease: Lease) -> LLM:
-        llm = connect_model(asked, self._settings)
-        money_max = limits_of(asked, self._settings, llm).money_usd
-        paid = paid_usd(journal.read(self._request.run_id), llm.provider)
-        return CountedLLM(llm, lease.count, money_max, paid)
-
-    def _config(self, asked: EvolutionSettings, prompt: str, llm: LLM) -> CurriculumConfig:
+    def _config(self, asked: EvolutionSettings, start: Start, llm: LLM) -> CurriculumConfig:
         limits = limits_of(asked, self._settings, llm)
         return CurriculumConfig(
-            initial_prompt=prompt,
+            initial_prompt=start.prompt,
+            initial_calibrated=start.calibrated,
             dataset_name=asked.dataset,
             max_iterations=asked.max_iterations,
             min_performance_threshold=asked.min_performance_threshold,
@@ -97,28 +100,35 @@ class Run:
             gate_samples=asked.gate_samples,
             calls_max=limits.calls,
             seconds_max=limits.seconds,
+            money_usd_max=limits.money_usd,
         )
 
-    async def _first_prompt(self, asked: EvolutionSettings) -> str:
-        """The prompt to start from, settled at the run's first start: the loop's own may have changed since."""
-        settled = self._folder / "initial_prompt.txt"
+    async def _start(self, asked: EvolutionSettings) -> Start:
+        """Where the run sets out from, settled at its first start: the loop's own prompt may have changed since."""
+        settled = self._folder / "start.json"
         if not settled.exists():
-            text = asked.initial_prompt or await self._current_prompt() or prompts.DEFAULT_PROMPTS[asked.dataset]
-            await asyncio.to_thread(_write, settled, text)
-        return await asyncio.to_thread(settled.read_text, "utf-8")
+            start = await self._first_start(asked)
+            await asyncio.to_thread(_write, settled, json.dumps(asdict(start), ensure_ascii=False))
+        return Start(**json.loads(await asyncio.to_thread(settled.read_text, "utf-8")))
 
-    async def _current_prompt(self) -> str | None:
-        manifest = await self._stream.pointer(self._request.loop, prompts.POINTER)
-        return None if manifest is None else await asyncio.to_thread(prompts.text_of, self._store, manifest)
+    async def _first_start(self, asked: EvolutionSettings) -> Start:
+        champion = await self._stream.pointer(self._request.loop, prompts.POINTER)
+        if asked.initial_prompt is not None:
+            return Start(asked.initial_prompt, champion)
+        content = await asyncio.to_thread(prompts.content_of, self._store, champion) if champion else None
+        if content is None:
+            return Start(prompts.DEFAULT_PROMPTS[asked.dataset], champion)
+        return Start(content.text, champion, content.calibrated)
 
 
-def ending_of(results: dict[str, Any], promote: bool) -> Ending:
-    """What the agent's results mean for the loop: only ``improved`` brings a prompt."""
+def ending_of(results: dict[str, Any], promote: bool, champion: str | None) -> Ending:
+    """What the agent's results mean for the loop, whose prompt was ``champion``: only ``improved`` brings a prompt."""
     if results["outcome"] not in OUTCOMES:
         return failed(f"the run ended in an unknown way: {results['outcome']}")
     winner = (results.get("gate") or {}).get("winner") or {}
     improved = results["outcome"] == "improved"
-    text = results["best_prompt"]
+    package = results["best_package"]
+    label_bias = {"label_bias": package["label_bias"]} if package["label_bias"] else {}
     return Ending(
         outcome=results["outcome"],
         reason=results["reason"],
@@ -127,15 +137,11 @@ def ending_of(results: dict[str, Any], promote: bool) -> Ending:
         low=winner.get("low"),
         high=winner.get("high"),
         calls_count=results["calls"],
-        prompt=text if improved else None,
-        blocks=_blocks(text, results["best_package"]["label_bias"]) if improved else {},
+        prompt=package["prompt"] if improved else None,
+        blocks=package["blocks"] | label_bias if improved else {},
         promote=promote,
+        champion=champion,
     )
-
-
-def _blocks(text: str, label_bias: dict[str, float]) -> dict[str, Any]:
-    blocks = {name: value for name, value in asdict(Prompt.parse(text)).items() if value and name != "verbatim"}
-    return blocks | ({"label_bias": label_bias} if label_bias else {})
 
 
 def _write(path: Path, text: str) -> None:

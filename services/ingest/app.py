@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from meta_learning import __version__
 from meta_learning.errors import BrokerUnavailable, ConfigurationError
 from meta_learning.registry import Store
+from meta_learning.registry.prompts import read_prompt
 from meta_learning.serving.health import health_doors
 from meta_learning.serving.problems import answer_problems
 from meta_learning.serving.requests import RequestContext
@@ -28,7 +29,7 @@ from services.ingest.gathering import Gathering
 from services.ingest.keys import Keys
 from services.ingest.metrics import PREFIX, IngestMetrics
 from services.ingest.outcomes import Promise
-from services.ingest.reading import Predicts, Reading, load_prompt, reading_doors
+from services.ingest.reading import Predicts, Reading, reading_doors
 
 log = logging.getLogger("ingest")
 
@@ -111,7 +112,7 @@ def _reading(
     refresh_s, count_max = plan.champion_refresh_s, plan.champions_count_max
     return Reading(
         models=Champions("model", broker, store, load_model, metrics, refresh_s, count_max),
-        prompts=Champions("prompt", broker, store, load_prompt, metrics, refresh_s, count_max),
+        prompts=Champions("prompt", broker, store, read_prompt, metrics, refresh_s, count_max),
         loops=KnownLoops(broker, refresh_s),
         executor=executor,
         metrics=metrics,

@@ -6,7 +6,6 @@ They take no part in splits yet: everybody gets the champion, so the first place
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from typing import Annotated, Any, Protocol
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from meta_learning.errors import MalformedState, NotFound, WorldError
+from meta_learning.errors import NotFound, WorldError
 from meta_learning.events import SLUG_PATTERN, Text
+from meta_learning.registry.prompts import PromptContent
 from services.ingest.champions import Champion, Champions, KnownLoops
 from services.ingest.keys import Keys
 from services.ingest.metrics import IngestMetrics
@@ -31,27 +31,6 @@ class Predicts(Protocol):
 
     def predict(self, pairs: Sequence[tuple[str, str]]) -> Any:
         """One expected score in [0, 1] a pair of (input, output)."""
-
-
-class Prompt(BaseModel):
-    """The content of a prompt version: its text, and its blocks when it was put together from some."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    text: str
-    blocks: Any = None
-
-
-def load_prompt(blob: bytes) -> Prompt:
-    """Read a prompt version's content.
-
-    >>> load_prompt(b'{"text": "Be kind.", "blocks": null}').text
-    'Be kind.'
-    """
-    try:
-        return Prompt.model_validate_json(blob)
-    except ValueError:
-        raise MalformedState("the content is no prompt") from None
 
 
 class CurrentPrompt(BaseModel):
@@ -101,7 +80,7 @@ class Reading:
     """Answers from the champions; predictions run in ``executor``, off the event loop."""
 
     models: Champions[Predicts]
-    prompts: Champions[Prompt]
+    prompts: Champions[PromptContent]
     loops: KnownLoops
     executor: Executor
     metrics: IngestMetrics
@@ -178,12 +157,3 @@ def reading_doors(reading: Reading, keys: Keys) -> APIRouter:
         return await reading.rank(loop, asked)
 
     return router
-
-
-def prompt_blob(text: str, blocks: Any = None) -> bytes:
-    """The content of a prompt version as bytes.
-
-    >>> prompt_blob("Be kind.")
-    b'{"blocks": null, "text": "Be kind."}'
-    """
-    return json.dumps({"text": text, "blocks": blocks}, sort_keys=True).encode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +11,7 @@ from meta_learning.acla.request import EvolutionSettings
 from meta_learning.errors import CallerError, NotFound
 from meta_learning.events import EvolutionCancelRequested, EvolutionRequested, PromoteModel, PromptPromoted
 from meta_learning.registry import Store
+from meta_learning.registry.prompts import prompt_blob, read_prompt
 from meta_learning.registry.versions import Manifest, manifest_of, publish
 from meta_learning.streams import DeadLetter, Log
 from services.monitor.view import View
@@ -103,7 +103,7 @@ class Operator:
         return {"loop": loop, "version": version, "event_id": event.event_id}
 
     def _publish_prompt(self, loop: str, text: str, parent: str | None) -> tuple[str, str]:
-        content = self._store.put(json.dumps({"text": text, "blocks": None}, ensure_ascii=False).encode())
+        content = self._store.put(prompt_blob(text))
         version = content[:16]
         manifest = Manifest(kind="prompt", loop=loop, version=version, content=content, parent=parent)
         return publish(self._store, manifest), version
@@ -126,8 +126,8 @@ class Operator:
 
     def _read_prompt(self, loop: str, pointer: str) -> dict[str, Any]:
         manifest = manifest_of(self._store, pointer)
-        content = json.loads(self._store.get(manifest.content))
-        return {"loop": loop, "version": manifest.version, "text": content["text"]}
+        content = read_prompt(self._store.get(manifest.content))
+        return {"loop": loop, "version": manifest.version, "text": content.text}
 
     async def dead_letters(self) -> list[dict[str, Any]]:
         """The oldest dead letters, with the beginning of what they held."""

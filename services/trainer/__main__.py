@@ -58,7 +58,7 @@ def loops_of(settings: TrainerSettings, partition: int) -> Loops:
     return Loops(
         new=lambda name: ClosedLoopSystem(loop=name, **config),  # type: ignore[arg-type]
         restore=lambda name, state, get: ClosedLoopSystem.restore(state, get, loop=name, **config),
-        workspace=FileStore(folder / "trainer" / f"p{partition}"),
+        workspace=lambda name: FileStore(folder / "trainer" / f"p{partition}" / name),
         registry=FileStore(folder / "registry"),
         loops_in_memory_max=settings.loops_in_memory_max,
     )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from meta_learning.clrs import ClosedLoopSystem
-from meta_learning.errors import MetaLearningError, NotFound
+from meta_learning.errors import MalformedEvent, MalformedState, MetaLearningError, NotFound, StoreUnavailable
 from meta_learning.events import CycleCompleted, Event, FeedbackReceived, ModelPromoted, PromoteModel, decode
 from meta_learning.registry import Store
 from meta_learning.registry.versions import Manifest, made_here, publish
@@ -20,13 +20,19 @@ from meta_learning.streams import Commit, Entry
 
 NewSystem = Callable[[str], ClosedLoopSystem]
 RestoreSystem = Callable[[str, bytes, Callable[[str], bytes]], ClosedLoopSystem]
+VERSIONS_MAX = 100  # promoted versions that an operator can go back to; the registry and its lineage have all
 
 
 @dataclass(slots=True)
 class Loop:
-    """One loop in memory. ``versions`` are its promoted ones, oldest first: {version, manifest, content}."""
+    """One loop in memory. ``versions`` are the last promoted ones, oldest first: {version, manifest, content}.
+
+    ``workspace`` holds its own blobs and nobody else's: new loops begin with equal ones, and what one of them lets go of, another
+    may still need.
+    """
 
     system: ClosedLoopSystem
+    workspace: Store
     versions: list[dict[str, str]] = field(default_factory=list)
     blobs: frozenset[str] = frozenset()
 
@@ -36,7 +42,7 @@ class Folded:
     """What folding a batch gave: the commit, what to forget once it has taken effect, and numbers for the metrics."""
 
     commit: Commit
-    obsolete: frozenset[str]
+    obsolete: Mapping[str, frozenset[str]]
     cycles: Sequence[CycleCompleted]
     feedback_count: int
 
@@ -45,7 +51,12 @@ class Loops:
     """All loops of a partition; at most ``loops_in_memory_max`` are held ready, the others lie in their last state."""
 
     def __init__(
-        self, new: NewSystem, restore: RestoreSystem, workspace: Store, registry: Store, loops_in_memory_max: int = 256
+        self,
+        new: NewSystem,
+        restore: RestoreSystem,
+        workspace: Callable[[str], Store],
+        registry: Store,
+        loops_in_memory_max: int = 256,
     ) -> None:
         self._new, self._restore = new, restore
         self._workspace, self._registry = workspace, registry
@@ -59,21 +70,29 @@ class Loops:
         self._committed = dict(state)
 
     def fold(self, entries: Sequence[Entry]) -> Folded:
-        """Fold a batch in order. Weights are in the workspace when this returns, so the commit may name them."""
+        """Fold a batch in order. Weights are in the workspace when this returns, so the commit may name them.
+
+        Raises:
+            MalformedState: a loop's committed state cannot be read back; its entries are good, and wait until it can.
+            StoreUnavailable: the workspace or the registry cannot be used now.
+        """
         emitted: list[Event] = []
         parked: list[tuple[Entry, str]] = []
         pointers: dict[str, str] = {}
         dirty: dict[str, Loop] = {}
         for entry in entries:
             try:
-                event = decode(entry.body)
-                if not isinstance(event, FeedbackReceived | PromoteModel):
-                    raise MetaLearningError(f"a {event.type} has no business on the feedback stream")
-                loop = dirty[event.loop] = self._loop(event.loop)
-                said = self._fold_one(loop, event, entry.id)
-            except MetaLearningError as error:
+                event = _read(entry)
+            except MalformedEvent as error:
                 parked.append((entry, str(error)))
                 continue
+            loop = self._loop(event.loop)
+            try:
+                said = self._fold_one(loop, event, entry.id)
+            except (NotFound, MalformedState) as error:  # only a command raises, and it has changed nothing
+                parked.append((entry, str(error)))
+                continue
+            dirty[event.loop] = loop
             emitted.extend(said)
             pointers.update(self._published(loop, said))
         state, obsolete = self._put_down(dirty)
@@ -85,21 +104,30 @@ class Loops:
     def committed(self, folded: Folded) -> None:
         """The commit took effect: remember its state, and let go of weights that nothing refers to any more."""
         self._committed.update({name: state for name, state in folded.commit.state.items() if state is not None})
-        for digest in folded.obsolete:
-            self._workspace.delete(digest)
+        for name, digests in folded.obsolete.items():
+            workspace = self._ready[name].workspace
+            for digest in digests:
+                workspace.delete(digest)
         while len(self._ready) > self._ready_max:
             self._ready.popitem(last=False)
 
     def _loop(self, name: str) -> Loop:
         if name not in self._ready:
-            self._ready[name] = self._restored(name) if name in self._committed else Loop(self._new(name))
+            known = name in self._committed
+            self._ready[name] = self._restored(name) if known else Loop(self._new(name), self._workspace(name))
         self._ready.move_to_end(name)
         return self._ready[name]
 
     def _restored(self, name: str) -> Loop:
-        saved = json.loads(self._committed[name])
-        system = self._restore(name, saved["system"].encode(), self._workspace.get)
-        return Loop(system, saved["versions"], frozenset(system.blob_digests))
+        workspace = self._workspace(name)
+        try:
+            saved = json.loads(self._committed[name])
+            system = self._restore(name, saved["system"].encode(), workspace.get)
+            return Loop(system, workspace, saved["versions"], frozenset(system.blob_digests))
+        except StoreUnavailable:
+            raise
+        except (MetaLearningError, KeyError, TypeError, ValueError) as error:
+            raise MalformedState(f"loop {name}: its state cannot be read back: {error}") from error
 
     def _fold_one(self, loop: Loop, event: FeedbackReceived | PromoteModel, entry_id: str) -> list[Event]:
         def load_version(version: str) -> bytes:
@@ -119,7 +147,7 @@ class Loops:
             known = next((item for item in loop.versions if item["version"] == event.version), None)
             if known is None:
                 known = self._publish(loop, event, cycle)
-                loop.versions.append(known)
+                loop.versions = [*loop.versions, known][-VERSIONS_MAX:]
             pointers[f"model:{event.loop}"] = known["manifest"]
         return pointers
 
@@ -138,15 +166,21 @@ class Loops:
         )
         return {"version": event.version, "manifest": publish(self._registry, manifest), "content": content}
 
-    def _put_down(self, dirty: Mapping[str, Loop]) -> tuple[dict[str, bytes], frozenset[str]]:
+    def _put_down(self, dirty: Mapping[str, Loop]) -> tuple[dict[str, bytes], dict[str, frozenset[str]]]:
         state: dict[str, bytes] = {}
-        obsolete: set[str] = set()
+        obsolete: dict[str, frozenset[str]] = {}
         for name, loop in dirty.items():
             snapshot = loop.system.snapshot()
             for blob in snapshot.blobs.values():
-                self._workspace.put(blob)
+                loop.workspace.put(blob)
             refers = frozenset(loop.system.blob_digests)
-            obsolete |= loop.blobs - refers
-            loop.blobs = refers
+            obsolete[name], loop.blobs = loop.blobs - refers, refers
             state[name] = json.dumps({"system": snapshot.state.decode(), "versions": loop.versions}).encode()
-        return state, frozenset(obsolete)
+        return state, obsolete
+
+
+def _read(entry: Entry) -> FeedbackReceived | PromoteModel:
+    event = decode(entry.body)
+    if not isinstance(event, FeedbackReceived | PromoteModel):
+        raise MalformedEvent(f"a {event.type} has no business on the feedback stream")
+    return event

@@ -20,6 +20,7 @@ from meta_learning.errors import MetaLearningError, NotFound
 from meta_learning.registry.store import FileStore
 from meta_learning.registry.versions import lineage
 from meta_learning.streams import Log
+from meta_learning.streams.embedded import socket_path
 from meta_learning.streams.opening import open_log
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Ask a running system; it is found by REDIS_URL.")
@@ -53,6 +54,9 @@ def dead_letters(redis_url: Url = DEFAULT_URL, partitions: Partitions = 4, count
 @app.command()
 def replay(ids: list[str], redis_url: Url = DEFAULT_URL, partitions: Partitions = 4) -> None:
     """Put parked entries back on their streams (after the cause is mended)."""
+    known = {letter.id for letter in _ask(redis_url, partitions, lambda log: log.dead_letters(100_000))}
+    if unknown := [name for name in ids if name not in known]:
+        _refuse(NotFound(f"no dead letter {', '.join(unknown)}: `meta-learning dead-letters` lists them"))
     typer.echo(f"replayed {_ask(redis_url, partitions, lambda log: log.replay(ids))} of {len(ids)}")
 
 
@@ -65,7 +69,10 @@ def versions(
     if pointer is None:
         _refuse(NotFound(f"loop {loop!r} has no model yet: one is promoted once it beats the constant predictor"))
     table = _table("version", "cycle", "gain", "made with")
-    for manifest in lineage(FileStore(data_folder / "registry"), pointer):
+    manifests = list(lineage(FileStore(data_folder / "registry"), pointer))
+    if not manifests:
+        _refuse(NotFound(f"no artifact under {data_folder}: set META_LEARNING_DATA_FOLDER to the system's folder"))
+    for manifest in manifests:
         gain = manifest.numbers.get("gain")
         made = ", ".join(f"{name} {version}" for name, version in manifest.made_with.items())
         table.add_row(manifest.version[:16], str(manifest.cycle or ""), "" if gain is None else f"{gain:+.4f}", made)
@@ -74,7 +81,7 @@ def versions(
 
 def _ask(url: str, partitions: int, question: Callable[[Log], Awaitable[_T]]) -> _T:
     async def asked() -> _T:
-        log = open_log(url, partitions)
+        log = open_log(_found(url), partitions)
         try:
             await log.start()
             return await question(log)
@@ -85,6 +92,12 @@ def _ask(url: str, partitions: int, question: Callable[[Log], Awaitable[_T]]) ->
         return asyncio.run(asked())
     except MetaLearningError as error:
         _refuse(error)
+
+
+def _found(url: str) -> str:
+    """The given broker, or the embedded one of `make up` where none was given."""
+    embedded = socket_path((DEFAULT_DATA / "broker").absolute())
+    return f"unix://{embedded}" if url == DEFAULT_URL and embedded.exists() else url
 
 
 def _refuse(error: MetaLearningError) -> NoReturn:

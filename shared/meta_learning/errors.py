@@ -14,6 +14,7 @@ MetaLearningError
 │   └── MalformedState          saved state that cannot be read back, or whose digest does not match
 └── WorldError                  something outside is down or full: the same call may succeed later
     ├── BrokerUnavailable       the broker does not answer
+    ├── StoreUnavailable        a store of artifacts cannot be used: disk full, no permission
     ├── BackPressure            a reader lags too far behind; `retry_after_s` says when to try again
     ├── OwnershipLost           another owner holds this partition now; what was about to be committed was not
     ├── TooManyDeadLetters      a fold parks too large a share of what it reads: it stops, and nothing of the batch took effect
@@ -84,6 +85,10 @@ class WorldError(MetaLearningError):
 
 class BrokerUnavailable(WorldError):
     """Raised when the broker does not answer."""
+
+
+class StoreUnavailable(WorldError):
+    """Raised when a store of artifacts cannot be read or written now: the disk is full, or refuses."""
 
 
 class BackPressure(WorldError):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import sys
 import threading
+import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from importlib.abc import MetaPathFinder
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -129,7 +133,7 @@ async def test_a_refused_key_is_a_configuration_error_that_does_not_repeat_the_k
     llm = world.llm(kind, Script(failures=[(401, {}, body)]))
     with pytest.raises(ConfigurationError) as caught:
         await llm.complete(ASK)
-    assert "secret-key" not in str(caught.value)
+    assert "secret-key" not in "".join(traceback.format_exception(caught.value))
     await llm.close()
 
 
@@ -207,6 +211,20 @@ async def test_a_local_server_gets_max_tokens_and_openai_the_new_name(world: Wor
     await llm.complete(ASK)
     assert script.requests[0]["max_tokens"] == ASK.max_tokens
     assert "max_completion_tokens" not in script.requests[0]
+    await llm.close()
+
+
+async def test_a_server_that_wants_the_new_name_of_the_token_limit_gets_it_from_then_on(world: World) -> None:
+    refusal = {"error": {"message": "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."}}
+    script = Script(failures=[(400, {}, refusal)])
+    llm = world.llm("openai", script)
+    await llm.complete(ASK)
+    await llm.complete(ASK)
+    assert [sorted({"max_tokens", "max_completion_tokens"} & set(asked)) for asked in script.requests] == [
+        ["max_tokens"],
+        ["max_completion_tokens"],
+        ["max_completion_tokens"],
+    ]
     await llm.close()
 
 
@@ -297,6 +315,40 @@ async def test_a_text_longer_than_the_local_context_is_the_callers_mistake() -> 
     llm = LocalLLM(context_tokens=512, threads_count=1)
     with pytest.raises(CallerError, match="context"):
         await llm.complete(Request((Message("user", "word " * 2000),)))
+    await llm.close()
+
+
+@needs_local
+async def test_a_file_that_holds_no_weights_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "broken.gguf"
+    file.write_bytes(b"GGUF" + bytes(100))
+    llm = LocalLLM(file)
+    with pytest.raises(ConfigurationError, match=r"broken\.gguf"):
+        await llm.complete(ASK)
+    await llm.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (ModuleNotFoundError("No module named 'xllamacpp'", name="xllamacpp"), "pip install xllamacpp"),
+        (ImportError("libgomp.so.1: cannot open shared object file"), "apt-get install libgomp1"),
+    ],
+)
+@needs_local
+async def test_a_runtime_that_is_missing_or_does_not_load_is_named_with_advice(
+    error: ImportError, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Absent(MetaPathFinder):
+        def find_spec(self, fullname: str, *others: object) -> None:
+            if fullname == "xllamacpp":
+                raise error
+
+    monkeypatch.delitem(sys.modules, "xllamacpp", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Absent(), *sys.meta_path])
+    llm = LocalLLM()
+    with pytest.raises(ConfigurationError, match=advice):
+        await llm.complete(ASK)
     await llm.close()
 
 

@@ -38,10 +38,10 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def system(data: Path, ports: dict[str, int], *options: str) -> Iterator[subprocess.Popen[str]]:
+def system(data: Path, ports: dict[str, int], *options: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
     environment = {name: value for name, value in os.environ.items() if not name.endswith(("REDIS_URL", "_API_KEY"))}
     environment |= {f"META_LEARNING_{name.upper()}_PORT": str(port) for name, port in ports.items()}
-    environment |= {"PYTHONPATH": f"{ROOT / 'shared'}{os.pathsep}{ROOT}", "PYTHONUNBUFFERED": "1"}
+    environment |= {"PYTHONPATH": f"{ROOT / 'shared'}{os.pathsep}{ROOT}", "PYTHONUNBUFFERED": "1"} | settings
     with open(data / "output.txt", "w", encoding="utf-8") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "services", "--data", str(data), *options],
@@ -173,3 +173,49 @@ async def test_a_broken_file_is_refused_before_anything_is_started(tmp_path: Pat
         assert await asyncio.to_thread(process.wait, 60) == 2
     assert "row 3" in output_of(tmp_path)
     assert not (tmp_path / "broker").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"META_LEARNING_HOST": "0.0.0.0"}, "META_LEARNING_OPERATOR_KEY"),
+        ({"META_LEARNING_CYCLE_SIZE": "5"}, "META_LEARNING_CYCLE_SIZE"),
+        ({"META_LEARNING_INGEST_PORT": "abc"}, "META_LEARNING_INGEST_PORT"),
+        ({"REDIS_URL": "redis://127.0.0.1:1/0"}, "127.0.0.1:1"),
+    ],
+    ids=["open door", "bound", "port", "no broker"],
+)
+async def test_what_stands_in_the_way_is_one_line_and_status_2(
+    tmp_path: Path, settings: dict[str, str], reason: str
+) -> None:
+    with system(tmp_path, dict(zip(SERVICES, free_ports(4), strict=True)), **settings) as process:
+        assert await asyncio.to_thread(process.wait, 60) == 2
+    last = output_of(tmp_path).strip().splitlines()[-1]
+    assert last.startswith("cannot go on: ")
+    assert reason in last
+    assert "Traceback" not in output_of(tmp_path)
+
+
+async def test_a_service_that_refuses_its_settings_ends_the_start_with_its_reason(tmp_path: Path) -> None:
+    ports = dict(zip(SERVICES, free_ports(4), strict=True))
+    with system(tmp_path, ports, META_LEARNING_TRAINER_PARTITIONS="none") as process:
+        assert await asyncio.to_thread(process.wait, 60) == 2
+    assert "META_LEARNING_TRAINER_PARTITIONS" in output_of(tmp_path)
+
+
+@pytest.mark.slow
+async def test_a_second_system_over_the_same_folder_is_told_where_the_first_one_is(tmp_path: Path) -> None:
+    ports = dict(zip(SERVICES, free_ports(4), strict=True))
+    with system(tmp_path, ports):
+        await until(tmp_path, "all ready")
+        ran = subprocess.run(
+            [sys.executable, "-m", "services", "--data", str(tmp_path)],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": f"{ROOT / 'shared'}{os.pathsep}{ROOT}"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ran.returncode == 2
+    assert f"http://127.0.0.1:{ports['monitor']}/" in ran.stdout

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from meta_learning.acla.store import RunLog
 from meta_learning.errors import BudgetExhausted, CallerError, Cancelled
 from meta_learning.llm import LLM, Reply, Request
 
@@ -30,8 +31,9 @@ class Asking:
     The count includes answers that a resumed run finds in its log, so that a resumed run plans as the unbroken one did.
     """
 
-    def __init__(self, llm: LLM, calls_max: int | None, should_stop: Callable[[], bool]) -> None:
+    def __init__(self, llm: LLM, log: RunLog, calls_max: int | None, should_stop: Callable[[], bool]) -> None:
         self.llm = llm
+        self._log = log
         self.calls_count = 0
         self.calls_max = calls_max
         self._should_stop = should_stop
@@ -63,10 +65,7 @@ class Asking:
             LLMUnavailable: after all retries; the run can be resumed.
         """
         async with self._room:
-            digest = request.digest(self.llm.provider, self.llm.model)
-            if digest not in self._asked:
-                self.spend(1)
-                self._asked.add(digest)
+            self._count(request.digest(self.llm.provider, self.llm.model))
             return await self.llm.complete(request)
 
     async def ask_all(self, requests: Sequence[Request]) -> list[Reply | CallerError]:
@@ -81,10 +80,21 @@ class Asking:
             raise
 
     async def _ask_or_refusal(self, request: Request) -> Reply | CallerError:
+        digest = request.digest(self.llm.provider, self.llm.model)
+        reason = self._log.refusal(digest)
+        if reason is not None:
+            self._count(digest)
+            return CallerError(reason)
         try:
             return await self.ask(request)
         except CallerError as error:
             # Its subclasses are about the key or the model: they would fail for every item.
             if type(error) is not CallerError:
                 raise
+            self._log.put_refusal(digest, str(error))
             return error
+
+    def _count(self, digest: str) -> None:
+        if digest not in self._asked:
+            self.spend(1)
+            self._asked.add(digest)

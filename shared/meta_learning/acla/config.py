@@ -17,8 +17,9 @@ class CurriculumConfig:
     ``min_performance_threshold``: once the best prompt is this good and every strategy had its turn, two iterations
     without a gain of ``improvement_threshold`` end the search. ``temperature`` is the proposer's; the task is always asked at 0.
     ``alpha``: the chance of calling a useless prompt an improvement. ``gate_samples``: fresh items for that decision,
-    in addition to ``num_samples``. ``calls_max`` and ``seconds_max`` are never exceeded; a third of the calls is kept
-    for the gate.
+    in addition to ``num_samples``. ``calls_max`` and ``money_usd_max`` are never exceeded, and no call starts after
+    ``seconds_max``; a third of the calls is kept for the gate. ``initial_calibrated``: the initial prompt is in use with
+    weights on its labels, and so is measured with them.
 
     Raises:
         ConfigurationError: a value is out of bounds; the message names the field.
@@ -44,10 +45,12 @@ class CurriculumConfig:
     proposal_tokens: int = 256
     prompt_chars_max: int = 6000
     calibrate: bool = True
+    initial_calibrated: bool = False
+    money_usd_max: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.initial_prompt.strip():
-            raise ConfigurationError("initial_prompt is empty")
+        if not isinstance(self.initial_prompt, str) or not self.initial_prompt.strip():
+            raise ConfigurationError("initial_prompt must be a text that is not empty")
         unknown = [name for name in self.evolution_strategies if name not in STRATEGIES]
         if unknown or not self.evolution_strategies:
             raise ConfigurationError(
@@ -55,14 +58,17 @@ class CurriculumConfig:
             )
         for name, low, high in _BOUNDS:
             value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise ConfigurationError(f"{name} is {value}; it must lie in [{low}, {high}]")
+            if value is None and name in _OPTIONAL:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+                raise ConfigurationError(f"{name} is {value!r}; it must be a number in [{low}, {high}]")
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain JSON."""
         return asdict(self)
 
 
+_OPTIONAL = ("calls_max", "seconds_max", "money_usd_max")
 _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("max_iterations", 0, 1000),
     ("min_performance_threshold", 0.0, 1.0),
@@ -72,6 +78,7 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("gate_samples", 0, 100_000),
     ("calls_max", 1, 100_000_000),
     ("seconds_max", 0.0, 1e9),
+    ("money_usd_max", 0.0, 1e9),
     ("children_count", 1, 16),
     ("answer_tokens", 1, 4096),
     ("reasoning_tokens", 16, 16_384),

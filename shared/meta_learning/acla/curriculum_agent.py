@@ -87,9 +87,10 @@ class AdaptiveCurriculumAgent:
         log.decided("started", config=self.config.as_dict(), provider=llm.provider, model=llm.model, items=items)
         if log.results is not None:
             return log.results
-        ledger = Ledger(Caps(calls=self.config.calls_max, seconds=self.config.seconds_max))
-        ledger.restore(log.paid)
-        asking = Asking(metered(llm, ledger, log, self._retry or Retrying()), self.config.calls_max, self._should_stop)
+        config = self.config
+        ledger = Ledger(Caps(calls=config.calls_max, seconds=config.seconds_max, money_usd=config.money_usd_max))
+        ledger.restore(log.paid, log.seconds)
+        asking = Asking(metered(llm, ledger, log, self._retry or Retrying()), log, config.calls_max, self._should_stop)
         # As JSON, so that a finished run answers with equal results from its log.
         results: dict[str, Any] = json.loads(
             json.dumps(await self._searched_and_judged(splits, asking, log, ledger, evaluation_fn))
@@ -106,11 +107,11 @@ class AdaptiveCurriculumAgent:
         evaluator: ModelEvaluator | FunctionEvaluator = (
             ModelEvaluator(asking, config, labels)
             if evaluation_fn is None
-            else FunctionEvaluator(asking, log, evaluation_fn)
+            else FunctionEvaluator(asking, log, evaluation_fn, ledger.check_time)
         )
         proposer = ModelProposer(asking, config)
         evolver = PromptEvolver(config, proposer, splits.search)
-        seed = Candidate(Prompt.parse(config.initial_prompt))
+        seed = Candidate(Prompt.parse(config.initial_prompt), config.initial_calibrated)
         evolver.known.add(seed.prompt.version)
         plan = plan_gate(len(splits.gate), config.calls_max)
 
@@ -147,19 +148,25 @@ def _connected(config: CurriculumConfig) -> LLM:
 
 
 async def _splits(loader: DatasetLoader, count: int, config: CurriculumConfig) -> Splits:
-    """Search and gate items; an empty gate where the loader cannot supply enough."""
+    """Search and gate items; a smaller gate, or none, where the loader cannot supply enough."""
     if count < 1:
         raise CallerError(f"num_samples is {count}; it must be at least 1")
-    try:
-        samples = await _loaded(loader, count + config.gate_samples)
-    except (ValueError, LookupError, CallerError):
-        # A loader may refuse to give more than it has.
-        samples = await _loaded(loader, count)
+    samples = await _as_many_as_there_are(loader, count, config.gate_samples)
     items = read_items(samples)[: count + config.gate_samples]
     if not items:
         raise MalformedDataset(f"the loader gave no samples of {config.dataset_name!r}")
     parts = split(items, count, stream(config.seed, "split"))
     return parts if len(parts.gate) >= GATE_COUNT_MIN else Splits(parts.search, (), parts.duplicates_count)
+
+
+async def _as_many_as_there_are(loader: DatasetLoader, count: int, gate_count: int) -> Sequence[Any]:
+    """A loader may refuse to give more than it has: then ask for a smaller gate, at last for none."""
+    while gate_count >= GATE_COUNT_MIN:
+        try:
+            return await _loaded(loader, count + gate_count)
+        except (ValueError, LookupError, CallerError):
+            gate_count = gate_count * 2 // 3
+    return await _loaded(loader, count)
 
 
 async def _loaded(loader: DatasetLoader, count: int) -> Sequence[Any]:

@@ -82,36 +82,49 @@ class ModelEvaluator:
 class FunctionEvaluator:
     """Calls ``evaluation_fn(prompt_text, samples)``: a score a sample, or one mean (``gives_means``: weaker, unpaired)."""
 
-    def __init__(self, asking: Asking, log: RunLog, evaluation_fn: EvaluationFn) -> None:
+    def __init__(
+        self, asking: Asking, log: RunLog, evaluation_fn: EvaluationFn, check_time: Callable[[], None]
+    ) -> None:
         self._asking = asking
         self._log = log
         self._evaluate = evaluation_fn
-        self.gives_means = False
+        self._check_time = check_time
+        self._kind: type | None = None
+
+    @property
+    def gives_means(self) -> bool:
+        """Whether the function gives one mean a call, which hides its items."""
+        return self._kind is float
 
     async def answers(self, prompt: Prompt, items: Sequence[Item]) -> list[Answer]:
         """Scores of items; a mean is entered for every item, and `gives_means` says so.
 
         Raises:
-            CallerError: the function returned neither a score in [0, 1] nor one for each sample.
+            CallerError: the function returned neither a score in [0, 1] nor one for each sample, or now this and now that.
+            BudgetExhausted: the time for the run, or the cap on calls, is used up.
         """
         if not items:
             return []
         self._asking.spend(len(items))
         digest = hashlib.sha256("\x1f".join([prompt.version, *(item.id for item in items)]).encode()).hexdigest()
-        said = self._log.score(digest)
+        said: float | list[float] | None = self._log.score(digest)
         if said is None:
+            self._check_time()
             result = self._evaluate(prompt.render(), [item.as_sample() for item in items])
             said = _checked(await result if inspect.isawaitable(result) else result, len(items))
             self._log.put_score(digest, said)
-        self.gives_means |= isinstance(said, float)
-        scores = [said] * len(items) if isinstance(said, float) else said
+        if isinstance(said, float) and len(items) == 1 and not self.gives_means:
+            said = [said]
+        if type(said) is not (self._kind or type(said)):
+            raise CallerError("evaluation_fn returned one mean in one call and one score a sample in another")
+        self._kind = type(said)
+        scores: list[float] = said if isinstance(said, list) else [said] * len(items)
         return [Answer(score=score) for score in scores]
 
 
 def _checked(result: Any, count: int) -> float | list[float]:
     """A mean as a float, or one score a sample as a list."""
-    if hasattr(result, "tolist"):
-        result = result.tolist()
+    result = _plain(result)
     if isinstance(result, bool | int | float):
         return _unit(result)
     if not isinstance(result, list | tuple):
@@ -120,7 +133,12 @@ def _checked(result: Any, count: int) -> float | list[float]:
         )
     if len(result) != count:
         raise CallerError(f"evaluation_fn returned {len(result)} scores for {count} samples")
-    return [_unit(score) for score in result]
+    return [_unit(_plain(score)) for score in result]
+
+
+def _plain(value: Any) -> Any:
+    """Arrays, tensors and their scalars as Python's own."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _unit(score: Any) -> float:

@@ -72,10 +72,19 @@ def _label_in(said: str, labels: Sequence[str]) -> str | None:
     for label in by_length:
         if text == normalised(label):
             return label
-    named = [label for label in by_length if re.search(rf"(?<!\w){re.escape(normalised(label))}(?!\w)", text)]
+    named = [label for label in by_length if _names(label, said, text)]
     # A label inside a longer one that is named too ("good" in "very good") is not named by itself.
     named = [one for one in named if not any(one != other and normalised(one) in normalised(other) for other in named)]
     return named[0] if len(named) == 1 else None
+
+
+def _names(label: str, said: str, text: str) -> bool:
+    """Whether ``label`` stands in ``said`` (``text`` when normalised) as a word; a single letter only as it is written."""
+    if len(label) > 1:
+        return bool(re.search(rf"(?<!\w){re.escape(normalised(label))}(?!\w)", text))
+    # "A house" begins with an article, not with choice A.
+    article = r"(?!\s+[a-z])" if label in "AI" else ""
+    return bool(re.search(rf"(?<![\w']){re.escape(label)}(?![\w']){article}", said))
 
 
 def _number(text: str) -> float | None:

@@ -6,18 +6,12 @@ The contract (how to answer) and the frame (where the template variables stand) 
 from __future__ import annotations
 
 import hashlib
-import re
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from meta_learning.acla import blocks
+from meta_learning.acla.splits import item_id
 from meta_learning.llm import Message
-
-_VARIABLE = re.compile(r"\{(\w+)\}")
-_CONTRACT = re.compile(
-    r"\b(answer|respond|reply|output|return)\b[^.\n]*\b(with|only|one|exactly|word|letter|json|format|either|just|in)\b",
-    re.I,
-)
-_SENTENCE = re.compile(r"(?<=[.!?:])\s+(?=[A-Z\"'])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +52,28 @@ class Prompt:
 
     @classmethod
     def parse(cls, text: str) -> Prompt:
-        """The blocks of a prompt that a person wrote; what fits no other block is the task."""
-        body, frame = _split_frame(text.strip())
-        sentences = [part for part in _SENTENCE.split(body) if part.strip()]
-        role = sentences.pop(0) if len(sentences) > 1 and re.match(r"(you are|act as)\b", sentences[0], re.I) else ""
-        contract: list[str] = []
-        while len(sentences) > 1 and (
-            _CONTRACT.search(sentences[-1]) or (not contract and _CONTRACT.search(sentences[-2]))
-        ):
-            contract.insert(0, sentences.pop())
-        return cls(task=" ".join(sentences), role=role, contract=" ".join(contract), frame=frame, verbatim=text)
+        """The blocks of a text: of one that was rendered, those that it was made of; else what fits no other block is the task.
+
+        >>> prompt = Prompt.parse("Judge the review. Answer with one word.").edit(exemplars=(Exemplar("nice", "good"),))
+        >>> Prompt.parse(prompt.render()).edit().render() == prompt.render()
+        True
+        """
+        body, shown, after = blocks.split_exemplars(text.strip())
+        if shown and not blocks.variables(body):
+            contract, frame = blocks.split_frame(after)
+        else:
+            shown, contract = [], ""
+            body, frame = blocks.split_frame(text.strip())
+        body, rules, reasoning = blocks.split_rules(body)
+        if rules and not shown:
+            reasoning, contract = blocks.split_last_contract(reasoning)
+        if not rules:
+            body, reasoning = blocks.split_reasoning(body)
+        role, task = blocks.split_role(body)
+        if not contract:
+            task, contract = blocks.split_contract(task)
+        exemplars = tuple(Exemplar(said, answer, item_id(said)) for said, answer in shown)
+        return cls(task, role, rules, reasoning, exemplars, contract, frame, verbatim=text)
 
     def edit(self, **changes: Any) -> Prompt:
         """This prompt with other blocks.
@@ -87,8 +93,8 @@ class Prompt:
         rules = "Rules:\n" + "\n".join(f"- {rule}" for rule in self.rules) if self.rules else ""
         shown = [f"Input: {one.input}\nAnswer: {one.answer}" for one in self.exemplars]
         exemplars = "Examples:\n\n" + "\n\n".join(shown) if shown else ""
-        blocks = (self.role, self.task, rules, self.reasoning, exemplars, self.contract, self.frame)
-        return "\n\n".join(block for block in blocks if block)
+        said = (self.role, self.task, rules, self.reasoning, exemplars, self.contract, self.frame)
+        return "\n\n".join(block for block in said if block)
 
     @property
     def version(self) -> str:
@@ -98,35 +104,27 @@ class Prompt:
     @property
     def thinks_aloud(self) -> bool:
         """Whether the answer comes after a written chain of thought, on a line of its own."""
-        return "Answer:" in self.reasoning
+        return blocks.thinks_aloud("\n".join((self.role, self.task, *self.rules, self.reasoning, self.contract)))
 
     @property
     def exemplar_ids(self) -> frozenset[str]:
         """The items that the examples were made of."""
         return frozenset(one.item_id for one in self.exemplars if one.item_id)
 
-    def variables(self) -> frozenset[str]:
-        """Names of the template variables in the text."""
-        return frozenset(_VARIABLE.findall(self.frame))
-
     def messages(self, text: str) -> tuple[Message, ...]:
         """What the model is sent for one input: in its place where the prompt has one, else as the user's turn."""
         said = self.render()
         if "{input}" in self.frame:
-            return (Message("user", _filled(said, text)),)
+            # In the frame alone: exemplars and rules before it may speak of "{input}" themselves.
+            before, _, after = said.rpartition(self.frame)
+            return (Message("user", before + self.frame.replace("{input}", text) + after),)
         return (Message("system", said), Message("user", text))
 
+    def as_blocks(self) -> dict[str, Any]:
+        """The blocks that are not empty, as plain values."""
+        return {name: value for name, value in asdict(self).items() if value and name != "verbatim"}
 
-def _split_frame(text: str) -> tuple[str, str]:
-    """The text before the paragraph that holds a template variable, and the rest."""
-    paragraphs = text.split("\n\n")
-    for index, paragraph in enumerate(paragraphs):
-        if _VARIABLE.search(paragraph):
-            return "\n\n".join(paragraphs[:index]).strip(), "\n\n".join(paragraphs[index:])
-    return text, ""
-
-
-def _filled(said: str, text: str) -> str:
-    # The last place: exemplars and rules before the frame may speak of "{input}" themselves.
-    before, _, after = said.rpartition("{input}")
-    return before + text + after
+    @property
+    def evolved_variables(self) -> frozenset[str]:
+        """Template variables outside the frame: whoever fills in the template would fill these in too."""
+        return blocks.variables(replace(self, frame="", verbatim="").render())

@@ -79,6 +79,8 @@ class PromptEvolver:
             return f"{len(text)} characters; at most {self._config.prompt_chars_max}"
         if prompt.contract != parent.contract or prompt.frame != parent.frame:
             return "the contract or the frame changed"
+        if prompt.evolved_variables - parent.evolved_variables:
+            return "it has a template variable that is none of the prompt's"
         if self._quotes_items(prompt):
             return "it quotes an item of the search set outside its exemplars"
         return None

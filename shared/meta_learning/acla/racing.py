@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, fmean
+from statistics import fmean
 
 RUNGS = (8, 16, 48, 144, 432)
 # Most rewrites change little: a gain of more than ten points is rare before the evidence says so.
@@ -29,10 +29,6 @@ class Gain:
     sd: float
     raw: float
     count: int
-
-    def chance_above(self, threshold: float) -> float:
-        """Posterior chance that the true gain exceeds ``threshold``."""
-        return 1.0 - NormalDist(self.mean, max(self.sd, 1e-9)).cdf(threshold)
 
 
 def shrunken_gain(differences: Sequence[float], prior_sd: float = PRIOR_SD) -> Gain:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from meta_learning.acla.evaluating import FunctionEvaluator, ModelEvaluator
 from meta_learning.acla.gate import FINALISTS_COUNT_MAX, GateReport, PairedScores, decide
 from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.search import Search, TooManyMissing
-from meta_learning.acla.splits import Splits
+from meta_learning.acla.splits import Item, Splits
 from meta_learning.acla.store import RunLog
 from meta_learning.errors import BudgetExhausted, Cancelled
 
@@ -129,14 +129,16 @@ class Run:
 
     @property
     def _calibrates(self) -> bool:
-        return self._config.calibrate and isinstance(self._evaluator, ModelEvaluator) and self._evaluator.scores_labels
+        if not isinstance(self._evaluator, ModelEvaluator) or self.search.seed.calibrated:
+            return False
+        return self._config.calibrate and self._evaluator.scores_labels
 
     async def _finish(self, plan: GatePlan) -> Ending:
         search = self.search
         if not search.in_rungs:
             return self._search_only("evaluation_fn gives one mean a call, so nothing can be paired")
         if not plan.items_count:
-            return self._search_only("the loader has no fresh items for a gate")
+            return self._search_only("there are no fresh items, or no calls, for a gate")
         # Out of time there is time for one, as `time_is_up` planned.
         finalists = search.finalists(1 if search.out_of_time else plan.finalists_count)
         if not finalists:
@@ -150,16 +152,26 @@ class Run:
 
     async def _gate(self, finalists: list[Candidate], plan: GatePlan) -> Ending:
         search, items = self.search, self._splits.gate[: plan.items_count]
+        await search.ask(search.seed, items, kept_calls=0)
+        search.check_missing(search.seed, items)
         pairs = []
         for finalist in finalists:
-            for candidate in (search.seed, finalist):
-                await search.ask(candidate, items, kept_calls=0)
-            both = [(search.matrix.score(finalist, item), search.matrix.score(search.seed, item)) for item in items]
-            known = [(one, other) for one, other in both if one is not None and other is not None]
-            pairs.append(PairedScores(finalist.version, [one for one, _ in known], [other for _, other in known]))
+            await search.ask(finalist, items, kept_calls=0)
+            pairs.append(self._paired(finalist, items))
         report = decide(pairs, self._config.alpha, seed=stream(self._config.seed, "gate").getrandbits(32))
         self._log.decided("gate", report=report.as_dict())
         return self._ending(report, finalists)
+
+    def _paired(self, finalist: Candidate, items: Sequence[Item]) -> PairedScores:
+        search = self.search
+        try:
+            search.check_missing(finalist, items)
+        except TooManyMissing:
+            # What a model refuses is seldom the easy part: on what is left the finalist would look too good.
+            return PairedScores(finalist.version, [], [])
+        both = [(search.matrix.score(finalist, item), search.matrix.score(search.seed, item)) for item in items]
+        known = [(one, other) for one, other in both if one is not None and other is not None]
+        return PairedScores(finalist.version, [one for one, _ in known], [other for _, other in known])
 
     def _ending(self, report: GateReport, finalists: list[Candidate]) -> Ending:
         cut_short = f" (the search was cut short: {self._stopped_by})" if self._stopped_by else ""
@@ -193,13 +205,12 @@ def results_of(run: Run, ending: Ending, splits: Splits) -> dict[str, Any]:
     seed_performance = sum(seed_scores) / len(seed_scores) if seed_scores else None
     best_scores = search.matrix.scores(chosen, splits.search)
     searched = sum(best_scores) / len(best_scores) if best_scores else None
-    performance: float | None
-    if fresh is not None:
-        performance = fresh.score
-    elif ending.gate is not None and ending.gate.finalists:
-        performance = ending.gate.finalists[0].seed_score
-    else:
-        performance = searched
+    performance = searched
+    if ending.gate is not None:
+        # Both numbers from the same fresh items, whoever stays.
+        judged = fresh or ending.gate.finalists[0]
+        seed_performance = judged.seed_score
+        performance = fresh.score if fresh else judged.seed_score
     return {
         "best_performance": performance,
         "best_prompt": chosen.prompt.render(),
@@ -207,9 +218,13 @@ def results_of(run: Run, ending: Ending, splits: Splits) -> dict[str, Any]:
         "outcome": ending.outcome,
         "reason": ending.reason,
         "gate": ending.gate.as_dict() if ending.gate else None,
-        "seed_performance": fresh.seed_score if fresh else seed_performance,
+        "seed_performance": seed_performance,
         "best_version": chosen.version,
-        "best_package": {"prompt": chosen.prompt.render(), "label_bias": search.matrix.bias(chosen)},
+        "best_package": {
+            "prompt": chosen.prompt.render(),
+            "blocks": chosen.prompt.as_blocks(),
+            "label_bias": search.matrix.bias(chosen),
+        },
         "search_best": {
             "prompt": search.best.prompt.render(),
             "version": search.best.version,

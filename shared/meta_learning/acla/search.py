@@ -88,16 +88,22 @@ class Search:
         first = self._items[:HEADROOM_COUNT] if self.in_rungs else self._items
         await self.ask(self.seed, first)
         scores = self.matrix.scores(self.seed, first)
-        if len(scores) < (1.0 - MISSING_SHARE_MAX) * len(first):
-            reasons = {
-                answer.missing for answer in self.matrix.answers[self.seed.prompt.version].values() if answer.missing
-            }
-            raise TooManyMissing(f"{len(first) - len(scores)} of {len(first)} items were refused: {min(reasons)}")
+        self.check_missing(self.seed, first)
         if not self.has_headroom(scores):
             await self.ask(self.seed, self._items)
             scores = self.matrix.scores(self.seed, self._items)
         self.note_best(0)
         return sum(scores) / len(scores)
+
+    def check_missing(self, candidate: Candidate, items: Sequence[Item]) -> None:
+        """Raise `TooManyMissing` when more than a fifth of what was asked was refused, or nothing is left."""
+        answers = self.matrix.answers.get(candidate.prompt.version, {})
+        asked = [answers[item.id] for item in items if item.id in answers]
+        reasons = [answer.missing for answer in asked if answer.missing]
+        if reasons and len(reasons) > MISSING_SHARE_MAX * len(asked):
+            raise TooManyMissing(f"{len(reasons)} of {len(asked)} items were refused: {min(reasons)}")
+        if not asked:
+            raise TooManyMissing("every item to measure the prompt on is one of its own examples")
 
     def has_headroom(self, scores: Sequence[float]) -> bool:
         """Whether a gain of ``improvement_threshold`` is possible at all."""

@@ -17,7 +17,7 @@ LABEL_CHARS_MAX = 40
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One question with its expected answer. ``id`` is the digest of the normalised input: equal inputs are one item."""
+    """One question with its expected answer. ``id`` is `item_id`'s: equal inputs are one item."""
 
     id: str
     input: str
@@ -64,6 +64,11 @@ def split(items: Sequence[Item], search_count: int, rng: random.Random) -> Split
     return Splits(tuple(search), tuple(gate), duplicates_count=len(items) - len(once))
 
 
+def item_id(text: str) -> str:
+    """The digest of an input, the same whatever its case, spacing and outer punctuation."""
+    return hashlib.sha256(normalised(text).encode()).hexdigest()[:24]
+
+
 def closed_labels(items: Sequence[Item]) -> tuple[str, ...]:
     """The answers, sorted, if they are a small closed set; else nothing.
 
@@ -83,5 +88,4 @@ def _item(sample: Any, row: int) -> Item:
         raise MalformedDataset('"input" must be a text that is not empty', row)
     if not isinstance(expected, str | int | float):
         raise MalformedDataset('"expected" must be a text or a number', row)
-    digest = hashlib.sha256(normalised(text).encode()).hexdigest()[:24]
-    return Item(digest, text, str(expected), dict(sample.get("metadata") or {}))
+    return Item(item_id(text), text, str(expected), dict(sample.get("metadata") or {}))

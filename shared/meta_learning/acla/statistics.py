@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import NormalDist
 
 import numpy as np
 
 RESAMPLES_COUNT = 4000
+BATCH_COUNT_MAX = 400_000
 
 
 def mcnemar_one_sided(wins: int, losses: int) -> float:
@@ -27,20 +28,28 @@ def sign_flip_one_sided(differences: Sequence[float], seed: int) -> float:
     """Chance of a mean difference this large if signs were chance: McNemar's exact test for 0/1 scores, resampled for others."""
     if all(one in (-1.0, 0.0, 1.0) for one in differences):
         return mcnemar_one_sided(differences.count(1.0), differences.count(-1.0))
-    values = np.asarray(differences)
-    signs = np.random.default_rng(seed).choice((-1.0, 1.0), size=(RESAMPLES_COUNT, values.size))
+    values, rng = np.asarray(differences), np.random.default_rng(seed)
+    flipped = (rng.choice((-1.0, 1.0), size=size) @ values for size in _batches(values.size))
+    as_large = sum(int(np.sum(sums >= values.sum() - 1e-12)) for sums in flipped)
     # Plus one: the sample itself is one of the possible ones, so p is never 0.
-    return float((np.sum(signs @ values >= values.sum() - 1e-12) + 1) / (RESAMPLES_COUNT + 1))
+    return (as_large + 1) / (RESAMPLES_COUNT + 1)
 
 
 def paired_bootstrap(differences: Sequence[float], level: float, seed: int) -> tuple[float, float]:
     """Percentile interval of the mean of paired differences (Efron, 1979)."""
     if not differences:
         return -1.0, 1.0
-    values = np.asarray(differences)
-    picks = np.random.default_rng(seed).integers(0, values.size, size=(RESAMPLES_COUNT, values.size))
-    low, high = np.quantile(values[picks].mean(axis=1), ((1 - level) / 2, (1 + level) / 2))
+    values, rng = np.asarray(differences), np.random.default_rng(seed)
+    means = [values[rng.integers(0, values.size, size=size)].mean(axis=1) for size in _batches(values.size)]
+    low, high = np.quantile(np.concatenate(means), ((1 - level) / 2, (1 + level) / 2))
     return float(low), float(high)
+
+
+def _batches(count: int) -> Iterator[tuple[int, int]]:
+    """Shapes that add up to all resamples: at once they would take gigabytes for a large gate."""
+    rows = max(1, BATCH_COUNT_MAX // count)
+    for start in range(0, RESAMPLES_COUNT, rows):
+        yield min(rows, RESAMPLES_COUNT - start), count
 
 
 def wilson(total: float, count: int, level: float = 0.95) -> tuple[float, float]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -48,12 +49,18 @@ class RunLog:
     a run that would differ from its own past stops instead of continuing as another.
     """
 
-    def __init__(self, store: RunStore, run_id: str, provider: str) -> None:
+    def __init__(
+        self, store: RunStore, run_id: str, provider: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._store = store
         self._run_id = run_id
         self._provider = provider
+        self._clock = clock
+        self._opened = clock()
+        self._earlier_s = 0.0
         self._replies: dict[str, Reply] = {}
         self._scores: dict[str, Any] = {}
+        self._refusals: dict[str, str] = {}
         self._decisions: list[RunEvent] = []
         self._time_up_calls: int | None = None
         self.paid: list[Entry] = []
@@ -61,28 +68,42 @@ class RunLog:
         for event in store.read(run_id):
             self._read(event)
         self._position = 0
+        # What the run's earlier life was told and this one has not come to yet.
+        self._ahead = {*self._replies, *self._scores, *self._refusals}
 
     @property
-    def resumes(self) -> bool:
-        """Whether there was anything in the log."""
-        return bool(self._decisions)
+    def seconds(self) -> float:
+        """For how long the run has been worked on, over all its lives; the time between them does not count."""
+        return self._earlier_s + self._clock() - self._opened
 
     def get(self, digest: str) -> Reply | None:
         """A reply that was paid for in this run."""
+        self._ahead.discard(digest)
         return self._replies.get(digest)
 
     def put(self, digest: str, reply: Reply) -> None:
         """Record a reply before anybody uses it."""
-        self._store.append(self._run_id, {"kind": "reply", "digest": digest, "reply": asdict(reply)})
+        self._record("reply", digest=digest, reply=asdict(reply))
         self._replies[digest] = reply
+
+    def refusal(self, digest: str) -> str | None:
+        """Why the model refused the same request earlier, or None."""
+        self._ahead.discard(digest)
+        return self._refusals.get(digest)
+
+    def put_refusal(self, digest: str, reason: str) -> None:
+        """Record that the model refused a request: asked again it might not, and the run would not be the same."""
+        self._record("refusal", digest=digest, reason=reason)
+        self._refusals[digest] = reason
 
     def score(self, digest: str) -> Any:
         """What an evaluation function returned earlier for the same question, or None."""
+        self._ahead.discard(digest)
         return self._scores.get(digest)
 
     def put_score(self, digest: str, score: float | list[float]) -> None:
         """Record what an evaluation function returned."""
-        self._store.append(self._run_id, {"kind": "score", "digest": digest, "score": score})
+        self._record("score", digest=digest, score=score)
         self._scores[digest] = score
 
     def decided(self, kind: str, **facts: Any) -> None:
@@ -108,18 +129,24 @@ class RunLog:
 
     def time_is_up(self, calls_count: int, now: bool) -> bool:
         """Whether the time for searching is over: ``now``, or at the same call as in this run's earlier life."""
-        if now and self._time_up_calls is None:
+        if now and self._time_up_calls is None and not self._ahead:
             self._time_up_calls = calls_count
             self._store.append(self._run_id, {"kind": "time_up", "calls_count": calls_count})
         return self._time_up_calls is not None and calls_count >= self._time_up_calls
 
+    def _record(self, kind: str, **facts: Any) -> None:
+        self._store.append(self._run_id, {"kind": kind, "seconds": self.seconds, **facts})
+
     def _read(self, event: RunEvent) -> None:
+        self._earlier_s = max(self._earlier_s, event.get("seconds", 0.0))
         if event["kind"] == "reply":
             reply = reply_from(event["reply"])
             self._replies[event["digest"]] = reply
             self.paid.append(self._entry(reply))
         elif event["kind"] == "score":
             self._scores[event["digest"]] = event["score"]
+        elif event["kind"] == "refusal":
+            self._refusals[event["digest"]] = event["reason"]
         elif event["kind"] == "time_up":
             self._time_up_calls = event["calls_count"]
         elif event["kind"] == "finished":

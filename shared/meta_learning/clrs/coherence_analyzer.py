@@ -15,7 +15,7 @@ import numpy as np
 from meta_learning.clrs.estimate import Estimate
 from meta_learning.clrs.gates import count_negative_flips
 from meta_learning.clrs.model import Floats, Pair
-from meta_learning.clrs.statistics import Moments
+from meta_learning.clrs.statistics import BLOCK_ROWS, Moments
 from meta_learning.clrs.text_drift import buckets_of, weighted
 
 NEIGHBOURS = 3
@@ -113,16 +113,16 @@ class CoherenceAnalyzer:
 
 def neighbour_agreement(pairs: Sequence[Pair], scores: Floats) -> Moments | None:
     """Per event, 1 - (difference to its nearest neighbours) / (mean difference of all); None when all scores are equal."""
-    alike = np.zeros((len(pairs), len(pairs)))
-    for field in zip(
-        *pairs, strict=True
-    ):  # each field by itself, so that a one-word answer weighs as much as its question
-        rows = weighted([buckets_of(text) for text in field])
-        alike += (rows @ rows.T).toarray()
-    np.fill_diagonal(alike, -1.0)
-    nearest = np.argsort(-np.round(alike, 9), axis=1, kind="stable")[:, :NEIGHBOURS]
-    differences = np.abs(scores[:, None] - scores[None, :])
-    usual = float(differences.sum()) / (len(scores) * (len(scores) - 1))
+    # Each field by itself, so that a one-word answer weighs as much as its question.
+    fields = [weighted([buckets_of(text) for text in field]) for field in zip(*pairs, strict=True)]
+    nearest, differences = np.zeros((len(pairs), NEIGHBOURS), dtype=np.int64), np.zeros(len(pairs))
+    for start in range(0, len(pairs), BLOCK_ROWS):  # all pairs of a cycle of 10,000 at once would take gigabytes
+        rows = np.arange(start, min(start + BLOCK_ROWS, len(pairs)))
+        alike = sum((field[rows] @ field.T).toarray() for field in fields)
+        alike[rows - start, rows] = -1.0
+        nearest[rows] = np.argsort(-np.round(alike, 9), axis=1, kind="stable")[:, :NEIGHBOURS]
+        differences[rows] = np.abs(scores[rows, None] - scores[None, :]).sum(axis=1)
+    usual = math.fsum(differences) / (len(scores) * (len(scores) - 1))
     if usual < 1e-6:
         return None
     return Moments.of(1.0 - np.abs(scores[nearest] - scores[:, None]).mean(axis=1) / usual)

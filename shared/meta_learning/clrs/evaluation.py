@@ -47,6 +47,18 @@ def answers(champion: Model | None, candidate: Model, batch: Batch, probe: list[
     )
 
 
+def refusal_of(found: Answers) -> str | None:
+    """Why these answers may not even be recorded; None when all of them are finite numbers in [0, 1]."""
+    asked = {"candidate": (found.candidate, found.probe_candidate), "champion": (found.champion, found.probe_champion)}
+    for name, parts in asked.items():
+        verdict = gates.finite_outputs(
+            np.concatenate([part for part in parts if part is not None] or [np.zeros(0)]), name
+        )
+        if not verdict.passed:
+            return verdict.reason
+    return None
+
+
 def evidence_of(found: Answers, batch: Batch, constant: float) -> CycleEvidence:
     """The candidate's gain over its rival (the champion; without one, the constant predictor) on the kept events."""
     true = batch.scores[batch.kept]
@@ -57,10 +69,7 @@ def evidence_of(found: Answers, batch: Batch, constant: float) -> CycleEvidence:
 
 
 def judge(found: Answers, state: LoopState, settings: LoopSettings) -> gates.Decision:
-    """Every gate on this cycle's answers and the evidence since the last promotion (this cycle's is the last of it)."""
-    finite = gates.finite_outputs(np.concatenate([found.candidate, found.probe_candidate]))
-    if not finite.passed:
-        return gates.Decision("rejected", (finite.reason,), {})
+    """Every gate on this cycle's answers, which `refusal_of` let pass, and the evidence since the last promotion, this cycle's at its end."""
     if found.champion is None or found.probe_champion is None:
         recent = sum((part.gains for part in state.evidence[-FIRST_CYCLES:]), start=Moments())
         return gates.decide([gates.beats_constant(recent, settings.z)])

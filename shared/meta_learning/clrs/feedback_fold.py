@@ -138,12 +138,13 @@ class FeedbackFold:
         state = self._state
         try:
             found = evaluation.answers(self._champion, self._candidate, batch, state.probe)
+            # Before anything else: the record of a cycle holds scores in [0, 1] and nothing else.
+            if refusal := evaluation.refusal_of(found):
+                return None, Decision("rejected", (refusal,), {})
             if state.cycle == 1 and self._champion is None:
                 return found, Decision("held", ("the candidate has learnt nothing yet",), {})
             if self._champion is not None and self._candidate.version() == self._champion.version():
                 return found, Decision("held", ("the candidate is identical to the champion",), {})
-            if not np.isfinite(found.candidate).all() or not np.isfinite(found.probe_candidate).all():
-                return None, Decision("rejected", ("the candidate's outputs are not all finite numbers",), {})
         except Exception as error:  # noqa: BLE001  any model may be plugged in; whatever it raises rejects its cycle
             return None, Decision("rejected", (_sentence("predict", error),), {})
         recent = [*state.evidence, evaluation.evidence_of(found, batch, constant)]

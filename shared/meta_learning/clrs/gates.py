@@ -150,11 +150,11 @@ def count_negative_flips(champion: Floats, candidate: Floats, true: Floats) -> i
     return int((((champion >= 0.5) == liked) & ((candidate >= 0.5) != liked)).sum())
 
 
-def finite_outputs(candidate: Floats) -> Verdict:
+def finite_outputs(outputs: Floats, whose: str = "candidate") -> Verdict:
     """Every prediction is a finite number in [0, 1]."""
-    good = bool(np.isfinite(candidate).all()) and bool(((candidate >= 0.0) & (candidate <= 1.0)).all())
+    good = bool(np.isfinite(outputs).all()) and bool(((outputs >= 0.0) & (outputs <= 1.0)).all())
     return Verdict(
-        good, "all outputs are in [0, 1]" if good else "the candidate's outputs are not all finite numbers in [0, 1]"
+        good, "all outputs are in [0, 1]" if good else f"the {whose}'s outputs are not all finite numbers in [0, 1]"
     )
 
 

@@ -68,7 +68,8 @@ class SkillDrift:
 
     ``concept`` is 0 until the e-detector alarms, and then the share of skill lost on the events since; ``performance`` is the
     lower 99 % bound of the share lost in the last ``window_size`` events. Both are None until ``baseline_size`` losses after a
-    warm-up give a baseline that surely has skill. After an alarm, as many new losses become the next baseline.
+    warm-up give a baseline, and a share of skill is None where the baseline does not surely have any. After an alarm, as many
+    new losses become the next baseline.
 
     With an estimated baseline the run length holds as far as the one standard error that is added to it reaches.
     """
@@ -115,6 +116,8 @@ class SkillDrift:
     def concept(self) -> Estimate:
         """0 until the alarm; then the share of the old baseline's skill that was lost on the events since."""
         if self._lost is not None:
+            if not _has_skill(self._lost[1]):
+                return Estimate.collecting(self._losses.count)  # the error rose, but there was no skill to lose
             low, middle, high = _share_lost(*self._lost, self._losses)
             return Estimate.of(middle, self._losses.count, low, high)
         if self._detector is None:
@@ -126,7 +129,7 @@ class SkillDrift:
         losses, gains = self._lost or (self._losses, self._gains)
         ready = self._lost is not None or self._detector is not None
         now = sum(self._window, start=Moments())
-        if not ready or gains.mean <= SKILL_SURE * gains.error or now.count < self.window_size:
+        if not ready or not _has_skill(gains) or now.count < self.window_size:
             return Estimate.collecting(now.count)
         low, _, high = _share_lost(losses, gains, now)
         return Estimate.of(low, now.count, low, high)
@@ -159,6 +162,10 @@ class SkillDrift:
         drift._lost = (Moments(**lost[0]), Moments(**lost[1])) if lost else None
         drift._window = [Moments(**part) for part in state["window"]]
         return drift
+
+
+def _has_skill(gains: Moments) -> bool:
+    return gains.mean > SKILL_SURE * gains.error
 
 
 def _share_lost(losses: Moments, gains: Moments, now: Moments) -> tuple[float, float, float]:

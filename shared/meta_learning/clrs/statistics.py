@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from meta_learning.clrs.model import Floats
 
 BINS = np.linspace(0.0, 1.0, 11)[1:-1]
+BLOCK_ROWS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +84,24 @@ def concordance(predicted: Floats, true: Floats) -> Concordance | None:
     >>> concordance(np.array([0.9, 0.2, 0.4]), np.array([1.0, 0.0, 1.0])).value
     1.0
     """
-    order = np.sign(true[:, None] - true[None, :])
-    guess = np.sign(predicted[:, None] - predicted[None, :])
-    differ = order != 0
-    pairs = int(differ.sum()) // 2
+    agreed, differing, tied = (np.zeros(len(true)) for _ in range(3))
+    for start in range(0, len(true), BLOCK_ROWS):  # all pairs of a cycle of 10,000 at once would take gigabytes
+        rows = slice(start, start + BLOCK_ROWS)
+        order = np.sign(true[rows, None] - true[None, :])
+        guess = np.sign(predicted[rows, None] - predicted[None, :])
+        differ = order != 0
+        agreed[rows] = np.where(differ, (order * guess + 1.0) / 2.0, 0.0).sum(axis=1)
+        differing[rows] = differ.sum(axis=1)
+        tied[rows] = (differ & (guess == 0)).sum(axis=1)
+    pairs = int(differing.sum()) // 2
     if pairs == 0:
         return None
-    agreement = np.where(differ, (order * guess + 1.0) / 2.0, 0.0)
-    value = float(agreement.sum()) / (2 * pairs)
+    value = float(agreed.sum()) / (2 * pairs)
     # Each event's share in the statistic, centred: the first-order projection of the U-statistic.
-    projected = (agreement.sum(axis=1) - value * differ.sum(axis=1)) / (2 * pairs)
+    projected = (agreed - value * differing) / (2 * pairs)
     count = len(true)
     variance = 4.0 * float((projected * projected).sum()) * count / max(count - 1, 1)
-    return Concordance(value, pairs, variance, float((differ & (guess == 0)).sum()) / (2 * pairs))
+    return Concordance(value, pairs, variance, float(tied.sum()) / (2 * pairs))
 
 
 def binned(scores: Floats) -> NDArray[np.int64]:

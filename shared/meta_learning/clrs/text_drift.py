@@ -15,6 +15,7 @@ from scipy import sparse
 from scipy.stats import rankdata
 
 from meta_learning.clrs.estimate import Estimate
+from meta_learning.errors import ConfigurationError
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
 BUCKETS = 4096
@@ -41,6 +42,8 @@ class TextDrift:
     """
 
     def __init__(self, reference_size: int = 500, window_size: int = 100, seed: int = 0) -> None:
+        if min(reference_size, window_size) < FOLDS:
+            raise ConfigurationError(f"reference_size and window_size must be at least {FOLDS}, one text a fold")
         self.reference_size, self.window_size, self.seed = reference_size, window_size, seed
         self.reference: list[NDArray[np.uint16]] = []
         self.recent: list[NDArray[np.uint16]] = []

@@ -11,7 +11,7 @@ from meta_learning.errors import CallerError, ConfigurationError
 from meta_learning.llm import Capabilities, Reply, Request
 from meta_learning.llm.guard import check_calls_allowed
 from meta_learning.llm.models import current_model
-from meta_learning.llm.sdk import call, translated
+from meta_learning.llm.sdk import call, cause_of, translated
 
 
 class AnthropicLLM:
@@ -53,7 +53,7 @@ class AnthropicLLM:
                 raise
             raise ConfigurationError("Anthropic needs a key: set ANTHROPIC_API_KEY") from None
         except (anthropic.AnthropicError, OSError) as error:
-            raise translated(error, self.provider, self.model) from error
+            raise translated(error, self.provider, self.model) from cause_of(error)
         return self._reply(answer, request, time.perf_counter() - started)
 
     async def close(self) -> None:

@@ -16,7 +16,7 @@ TEMPLATE_TOKENS = 32
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """The most that may be spent; None is no limit. ``seconds`` counts from the ledger's start."""
+    """The most that may be spent; None is no limit. No call starts after ``seconds``, counted from the ledger's start."""
 
     calls: int | None = None
     tokens: int | None = None
@@ -96,8 +96,9 @@ class Ledger:
         """Seconds since the ledger was opened."""
         return self._clock() - self._started
 
-    def restore(self, entries: Iterable[Entry]) -> None:
-        """Count the calls of an earlier life of this run, so that its caps hold over all lives."""
+    def restore(self, entries: Iterable[Entry], seconds: float = 0.0) -> None:
+        """Count the calls and the ``seconds`` of an earlier life of this run, so that its caps hold over all lives."""
+        self._started -= seconds
         for entry in entries:
             self._add(entry)
 
@@ -155,8 +156,12 @@ class Ledger:
             total = (spent.money_usd or 0.0) + sum(held.money_usd or 0.0 for held in open_)
             if total > caps.money_usd:
                 raise BudgetExhausted(f"the cap of {caps.money_usd} US dollars would be exceeded")
-        if caps.seconds is not None and self.seconds >= caps.seconds:
-            raise BudgetExhausted(f"the cap of {caps.seconds} seconds is reached")
+        self.check_time()
+
+    def check_time(self) -> None:
+        """Raise `BudgetExhausted` when the time is over."""
+        if self.caps.seconds is not None and self.seconds >= self.caps.seconds:
+            raise BudgetExhausted(f"the cap of {self.caps.seconds} seconds is reached")
 
     def _release(self, held: Reservation) -> None:
         # By identity: two equal requests in flight are two reservations.

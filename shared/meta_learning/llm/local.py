@@ -114,8 +114,9 @@ class LocalLLM:
             except ModuleNotFoundError:
                 raise ConfigurationError("the local model needs its runtime: `pip install xllamacpp`") from None
             except ImportError as error:
-                # Most often libgomp.so.1, which slim images lack (Debian: `apt-get install libgomp1`).
-                raise ConfigurationError(f"the local model's runtime does not load: {error}") from None
+                # Slim images lack it.
+                hint = " (on Debian: apt-get install libgomp1)" if "libgomp" in str(error) else ""
+                raise ConfigurationError(f"the local model's runtime does not load: {error}{hint}") from None
             params = xllamacpp.CommonParams()
             params.model.path = str(self._file)
             params.n_ctx = self._context_tokens
@@ -126,7 +127,10 @@ class LocalLLM:
             params.port = 0
             # Half the cores: threads that wait for one which another process pushed off its core burn time and wait on.
             params.cpuparams.n_threads = self._threads_count or max(1, (os.cpu_count() or 2) // 2)
-            self._runtime = xllamacpp.Server(params)
+            try:
+                self._runtime = xllamacpp.Server(params)
+            except RuntimeError as error:
+                raise ConfigurationError(f"{self._file} cannot be loaded as a model: {error}") from None
         return self._runtime
 
     def _unload(self) -> None:

@@ -6,6 +6,7 @@ lists of October 2026. Adapters take any name, so a model newer than this table 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 
@@ -104,14 +105,17 @@ MODELS: dict[str, dict[str, Model]] = {
     },
     "local": {"smollm2-135m-instruct": Model(Price(0.0, 0.0))},
 }
+_SNAPSHOT = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2})$")
 PROVIDERS = tuple(MODELS)
 
 
 def current_model(provider: str, name: str | None, today: date = TABLE_DATE) -> str:
-    """``name`` if the provider still serves it, the provider's default for None.
+    """``name`` if the provider still serves it, the provider's default for None. Dated snapshots go by their model.
 
     >>> current_model("anthropic", None)
     'claude-haiku-5-5'
+    >>> current_model("openai", "gpt-5.4-mini-2026-03-17")
+    'gpt-5.4-mini-2026-03-17'
 
     Raises:
         UnknownModel: the table knows no such provider or name, or the model is retired; the message offers others.
@@ -119,7 +123,7 @@ def current_model(provider: str, name: str | None, today: date = TABLE_DATE) -> 
     if provider not in MODELS:
         raise UnknownModel(f"no provider {provider!r}; there are {', '.join(sorted(MODELS))}")
     name = DEFAULTS[provider] if name is None else name
-    model = MODELS[provider].get(name)
+    model = _model(provider, name)
     if model is None:
         raise UnknownModel(f"{provider} has no model {name!r} (table of {TABLE_DATE}); try {_offered(provider, today)}")
     if model.retires is not None and model.retires < today:
@@ -131,8 +135,14 @@ def price_of(provider: str, name: str) -> Price | None:
     """The price of a model, or None where it is not known; local models cost nothing."""
     if provider in ("local", "scripted"):
         return Price(0.0, 0.0)
-    model = MODELS.get(provider, {}).get(name)
+    model = _model(provider, name)
     return model.price if model else None
+
+
+def _model(provider: str, name: str) -> Model | None:
+    """The entry of a name, or of the name that a dated snapshot belongs to."""
+    models = MODELS.get(provider, {})
+    return models.get(name) or models.get(_SNAPSHOT.sub("", name))
 
 
 def _offered(provider: str, today: date) -> str:

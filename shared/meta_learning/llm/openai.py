@@ -13,7 +13,7 @@ from meta_learning.llm import Capabilities, Reply, Request
 from meta_learning.llm.guard import check_calls_allowed
 from meta_learning.llm.labels import label_logprobs
 from meta_learning.llm.models import current_model
-from meta_learning.llm.sdk import call, translated
+from meta_learning.llm.sdk import call, cause_of, translated
 
 # The most that OpenAI's own endpoint accepts.
 ALTERNATIVES_COUNT = 20
@@ -48,6 +48,7 @@ class OpenAILLM:
             temperature=True, structured_output=self._is_vendor, concurrency_max=8, extras={"label_logprobs": "ask"}
         )
         self._refused: set[str] = set()
+        self._limit = "max_completion_tokens" if self._is_vendor else "max_tokens"
 
     async def complete(self, request: Request) -> Reply:
         """One attempt; a refused optional parameter costs nothing and is asked again without it."""
@@ -60,9 +61,9 @@ class OpenAILLM:
                 break
             except openai.BadRequestError as error:
                 if not self._gives_up_on_refused(str(error), arguments):
-                    raise translated(error, self.provider, self.model) from error
+                    raise translated(error, self.provider, self.model) from cause_of(error)
             except (openai.OpenAIError, OSError) as error:
-                raise translated(error, self.provider, self.model) from error
+                raise translated(error, self.provider, self.model) from cause_of(error)
         return self._reply(answer, request, time.perf_counter() - started)
 
     async def close(self) -> None:
@@ -77,7 +78,7 @@ class OpenAILLM:
             "model": self.model,
             "messages": [{"role": message.role, "content": message.text} for message in request.messages],
             # OpenAI deprecated the one name, most other servers do not know the other and would generate to the end.
-            "max_completion_tokens" if self._is_vendor else "max_tokens": request.max_tokens,
+            self._limit: request.max_tokens,
         }
         if request.temperature is not None:
             wanted["temperature"] = request.temperature
@@ -88,6 +89,9 @@ class OpenAILLM:
         return {name: value for name, value in wanted.items() if name not in self._refused}
 
     def _gives_up_on_refused(self, said: str, arguments: dict[str, Any]) -> bool:
+        if self._limit == "max_tokens" and "max_completion_tokens" in said:  # Azure, for example
+            self._limit = "max_completion_tokens"
+            return True
         named = {name for name in _OPTIONAL if name in arguments and name in said}
         if named & {"logprobs", "top_logprobs"}:
             named |= {"logprobs", "top_logprobs"}

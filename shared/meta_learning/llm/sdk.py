@@ -9,6 +9,7 @@ from typing import Any
 
 from meta_learning.errors import CallerError, ConfigurationError, LLMUnavailable, MetaLearningError, UnknownModel
 
+_AUTH = (401, 403)
 _PASSING = frozenset({408, 409, 429})
 _SPENT = ("SpendLimit", "PaymentRequired", "insufficient_quota", "billing_hard_limit")
 
@@ -22,10 +23,7 @@ async def call(method: Callable[..., Any], arguments: dict[str, Any]) -> Any:
 
 
 def translated(error: Exception, provider: str, model: str) -> MetaLearningError:
-    """Our error for an SDK's: what may pass, what is refused, what is misconfigured.
-
-    The text of a 401 is not repeated: vendors quote parts of the key in it.
-    """
+    """Our error for an SDK's: what may pass, what is refused, what is misconfigured; raise it from `cause_of` the SDK's."""
     status = getattr(error, "status_code", None)
     who = f"{provider} ({model})"
     if status is None:
@@ -35,7 +33,7 @@ def translated(error: Exception, provider: str, model: str) -> MetaLearningError
         if "ResponseValidation" in type(error).__name__:
             return LLMUnavailable(f"{who} answered something that is no reply")
         return ConfigurationError(f"{who}: the client cannot be used: {type(error).__name__}; is a key set?")
-    if status in (401, 403):
+    if status in _AUTH:
         return ConfigurationError(f"{who} refused the key (HTTP {status})")
     named = f"{type(error).__name__} {getattr(error, 'code', '')} {getattr(error, 'body', '')}"
     if any(sign in named for sign in _SPENT):
@@ -45,6 +43,11 @@ def translated(error: Exception, provider: str, model: str) -> MetaLearningError
     if status in _PASSING or status >= 500:
         return LLMUnavailable(f"{who} did not answer (HTTP {status})", retry_after_s=_retry_after_s(error))
     return CallerError(f"{who} refused the request (HTTP {status}): {str(error)[:300]}")
+
+
+def cause_of(error: Exception) -> Exception | None:
+    """``error``, or None for a refused key: vendors quote parts of the key, and a logged traceback would show them."""
+    return None if getattr(error, "status_code", None) in _AUTH else error
 
 
 def _blames_model(said: str) -> bool:

@@ -57,7 +57,7 @@ def test_the_contract_and_the_template_variables_survive_every_edit(text: str) -
     seed = Prompt.parse(text)
     edited = seed.edit(task="Something else.", role="", rules=("One.",), exemplars=(Exemplar("a", "b"),))
     assert edited.contract in edited.render()
-    assert edited.variables() == seed.variables()
+    assert edited.frame == seed.frame
     with pytest.raises(TypeError, match="cannot be evolved"):
         seed.edit(contract="Answer in verse.")
 
@@ -161,6 +161,22 @@ def test_open_answers_are_no_closed_set() -> None:
 )
 def test_labels_are_read_out_of_what_models_say(said: str, answer: str | None) -> None:
     assert parse_answer(said, ("bad", "good")) == answer
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("b", "B"),
+        ("(B) a house", "B"),
+        ("It would be A.", "A"),
+        ("B is right", "B"),
+        ("It is a dog, so B", "B"),
+        ("A house would be right", None),
+        ("The answer would be a house", None),
+    ],
+)
+def test_a_lettered_choice_is_told_from_an_article(said: str, answer: str | None) -> None:
+    assert parse_answer(said, tuple("ABCDE")) == answer
 
 
 @pytest.mark.parametrize(

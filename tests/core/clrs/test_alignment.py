@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -103,3 +105,17 @@ def test_the_variance_of_concordance_is_that_of_repeated_draws() -> None:
 def test_a_scorer_restored_from_its_state_says_the_same() -> None:
     scorer = scored(12, 2, 0.2)
     assert AlignmentScorer.from_state(scorer.state()).result() == scorer.result()
+
+
+def test_the_pairs_of_a_large_cycle_are_never_all_in_memory_at_once() -> None:
+    draws = np.random.default_rng(0)
+    predicted, true = draws.random(4000), draws.integers(2, size=4000).astype(float)
+    tracemalloc.start()
+    try:
+        found = concordance(predicted, true)
+        peak_mib = tracemalloc.get_traced_memory()[1] / 2**20
+    finally:
+        tracemalloc.stop()
+    assert found is not None
+    assert found.value == pytest.approx(roc_auc_score(true, predicted))
+    assert peak_mib < 64  # one matrix of all pairs alone has 122

@@ -126,6 +126,35 @@ class Moody(OnlineTextModel):
             raise RuntimeError("out of memory")
 
 
+class Stubborn(OnlineTextModel):
+    """Says the same number to everything, whatever it learnt; from ``after`` lessons on."""
+
+    said, after, lessons = 0.5, 0, 0
+
+    def copy(self) -> Stubborn:
+        twin = super().copy()
+        twin.said, twin.after, twin.lessons = self.said, self.after, self.lessons
+        return twin
+
+    def predict(self, pairs: Sequence[Pair]) -> Floats:
+        return np.full(len(pairs), self.said) if self.lessons >= self.after else super().predict(pairs)
+
+    def learn(self, pairs: Sequence[Pair], targets: Floats, weights: Floats | None = None) -> None:
+        super().learn(pairs, targets, weights)
+        self.lessons += 1
+
+
+@pytest.mark.parametrize("said", [float("nan"), float("inf"), 1.5, -0.2])
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_outputs_outside_the_unit_interval_reject_their_cycle_from_the_first_one_on(said: float, after: int) -> None:
+    model = Stubborn()
+    model.said, model.after = said, after
+    cycles = teach(ClosedLoopSystem(model=model, cycle_size=20), labelled(120))
+    assert len(cycles) == 6
+    assert cycles[-1].decision == "rejected"
+    assert "promoted" not in [cycle.decision for cycle in cycles[after:]]
+
+
 @pytest.mark.parametrize(
     ("broken", "said"), [("learn", "out of memory"), ("predict", "out of memory"), ("nan", "finite")]
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 
 from meta_learning.clrs import CoherenceAnalyzer
@@ -82,3 +84,16 @@ def test_an_analyzer_restored_from_its_state_goes_on_alike() -> None:
         for part in (analyzer, again):
             part.update(pairs, scores, scores, (topic > 1).astype(float))
         assert again.result() == analyzer.result()
+
+
+def test_the_pairs_of_a_large_batch_are_never_all_in_memory_at_once() -> None:
+    pairs, _, scores = batch(np.random.default_rng(0), count=2000)
+    analyzer = CoherenceAnalyzer()
+    tracemalloc.start()
+    try:
+        analyzer.update(pairs, scores)
+        peak_mib = tracemalloc.get_traced_memory()[1] / 2**20
+    finally:
+        tracemalloc.stop()
+    assert (analyzer.score() or 0.0) > 0.7
+    assert peak_mib < 48  # the three matrices of all pairs have 92

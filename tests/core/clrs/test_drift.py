@@ -14,6 +14,7 @@ from meta_learning.clrs.drift_detector import KINDS
 from meta_learning.clrs.model import Floats
 from meta_learning.clrs.skill_drift import EDetector, SkillDrift
 from meta_learning.clrs.text_drift import TextDrift, packed, unpacked
+from meta_learning.errors import ConfigurationError
 from tests.core.clrs.streams import labelled
 
 WORDS = [f"w{rank}" for rank in range(2000)]
@@ -148,6 +149,21 @@ def test_without_skill_performance_has_nothing_to_lose_and_stays_none() -> None:
         true = draws.integers(2, size=100).astype(float)
         skill.update(np.full(100, 0.5), 0.5, true)
     assert skill.performance().current is None
+
+
+def test_an_alarm_of_a_model_that_had_no_skill_is_no_lost_skill() -> None:
+    draws = np.random.default_rng(2)
+    skill = SkillDrift()
+    for rate, batches in ((0.5, 30), (0.95, 6)):
+        for _ in range(batches):
+            skill.update(*losses(100, rate, draws))
+    assert skill.alarms == 1
+    assert skill.concept().current is None
+
+
+def test_a_window_that_cannot_be_cross_fitted_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="window_size must be at least 5"):
+        DriftDetector(window_size=4)
 
 
 @pytest.mark.parametrize("level", [0.05, 0.2, 0.6])

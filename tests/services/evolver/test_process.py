@@ -28,7 +28,7 @@ from meta_learning.registry.store import FileStore
 from meta_learning.registry.versions import manifest_of
 from meta_learning.streams import START, Log, partition_of
 from meta_learning.streams.opening import open_log
-from services.evolver.prompts import text_of
+from services.evolver.prompts import content_of
 from services.evolver.queueing import connect, job_id_of, open_queue
 from tests.brokers import running as running_broker
 from tests.services.evolver.loopback import MAGIC, Model, serving
@@ -139,7 +139,10 @@ async def test_a_better_prompt_is_found_kept_and_promoted_in_one_step(
     digest = await log.pointer(LOOP, "prompt")
     assert digest is not None
     assert manifest_of(store, digest).version == promoted.version
-    assert MAGIC in str(text_of(store, digest)).lower()
+    content = content_of(store, digest)
+    assert content is not None
+    assert MAGIC in content.text.lower()
+    assert MAGIC in str(content.blocks).lower()
 
     # The next run starts from the promoted prompt, which already answers everything.
     await request(log, "run-2")

@@ -6,12 +6,11 @@ import pytest
 
 from meta_learning.acla import config
 from meta_learning.acla.request import STRATEGIES, EvolutionSettings, Strategy
-from meta_learning.acla.store import RunEvent
-from meta_learning.errors import BudgetExhausted, ConfigurationError, UnknownModel
+from meta_learning.errors import ConfigurationError, UnknownModel
 from meta_learning.llm import Message, Reply, Request
 from meta_learning.llm.scripted import ScriptedLLM
 from meta_learning.serving.settings import read_settings
-from services.evolver.models import CountedLLM, connect_model, limits_of, paid_usd, provider_of
+from services.evolver.models import CountedLLM, connect_model, limits_of, provider_of
 from services.evolver.settings import EvolverSettings
 
 HELLO = Request((Message("user", "hello"),))
@@ -100,38 +99,23 @@ def test_a_request_never_exceeds_the_caps_of_the_service() -> None:
 
 
 def test_money_can_only_be_capped_where_a_price_is_known() -> None:
-    nobody_knows = CountedLLM(_scripted(), lambda counts: None, None, 0.0)
+    nobody_knows = CountedLLM(_scripted(), lambda counts: None)
     nobody_knows.provider = "openai"
     with pytest.raises(ConfigurationError, match="money_usd"):
         limits_of(EvolutionSettings.read({"budget": {"money_usd": 1.0}}), EvolverSettings(), nobody_knows)
     assert limits_of(EvolutionSettings.read({}), EvolverSettings(), nobody_knows).money_usd is None
 
 
-async def test_the_cap_on_money_counts_what_earlier_lives_of_the_run_paid() -> None:
-    reply = {"text": "hi", "model": "gpt-5.4-mini", "prompt_tokens": 10, "completion_tokens": 1, "unknown": 1}
-    run: list[RunEvent] = [
-        {"kind": "started"},
-        {"kind": "reply", "digest": "d", "reply": reply | {"model": "claude-haiku-5-5"}},
-    ]
-    paid = paid_usd(run, "anthropic")
-    assert paid == pytest.approx((10 * 0.10 + 1 * 0.50) / 1e6)
-    counted: list[dict[str, float]] = []
-    llm = CountedLLM(_scripted(), counted.append, paid, paid)
-    with pytest.raises(BudgetExhausted):
-        await llm.complete(HELLO)
-    assert counted == []
-
-
 async def test_calls_are_counted_by_purpose_and_failed_ones_as_well() -> None:
     counted: list[dict[str, float]] = []
-    assert isinstance(await CountedLLM(_scripted(), counted.append, None, 0.0).complete(HELLO), Reply)
+    assert isinstance(await CountedLLM(_scripted(), counted.append).complete(HELLO), Reply)
     assert counted[0]["calls|scripted|task"] == 1
 
     def fail(request: Request) -> str:
         raise UnknownModel("no such model")
 
     with pytest.raises(UnknownModel):
-        await CountedLLM(ScriptedLLM(fail), counted.append, None, 0.0).complete(HELLO)
+        await CountedLLM(ScriptedLLM(fail), counted.append).complete(HELLO)
     assert counted[1] == {"calls|scripted|task": 1, "failures|scripted|task": 1}
 
 

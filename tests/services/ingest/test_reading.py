@@ -12,11 +12,11 @@ import pytest
 from meta_learning.clrs.loading import load_model
 from meta_learning.clrs.text_model import OnlineTextModel
 from meta_learning.events import ModelPromoted, PromptPromoted, parse_time
+from meta_learning.registry.prompts import prompt_blob
 from meta_learning.registry.versions import Manifest, publish
 from meta_learning.streams import Limits, Log
 from meta_learning.streams.memory import MemoryLog
 from meta_learning.streams.memory_broker import MemoryBroker
-from services.ingest.reading import prompt_blob
 from tests.services.ingest.conftest import LogMaker
 from tests.services.ingest.serving import Door, door, good, plan
 

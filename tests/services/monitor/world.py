@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ async def train(log: Log) -> None:
         await fold.release()
 
 
-_WORKSPACE = MemoryStore()
+_WORKSPACES: defaultdict[str, MemoryStore] = defaultdict(MemoryStore)
 
 
 def _trainer_loops() -> Loops:
@@ -71,7 +72,7 @@ def _trainer_loops() -> Loops:
         restore=lambda name, state, get: ClosedLoopSystem.restore(
             state, get, loop=name, settings=SETTINGS, cycle_size=CYCLE_SIZE
         ),
-        workspace=_WORKSPACE,
+        workspace=_WORKSPACES.__getitem__,
         registry=MemoryStore(),
     )
 

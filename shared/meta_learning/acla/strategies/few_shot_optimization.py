@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from meta_learning.acla.prompt import Exemplar
+from meta_learning.acla.splits import Item
 from meta_learning.acla.strategies import Answered, Proposal, Proposer, Situation
 
 COUNTS = (2, 4, 6)
@@ -20,7 +21,7 @@ class FewShotOptimization:
 
     async def propose(self, situation: Situation, proposer: Proposer, rng: random.Random) -> list[Proposal]:
         """Sets of different sizes: one near to the errors, the others at random; nothing without two correct answers."""
-        pool = [one for one in situation.successes if len(one.item.input) <= EXEMPLAR_CHARS_MAX]
+        pool = [one for one in situation.successes if _fits(one.item)]
         found: list[Proposal] = []
         for index in range(situation.children_count):
             count = COUNTS[index % len(COUNTS)]
@@ -31,6 +32,11 @@ class FewShotOptimization:
                 rng.shuffle(chosen)
                 found.append(_proposal(situation, chosen, "near to its errors" if near else "at random"))
         return found
+
+
+def _fits(item: Item) -> bool:
+    """Short, and of one paragraph: a blank line would end the example where whoever reads the prompt looks for its end."""
+    return all(len(text) <= EXEMPLAR_CHARS_MAX and "\n\n" not in text for text in (item.input, item.expected))
 
 
 def _proposal(situation: Situation, chosen: Sequence[Answered], how: str) -> Proposal:

@@ -1,0 +1,48 @@
+"""The content of a prompt version: its text, and what else belongs to it. Whoever writes or reads one does it here.
+
+>>> read_prompt(prompt_blob("Be kind."))
+PromptContent(text='Be kind.', blocks=None)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from meta_learning.errors import MalformedState
+
+
+class PromptContent(BaseModel):
+    """``blocks``: the parts that the text was put together from, and ``label_bias``, the weights to add to each answer's
+    log-probability before one is chosen; None for a text that a person wrote.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    text: str
+    blocks: Any = None
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the prompt is to be used with weights on its labels."""
+        return isinstance(self.blocks, dict) and bool(self.blocks.get("label_bias"))
+
+
+def prompt_blob(text: str, blocks: Mapping[str, Any] | None = None) -> bytes:
+    """The content as bytes, the same for the same prompt whoever writes it."""
+    return json.dumps({"text": text, "blocks": blocks or None}, ensure_ascii=False, sort_keys=True).encode()
+
+
+def read_prompt(blob: bytes) -> PromptContent:
+    """Read a prompt version's content.
+
+    Raises:
+        MalformedState: the blob is something else.
+    """
+    try:
+        return PromptContent.model_validate_json(blob)
+    except ValidationError:
+        raise MalformedState("the content is no prompt") from None

@@ -1,0 +1,91 @@
+"""How a run's end reaches the loop: once, in one step, and only over the prompt that it was compared with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meta_learning.events import EvolutionCompleted, EvolutionRequested, PromptPromoted, decode
+from meta_learning.registry.store import FileStore
+from meta_learning.registry.versions import manifest_of
+from meta_learning.streams import Log, partition_of
+from meta_learning.streams.opening import open_log
+from services.evolver import prompts
+from services.evolver.ending import Ending
+from services.evolver.queueing import JOB, connect, open_queue
+from services.evolver.reports import OVERTAKEN, Reports
+
+LOOP = "support"
+REQUEST = EvolutionRequested(event_id="e1", occurred_at=datetime.now(UTC), loop=LOOP, run_id="run-1")
+
+
+@pytest.fixture
+async def log(broker_url: str) -> AsyncIterator[Log]:
+    log = open_log(broker_url)
+    await log.start()
+    yield log
+    await log.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FileStore:
+    return FileStore(tmp_path)
+
+
+async def ended(broker_url: str, store: FileStore, ending: Ending) -> bool:
+    """One life of the job that comes to its end."""
+    connection = connect(broker_url)
+    try:
+        job = open_queue(connection).create_job(JOB, args=(REQUEST.encode().decode(),), job_id="job1")
+        async with Reports(open_log(broker_url), store, REQUEST, job) as reports:
+            return await reports.ends(ending)
+    finally:
+        await asyncio.to_thread(connection.close)
+
+
+async def put_to_use(log: Log, store: FileStore, text: str) -> str:
+    """An operator's prompt; the digest of its manifest."""
+    version, manifest = prompts.keep(store, LOOP, text, {}, None, {})
+    promoted = PromptPromoted(event_id=f"op-{version}", occurred_at=datetime.now(UTC), loop=LOOP, version=version)
+    await log.publish(LOOP, [promoted], {"prompt": manifest})
+    return manifest
+
+
+async def said(log: Log) -> list[Any]:
+    entries = await log.entries(partition_of(LOOP, log.partitions_count), "events")
+    events = [decode(entry.body) for entry in entries]
+    return [event for event in events if getattr(event, "run_id", None) == "run-1"]
+
+
+async def test_a_better_prompt_takes_over_once_however_often_its_end_is_said(
+    log: Log, store: FileStore, broker_url: str
+) -> None:
+    champion = await put_to_use(log, store, "Be kind.")
+    ending = Ending("improved", "+9 points", prompt="Be brief.", blocks={"task": "Be brief."}, champion=champion)
+    assert await ended(broker_url, store, ending)
+    digest = await log.pointer(LOOP, "prompt")
+    assert digest is not None
+    assert manifest_of(store, digest).parent == champion
+    before = store.digests()
+    # Killed before its job was marked as done: the next life says the same, and nothing moves.
+    assert not await ended(broker_url, store, ending)
+    assert (await log.pointer(LOOP, "prompt"), store.digests()) == (digest, before)
+    assert [type(event) for event in await said(log)] == [EvolutionCompleted, PromptPromoted]
+
+
+async def test_a_prompt_that_an_operator_set_meanwhile_is_not_replaced_by_one_never_compared_with_it(
+    log: Log, store: FileStore, broker_url: str
+) -> None:
+    champion = await put_to_use(log, store, "Be kind.")
+    operators = await put_to_use(log, store, "Never mention prices.")
+    assert await ended(broker_url, store, Ending("improved", "+9 points", prompt="Be brief.", champion=champion))
+    assert await log.pointer(LOOP, "prompt") == operators
+    [completed] = await said(log)
+    assert completed.outcome == "improved"
+    assert OVERTAKEN in completed.reason
+    assert completed.prompt_version is not None
