@@ -11,11 +11,12 @@ from pathlib import Path
 from meta_learning.errors import ConfigurationError
 from meta_learning.events import FeedbackReceived, parse_time
 from meta_learning.streams import Log, StreamName
-from meta_learning.streams.embedded import EmbeddedBroker
+from meta_learning.streams.embedded import Durability, EmbeddedBroker
 from meta_learning.streams.entries import text
 from meta_learning.streams.keys import Keys
 from meta_learning.streams.memory import MemoryLog
 from meta_learning.streams.server_binary import server_binary
+from tests.mourning import broker_ends_with_us
 
 NOON = parse_time("2026-01-02T12:00:00Z")
 
@@ -32,10 +33,10 @@ def binary_of(kind: str) -> Path | None:
 
 
 @contextmanager
-def running(folder: Path, binary: Path | None = None) -> Iterator[EmbeddedBroker]:
+def running(folder: Path, binary: Path | None = None, durability: Durability = "everysec") -> Iterator[EmbeddedBroker]:
     """A server of its own for one test, or for a session; ended and waited for at the end."""
-    broker = EmbeddedBroker(folder, durability="everysec", binary=binary)
-    broker.start()
+    broker = EmbeddedBroker(folder, durability, binary=binary)
+    broker_ends_with_us(broker.start())
     try:
         yield broker
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import statistics
 import subprocess
 from collections.abc import Iterator
@@ -87,6 +88,8 @@ def test_files_are_named_by_what_they_hold() -> None:
 
 
 def tracked() -> list[str]:
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
     listing = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listing.returncode:
         pytest.skip("this is no git checkout")

@@ -16,6 +16,9 @@ from services.monitor.view import View
 
 SCORES = ("drift", "alignment", "coherence")
 OUTCOMES = ("accepted", "duplicate", "conflict", "parked", "replayed", "trimmed")
+# There from a loop's beginning: a counter that first appears at 1 has no increase, so the first rejection would alert nobody.
+DECISIONS = {"promoted": 0, "held": 0, "rejected": 0}
+ENDINGS = {"failed": 0}
 Row = tuple[tuple[str, ...], float | None]
 
 
@@ -112,11 +115,11 @@ def _counts(name: str, loop: Loop) -> Iterator[tuple[str, tuple[str, ...], float
     yield "meta_learning_cycles_unscored_total", (name,), state.unscored_count
     if state.monitored_at is not None:
         yield "meta_learning_events_last_timestamp_seconds", (name,), state.monitored_at.timestamp()
-    for decision, count in state.decisions.items():
+    for decision, count in (DECISIONS | state.decisions).items():
         yield "meta_learning_cycles_total", (name, decision), count
     for cause, count in state.promotions_count.items():
         yield "meta_learning_promotions_total", (name, "model", cause), count
     for cause, count in state.prompts_count.items():
         yield "meta_learning_promotions_total", (name, "prompt", cause), count
-    for outcome, count in state.outcomes.items():
+    for outcome, count in (ENDINGS | state.outcomes).items():
         yield "meta_learning_evolution_outcomes_total", (name, outcome), count

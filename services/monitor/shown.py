@@ -12,6 +12,7 @@ from services.monitor.view import View
 
 LIVE_CANDIDATES_MAX = 3
 PROMOTIONS_SHOWN_MAX = 20
+COUNTS = ("monitored", "trained", "capped", "unlearnt", "open")
 LIVE_LOOPS_MAX = 200  # ten thousand would be 2 MB twice a second for each open page
 
 
@@ -83,8 +84,8 @@ def runs(view: View) -> list[Run]:
 
 
 def system(view: View) -> dict[str, Any]:
-    """The deployment: the broker, the folds, the lags, and the counts of all loops together."""
-    reading, states = view.system, [loop.state for loop in view.loops().values()]
+    """The deployment: the broker, the folds, the lags, and the counts of all loops together as of the broker's last reading."""
+    reading = view.system
     return {
         "broker": {"up": reading.is_broker_up, "reason": reading.reason},
         "partitions": [
@@ -92,14 +93,8 @@ def system(view: View) -> dict[str, Any]:
             for number, status in view.partitions.items()
         ],
         "counts": {outcome: reading.totals.get(outcome, 0) for outcome in OUTCOMES}
-        | {
-            "monitored": sum(state.monitored_count for state in states),
-            "trained": sum(state.trained_count for state in states),
-            "capped": sum(state.capped_count for state in states),
-            "unlearnt": sum(state.unlearnt_count for state in states),
-            "open": sum(state.open_count for state in states),
-            "dead_letters": reading.dead_letters_count,
-        },
+        | {name: reading.counts.get(name, 0) for name in COUNTS}
+        | {"dead_letters": reading.dead_letters_count},
         "totals": dict(reading.totals),
         "lags": [
             {

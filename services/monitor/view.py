@@ -31,6 +31,7 @@ class SystemReading:
     reason: str = "not asked yet"
     lags: Sequence[ReaderLag] = ()
     totals: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
     dead_letters_count: int = 0
 
 
@@ -68,6 +69,17 @@ class View:
         if (loop := self.find(name)) is None:
             raise NotFound(f"no loop {name!r} has been seen here: a loop begins with its first event")
         return loop
+
+    def counts(self) -> dict[str, int]:
+        """The counts of all loops together."""
+        states = [loop.state for _, loop in self._loops()]
+        return {
+            "monitored": sum(state.monitored_count for state in states),
+            "trained": sum(state.trained_count for state in states),
+            "capped": sum(state.capped_count for state in states),
+            "unlearnt": sum(state.unlearnt_count for state in states),
+            "open": sum(state.open_count for state in states),
+        }
 
     def show(self, partition: int, view: PartitionView) -> None:
         """A fold has loaded its state and goes on from it."""

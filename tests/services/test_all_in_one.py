@@ -19,6 +19,8 @@ import httpx
 import pytest
 
 from meta_learning.streams.embedded import socket_path
+from tests.mourning import ends_with_us
+from tests.services.evolver.process import descendants
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("trainer", "monitor", "evolver", "ingest")
@@ -52,6 +54,7 @@ def system(
             stderr=subprocess.STDOUT,
             text=True,
         )
+    ends_with_us(process.pid)
     try:
         yield process
     finally:
@@ -76,11 +79,12 @@ async def until(data: Path, pattern: str, wait_s: float = 60) -> None:
 
 def children(pid: int) -> dict[str, int]:
     """The services that run as children of ``pid``, by name."""
-    listing = subprocess.run(
-        ["ps", "--ppid", str(pid), "-o", "pid=,args="], capture_output=True, text=True, check=False
-    )
-    found = re.findall(r"^\s*(\d+) .*-m services\.(\w+)$", listing.stdout, re.M)
-    return {name: int(child) for child, name in found}
+    found = {}
+    for child, parent in descendants(pid).items():
+        command = Path(f"/proc/{child}/cmdline").read_text().rstrip("\0").split("\0")
+        if parent == pid and command[1:2] == ["-m"]:
+            found[command[2].removeprefix("services.")] = child
+    return found
 
 
 def items(start: int, count: int) -> list[dict[str, Any]]:

@@ -62,7 +62,7 @@ export function counts(snapshot) {
   const term = (sign, value, word) => h("div", { class: "term" }, h("div", { class: "sign", "aria-hidden": "true" }, sign), figure(value, word));
   const behind = system.accepted - system.monitored;
   const closes = system.monitored === system.trained + system.capped + system.unlearnt + system.open;
-  const verdict = !closes
+  const verdict = !closes || behind < 0
     ? "The sums do not close: see the log of the monitor."
     : behind > 0 ? `${count(behind)} accepted and on their way here.` : "Accepted and monitored agree; nothing is lost, nothing counted twice.";
   return [
@@ -161,7 +161,7 @@ export function system(snapshot, onReplay) {
   return [h("div", { class: "box" },
     h("p", {}, pill(broker.up ? "broker up" : "broker down", broker.up ? "good" : "bad"), " ",
       pill(`${folding} of ${partitions.length} partitions folded here`, folding === partitions.length ? "good" : "warn"), " ",
-      totals.dead_letters ? pill(`${count(totals.dead_letters)} dead letters`, "bad") : null),
+      totals.dead_letters ? pill(`${count(totals.dead_letters)} dead letter${totals.dead_letters === 1 ? "" : "s"}`, "bad") : null),
     broker.up ? null : h("p", { class: "small quiet" }, broker.reason),
     totals.dead_letters ? h("p", {}, h("button", { type: "button", onclick: onReplay }, "Look at the dead letters")) : null,
     h("div", { class: "small" }, h("table", {},

@@ -38,6 +38,8 @@ def scores(path: Path, **options: Any) -> list[float]:
         ("a.csv.gz", gzip.compress(TABLE.encode(), mtime=0)),
         ("a.JSONL", '{"prompt":"hello","answer":"hi there","rating":5}\n\n{"prompt":"how are you?","answer":"go away","rating":1}'),
     ],
+    # Names of their own: a gzip header holds the time, and two collectors must name a case alike.
+    ids=["csv", "semicolons", "windows", "tsv", "gzip", "jsonl"],
 )  # fmt: skip
 def test_every_format_gives_the_same_rows(tmp_path: Path, name: str, content: str | bytes) -> None:
     found = [

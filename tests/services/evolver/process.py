@@ -15,6 +15,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.mourning import ends_with_us
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -49,6 +51,7 @@ class EvolverProcess:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "services.evolver"], env=environment, cwd=folder, stdout=log, stderr=log
             )
+        ends_with_us(self.process.pid)
 
     def wait_until_ready(self, timeout_s: float = 40.0) -> None:
         """Return once ``/readyz`` is green."""

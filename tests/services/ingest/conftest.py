@@ -13,6 +13,7 @@ from meta_learning.streams.embedded import EmbeddedBroker
 from meta_learning.streams.memory import MemoryLog
 from meta_learning.streams.memory_broker import MemoryBroker
 from meta_learning.streams.redis import RedisLog
+from tests.brokers import running
 from tests.services.ingest.serving import Door, door
 
 LogMaker = Callable[[Limits], Log]
@@ -21,9 +22,8 @@ LogMaker = Callable[[Limits], Log]
 @pytest.fixture(scope="session")
 def ingest_broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real server for the session; each test has keys of its own in it."""
-    broker = EmbeddedBroker(tmp_path_factory.mktemp("broker"))
-    yield broker.start()
-    broker.stop()
+    with running(tmp_path_factory.mktemp("broker")) as broker:
+        yield broker.url
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -59,7 +59,5 @@ def memory_door(fake: MemoryBroker) -> Iterator[Door]:
 @pytest.fixture
 def own_broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
     """A real server that a test may kill; it forgets nothing, for under `everysec` a slow fsync delays even the write."""
-    broker = EmbeddedBroker(tmp_path / "broker", durability="fsync")
-    broker.start()
-    yield broker
-    broker.stop()
+    with running(tmp_path / "broker", durability="fsync") as broker:
+        yield broker

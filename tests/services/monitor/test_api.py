@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from meta_learning.events import EvolutionCancelRequested, EvolutionRequested, PromoteModel, PromptPromoted, decode
@@ -138,10 +140,23 @@ async def test_the_counts_of_the_system_close(log: Log) -> None:
     await train(log)
     async with serving(log) as served:
         await served.level()
-        await served.view.after(served.view.revision)
-        counts = (await served.get("/api/system")).json()["counts"]
-        assert (counts["accepted"], counts["duplicate"], counts["monitored"]) == (130, 130, 130)
+        async with asyncio.timeout(10):
+            while (counts := (await served.get("/api/system")).json()["counts"])["monitored"] != 130:
+                await served.view.after(served.view.revision)
+        assert (counts["accepted"], counts["duplicate"]) == (130, 130)
         assert counts["monitored"] == counts["trained"] + counts["capped"] + counts["unlearnt"] + counts["open"]
+
+
+async def test_what_is_monitored_was_accepted_at_every_moment(log: Log) -> None:
+    async with serving(log) as served:
+        for seed in range(5):
+            await log.append(some_feedback(40, seed=seed))
+            view = await served.level()
+            counts = (await served.get("/api/system")).json()["counts"]
+            assert counts["monitored"] <= counts["accepted"], "the page would say that something was counted twice"
+        async with asyncio.timeout(10):
+            while view.system.counts.get("monitored") != 200:
+                await view.after(view.revision)
 
 
 async def test_with_a_key_the_api_answers_only_to_it(memory_log: MemoryLog) -> None:

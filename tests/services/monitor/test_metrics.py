@@ -54,6 +54,17 @@ async def test_a_score_without_meaning_is_absent(memory_log: MemoryLog) -> None:
     assert not names & {"meta_learning_drift_score", "meta_learning_alignment_score", "meta_learning_coherence_score"}
 
 
+async def test_counters_that_alert_begin_at_zero_with_their_loop(memory_log: MemoryLog) -> None:
+    """``increase()`` sees nothing of a counter that first appears at 1."""
+    await memory_log.append(some_feedback(1, loops=("support",)))
+    async with serving(memory_log) as served:
+        await served.level()
+        found = await scraped(served)
+    assert found[("meta_learning_cycles_total", (("decision", "rejected"), ("loop", "support")))] == 0
+    assert found[("meta_learning_evolution_outcomes_total", (("loop", "support"), ("outcome", "failed")))] == 0
+    assert found[("meta_learning_log_events_total", (("outcome", "parked"),))] == 0
+
+
 async def test_lag_and_age_are_there_for_every_reader(log: Log) -> None:
     await log.append(some_feedback(40))
     await train(log)

@@ -3,69 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import socket
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
-
-from meta_learning.streams.embedded import EmbeddedBroker
 from meta_learning.streams.opening import open_log
+from tests.brokers import running
+from tests.services.monitor.program import answers, program
 from tests.services.monitor.world import some_feedback
 
-ROOT = Path(__file__).parents[3]
 
-
-@asynccontextmanager
-async def program(url: str, folder: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, httpx.AsyncClient]]:
-    """`python -m services.monitor` on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = os.environ | {
-        "REDIS_URL": url,
-        "META_LEARNING_MONITOR_PORT": str(port),
-        "META_LEARNING_PARTITIONS_COUNT": "2",
-        "META_LEARNING_DATA_FOLDER": str(folder / "data"),
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'shared'}",
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.monitor", cwd=folder, env=environment, stderr=asyncio.subprocess.DEVNULL
-    )
-    try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
-            yield process, http
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def answers(http: httpx.AsyncClient, path: str, status: int, deadline_s: float = 40.0) -> httpx.Response:
-    """Ask until ``path`` answers with ``status``: another process has no event to wait for."""
-    async with asyncio.timeout(deadline_s):
-        for _ in range(10_000):
-            try:
-                answer = await http.get(path, timeout=5)
-                if answer.status_code == status:
-                    return answer
-            except httpx.TransportError:
-                pass
-            await asyncio.sleep(0.1)
-    raise AssertionError("unreachable")
-
-
-async def test_a_killed_broker_turns_readiness_red_and_everything_goes_on_when_it_is_back(tmp_path: Path) -> None:
-    broker = EmbeddedBroker(tmp_path / "broker", durability="fsync")
-    url = broker.start()
-    try:
+async def test_a_killed_broker_turns_readiness_red_and_everything_goes_on_when_it_is_back(
+    tmp_path: Path, free_port: int
+) -> None:
+    with running(tmp_path / "broker", durability="fsync") as broker:
+        url = broker.url
         log = open_log(url, 2)
         await log.start()
-        async with program(url, tmp_path) as (process, http):
+        async with program(url, tmp_path, free_port) as (process, http):
             await answers(http, "/readyz", 200)
             await log.append(some_feedback(40))
             assert broker.process is not None
@@ -74,7 +28,6 @@ async def test_a_killed_broker_turns_readiness_red_and_everything_goes_on_when_i
             await answers(http, "/readyz", 503)
             assert (await http.get("/")).status_code == 200
             assert (await http.get("/healthz")).status_code == 200, "a broker that is away is no reason for a restart"
-            broker = EmbeddedBroker(tmp_path / "broker", durability="fsync")
             broker.start()
             await answers(http, "/readyz", 200)
             await log.close()
@@ -86,12 +39,10 @@ async def test_a_killed_broker_turns_readiness_red_and_everything_goes_on_when_i
                     await asyncio.sleep(0.1)
             await again.close()
             assert process.returncode is None
-    finally:
-        broker.stop()
 
 
-async def test_a_stop_with_an_open_live_page_takes_no_time(tmp_path: Path, broker_url: str) -> None:
-    async with program(broker_url, tmp_path) as (process, http):
+async def test_a_stop_with_an_open_live_page_takes_no_time(tmp_path: Path, broker_url: str, free_port: int) -> None:
+    async with program(broker_url, tmp_path, free_port) as (process, http):
         await answers(http, "/readyz", 200)
         async with http.stream("GET", "/api/live", timeout=10) as live:
             lines = live.aiter_lines()

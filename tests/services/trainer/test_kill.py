@@ -19,6 +19,7 @@ from meta_learning.registry.store import FileStore
 from meta_learning.registry.versions import manifest_of
 from meta_learning.streams import Log, partition_of
 from meta_learning.streams.opening import open_log
+from tests.mourning import ends_with_us
 
 ROOT = Path(__file__).parents[3]
 LOOPS = ("support", "kitchen")
@@ -57,6 +58,7 @@ def trainer(url: str, data: Path, port: int) -> Iterator[subprocess.Popen[bytes]
         process = subprocess.Popen(
             [sys.executable, "-m", "services.trainer"], env=environment, stdout=output, stderr=output
         )
+    ends_with_us(process.pid)
     try:
         yield process
     finally:
