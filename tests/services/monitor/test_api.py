@@ -189,3 +189,14 @@ async def test_readiness_and_health_say_what_is_there(memory_log: MemoryLog) -> 
         ready = await served.get("/readyz")
         assert (ready.status_code, ready.json()["checks"]["broker"]) == (200, "ok")
         assert (await served.get("/healthz")).status_code == 200
+
+
+async def test_the_docs_come_from_this_machine_and_declare_problems(memory_log: MemoryLog) -> None:
+    async with serving(memory_log) as served:
+        page = await served.get("/docs")
+        assert "script-src 'self';" in page.headers["content-security-policy"]
+        assert "http" not in page.text
+        assert (await served.get("/docs/swagger-ui-bundle.js")).status_code == 200
+        document = (await served.get("/openapi.json")).json()
+        found = document["paths"]["/api/loops/{loop}/promote"]["post"]["responses"]["422"]
+        assert list(found["content"]) == [PROBLEM]
