@@ -80,6 +80,7 @@ async def test_a_rollback_without_an_earlier_champion_is_refused(memory_log: Mem
 async def test_an_evolution_is_requested_followed_and_cancelled(memory_log: MemoryLog) -> None:
     await memory_log.append(some_feedback(5, loops=("support",)))
     async with serving(memory_log) as served:
+        await served.level()
         answer = await served.post("/api/loops/support/evolutions", {"settings": {"max_iterations": 3}})
         assert answer.status_code == 202
         run_id = answer.json()["run_id"]
@@ -94,7 +95,9 @@ async def test_an_evolution_is_requested_followed_and_cancelled(memory_log: Memo
 
 
 async def test_evolution_settings_are_checked_at_the_door(memory_log: MemoryLog) -> None:
+    await memory_log.append(some_feedback(5, loops=("support",)))
     async with serving(memory_log) as served:
+        await served.level()
         bad = await served.post("/api/loops/support/evolutions", {"settings": {"max_iterations": -1}})
         assert (bad.status_code, bad.headers["content-type"]) == (400, PROBLEM)
         assert "max_iterations" in bad.json()["detail"]
@@ -200,3 +203,10 @@ async def test_the_docs_come_from_this_machine_and_declare_problems(memory_log: 
         document = (await served.get("/openapi.json")).json()
         found = document["paths"]["/api/loops/{loop}/promote"]["post"]["responses"]["422"]
         assert list(found["content"]) == [PROBLEM]
+
+
+async def test_an_evolution_of_a_loop_that_does_not_exist_is_a_404_and_leaves_no_event(memory_log: MemoryLog) -> None:
+    async with serving(memory_log) as served:
+        answer = await served.post("/api/loops/nobody/evolutions", {})
+        assert (answer.status_code, answer.headers["content-type"]) == (404, PROBLEM)
+        assert await last_entries(memory_log, 0, "events") == []
