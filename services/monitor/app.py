@@ -58,6 +58,7 @@ class Parts:
 
 def monitor_app(parts: Parts, settings: LoopSettings) -> RequestContext:
     """Wire the monitor. Alive: no background work has failed. Ready: the broker answers and no fold has lost it."""
+    parts.view.cycle_size = settings.cycle_size
     registry = CollectorRegistry()
     registry.register(MonitorCollector(parts.view, settings))
     app = FastAPI(
