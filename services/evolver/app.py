@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from meta_learning.errors import BrokerUnavailable
 from meta_learning.serving.health import health_doors
+from meta_learning.serving.problems import answer_problems
 from meta_learning.serving.requests import RequestContext
 from meta_learning.serving.running import Work
 from meta_learning.streams import Log
@@ -57,6 +58,7 @@ def make_app(settings: EvolverSettings, stream: Log, staff: Staff | None = None)
             raise BrokerUnavailable(f"the job queue does not answer: {type(error).__name__}") from None
 
     app = FastAPI(title="evolver", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    answer_problems(app)
     ready = {"log": stream.ping, "queue": queue_answers, "workers": staff.check}
     app.include_router(health_doors(registry, alive={"work": work.check}, ready=ready))
     app.add_middleware(RequestContext, registry=registry, prefix=P)

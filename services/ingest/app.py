@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
 from prometheus_client import CollectorRegistry
 
 from meta_learning import __version__
 from meta_learning.errors import BrokerUnavailable, ConfigurationError
 from meta_learning.registry import Store
 from meta_learning.registry.prompts import read_prompt
+from meta_learning.serving.documentation import document_app
 from meta_learning.serving.health import health_doors
 from meta_learning.serving.problems import answer_problems
 from meta_learning.serving.requests import RequestContext
@@ -79,6 +81,7 @@ def ingest_app(
         summary="Feedback in; the current prompt and the current model's ranking out.",
         lifespan=lifespan,
         max_body_size=plan.bounds.batch_bytes_max,
+        docs_url=None,
         redoc_url=None,
     )
     answer_problems(app)
@@ -87,7 +90,13 @@ def ingest_app(
     ready = {"broker": broker.check, "backlog": broker.backlog}
     app.include_router(health_doors(metrics.registry, alive={"work": work.check}, ready=ready))
     describe_feedback_doors(app, plan.bounds)
+    document_app(app)
+    app.add_api_route("/", _to_docs, include_in_schema=False)
     return RequestContext(FeedbackDoor(app, intake, plan.keys), metrics.registry, PREFIX)
+
+
+async def _to_docs() -> RedirectResponse:
+    return RedirectResponse("/docs")
 
 
 async def _start(broker: Broker, work: Work) -> None:

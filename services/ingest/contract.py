@@ -8,8 +8,24 @@ from fastapi import FastAPI
 
 from services.ingest.door import Bounds
 from services.ingest.items import Offered
-from services.ingest.outcomes import __doc__ as outcomes_text
 
+ANSWERS = """\
+An answer of 2xx comes only after the broker has the event. `outcome` says what became of each item:
+
+| outcome | status | what to do |
+|---|---|---|
+| `accepted` | 202 | nothing |
+| `duplicate` | 200 | nothing: it was taken before, `entry_id` says where |
+| `conflict` | 409 | choose another `event_id`: this one was used for other content |
+| `too_many_loops` | 422 | use an existing loop, or ask the operator for more |
+| `back_pressure` | 429 | send again after `Retry-After`: readers must catch up first |
+| `invalid` | 4xx | mend the item: `field` and `detail` say where |
+| `unknown` | 503 | send again with the same `event_id`: the broker broke off while taking it |
+| `not_sent` | 503 | send again: the broker broke off before it |
+
+A batch answers 200 when every item was accepted or is a duplicate, 207 when some were, 422 when none was (429 with
+back-pressure among the causes), and 503 when the broker broke off.
+"""
 EXAMPLE = {
     "loop": "support",
     "input_text": "Where is my parcel?",
@@ -74,7 +90,7 @@ def _operation(summary: str, content: dict[str, Any], answers: dict[str, tuple[s
     return {
         "tags": ["Feedback"],
         "summary": summary,
-        "description": f"```\n{outcomes_text}\n```",
+        "description": ANSWERS,
         "security": [{}, {"key": []}],
         "requestBody": {"required": True, "content": content},
         "responses": responses,
@@ -105,9 +121,5 @@ def _schemas() -> dict[str, Any]:
                 "counts": {"type": "object", "additionalProperties": number},
                 "items": {"type": "array", "items": {"type": "object", "properties": item}},
             },
-        },
-        "Problem": {
-            "type": "object",
-            "properties": {"type": text, "title": text, "status": number, "detail": text, "field": text},
         },
     }

@@ -17,11 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from meta_learning.errors import NotFound, WorldError
 from meta_learning.events import SLUG_PATTERN, Text
 from meta_learning.registry.prompts import PromptContent
+from services.ingest.bodies import media_type
 from services.ingest.champions import Champion, Champions, KnownLoops
 from services.ingest.keys import Keys
 from services.ingest.metrics import IngestMetrics
 
 CANDIDATES_COUNT_MAX = 100
+# Stricter than the feedback doors: the framework reads a body as JSON only when its sender says that it is.
+_JSON_ONLY = frozenset({"application/json"})
 LoopName = Annotated[str, Path(pattern=SLUG_PATTERN, description="The application or task.")]
 UnitName = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -143,6 +146,9 @@ def reading_doors(reading: Reading, keys: Keys) -> APIRouter:
     def admitted(request: Request) -> None:
         keys.admit(request.headers.get("authorization", ""), "read", request.headers.get("x-api-key", ""))
 
+    def is_json(request: Request) -> None:
+        media_type(request.scope, _JSON_ONLY)
+
     router = APIRouter(prefix="/v1/loops/{loop}", tags=["Reading"], dependencies=[Depends(admitted)])
 
     @router.get("/prompt", summary="The prompt to use now")
@@ -152,7 +158,9 @@ def reading_doors(reading: Reading, keys: Keys) -> APIRouter:
     ) -> CurrentPrompt:
         return await reading.prompt(loop)
 
-    @router.post("/rank", summary="Candidates in the order that the current model prefers")
+    @router.post(
+        "/rank", summary="Candidates in the order that the current model prefers", dependencies=[Depends(is_json)]
+    )
     async def rank(loop: LoopName, asked: RankRequest) -> Ranking:
         return await reading.rank(loop, asked)
 

@@ -9,8 +9,10 @@ from fastapi import APIRouter, Depends, FastAPI, Query
 from fastapi.responses import StreamingResponse
 from prometheus_client import CollectorRegistry
 
+from meta_learning import __version__
 from meta_learning.clrs import LoopSettings
 from meta_learning.events import SLUG_PATTERN
+from meta_learning.serving.documentation import document_app
 from meta_learning.serving.health import Check, health_doors
 from meta_learning.serving.problems import answer_problems
 from meta_learning.serving.requests import RequestContext
@@ -56,16 +58,24 @@ class Parts:
 
 def monitor_app(parts: Parts, settings: LoopSettings) -> RequestContext:
     """Wire the monitor. Alive: no background work has failed. Ready: the broker answers and no fold has lost it."""
+    parts.view.cycle_size = settings.cycle_size
     registry = CollectorRegistry()
     registry.register(MonitorCollector(parts.view, settings))
     app = FastAPI(
-        title="Meta-learning monitor", lifespan=_lifespan(parts), max_body_size=BODY_BYTES_MAX, redoc_url=None
+        title="Meta-learning monitor",
+        version=__version__,
+        summary="What the loops have learnt, and what an operator may ask of them.",
+        lifespan=_lifespan(parts),
+        max_body_size=BODY_BYTES_MAX,
+        docs_url=None,
+        redoc_url=None,
     )
     answer_problems(app)
     app.include_router(page_doors())
     app.include_router(_api(parts), prefix="/api", dependencies=[Depends(parts.guard)])
     checks: dict[str, Check] = {"broker": parts.log.ping, "folds": parts.view.check_ready}
     app.include_router(health_doors(registry, alive={"work": parts.work.check}, ready=checks))
+    document_app(app)
     return RequestContext(app, registry, PREFIX)
 
 

@@ -62,8 +62,10 @@ class Operator:
         """Ask the evolver for a run.
 
         Raises:
+            NotFound: there is no such loop.
             ConfigurationError: a setting is unknown or out of bounds.
         """
+        self._view.loop(loop)
         EvolutionSettings.read(settings)
         run_id = f"evo-{self._new_id()[:12]}"
         request = EvolutionRequested(

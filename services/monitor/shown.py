@@ -87,6 +87,7 @@ def system(view: View) -> dict[str, Any]:
     """The deployment: the broker, the folds, the lags, and the counts of all loops together as of the broker's last reading."""
     reading = view.system
     return {
+        "cycle_size": view.cycle_size,
         "broker": {"up": reading.is_broker_up, "reason": reading.reason},
         "partitions": [
             {"partition": number, "state": status.state, "committed_at_s": status.committed_at_s}

@@ -43,6 +43,7 @@ class View:
         self.system = SystemReading()
         self.revision = 0
         self.live_clients_count = 0
+        self.cycle_size: int | None = None  # known once the app is made with its settings
         self._news = asyncio.Event()
 
     def loops(self) -> dict[str, Loop]:

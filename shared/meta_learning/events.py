@@ -272,5 +272,21 @@ def describe(error: ValidationError) -> tuple[str, str | None]:
     """The first complaint of a pydantic error as (sentence, field), without the offending value: it may be private."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or None
-    message = str(first["msg"]).removeprefix("Value error, ")
+    message = plain(str(first["msg"]))
     return (f"{field}: {message}" if field else message), field
+
+
+_PLAIN = {
+    SLUG_PATTERN: "takes lower-case letters, digits, - and _; at most 64, the first a letter or digit",
+    ID_PATTERN: "takes letters, digits and . _ : -; at most 128, the first a letter or digit",
+}
+
+
+def plain(message: str) -> str:
+    """A complaint of pydantic's in words: what a name may hold, in place of the bare pattern.
+
+    >>> plain(f"String should match pattern '{SLUG_PATTERN}'")
+    'takes lower-case letters, digits, - and _; at most 64, the first a letter or digit'
+    """
+    found = next((words for pattern, words in _PLAIN.items() if f"'{pattern}'" in message), message)
+    return found.removeprefix("Value error, ")

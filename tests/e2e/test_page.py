@@ -122,10 +122,10 @@ async def test_an_operator_promotes_rolls_back_and_changes_the_loop(log: MemoryL
         await browser.drawn()
         await browser.page.click("#versions button >> nth=0")
         await browser.page.click("#confirm-ok")
-        await browser.page.wait_for_selector("#notice[data-kind=done]")
+        await browser.page.wait_for_selector("#toast[data-kind=done]")
         await browser.page.click("#rollback")
         await browser.page.click("#confirm-ok")
-        await browser.says("#notice", "earlier version")
+        await browser.says("#toast", "Roll-back asked for: cycle")
         assert len(await said(log, "feedback", PromoteModel)) == 2
 
 
@@ -136,7 +136,7 @@ async def test_an_operator_sets_the_prompt_and_starts_an_evolution(log: MemoryLo
         await browser.page.click("#edit-prompt")
         await browser.page.fill("#prompt-text", "Be kind, be brief.")
         await browser.page.click("#prompt-dialog button.primary")
-        await browser.says("#notice", "The prompt is in use")
+        await browser.says("#toast", "The prompt is in use")
         assert len(await said(log, "events", PromptPromoted)) == 1
         await browser.page.click("#start-evolution")
         await browser.page.fill("#evolution-iterations", "3")
@@ -154,13 +154,17 @@ async def test_a_refused_request_says_why(log: MemoryLog, browser: Browser) -> N
         await browser.page.route("**/api/loops/*/evolutions", lambda route: route.fulfill(status=404, body=problem))
         await browser.page.click("#start-evolution")
         await browser.page.click("#evolution-dialog button.primary")
-        await browser.page.wait_for_selector("#notice[data-kind=error]")
-        assert "no such thing" in await browser.text("#notice")
+        await browser.page.wait_for_selector("#toast[data-kind=error]")
+        assert "no such thing" in await browser.text("#toast")
 
 
 async def test_with_a_key_the_page_asks_for_it_and_goes_on(log: MemoryLog, browser: Browser) -> None:
     async with serving(log, key="open-sesame") as served:
         await browser.open(served)
+        assert not await browser.page.is_visible("#key-wrong")
+        await browser.page.fill("#key", "open-barley")
+        await browser.page.click("#key-dialog button.primary")
+        await browser.page.wait_for_selector("#key-wrong:not([hidden])")
         await browser.page.fill("#key", "open-sesame")
         await browser.page.click("#key-dialog button.primary")
         await browser.drawn()
@@ -176,3 +180,27 @@ async def test_a_page_finds_the_monitor_again_after_its_restart(log: MemoryLog, 
     await log.start()
     async with serving(log, port=port):
         await browser.page.wait_for_selector("#connection[data-state=live]")
+
+
+async def test_a_click_that_reaches_nobody_is_told_inside_the_viewport(log: MemoryLog, browser: Browser) -> None:
+    async with serving(log) as served:
+        await served.level()
+        await browser.open(served)
+        await browser.drawn()
+        await browser.page.route("**/rollback", lambda route: route.abort())
+        await browser.page.click("#rollback")
+        assert " → cycle " in await browser.text("#confirm-text")
+        await browser.page.click("#confirm-ok")
+        await browser.says("#toast", "The monitor does not answer; nothing was changed.")
+        box, view = await browser.page.locator("#toast").bounding_box(), browser.page.viewport_size
+        assert 0 <= box["y"] <= view["height"] - box["height"]
+
+
+async def test_a_young_loop_says_how_far_it_is_to_its_first_cycle(browser: Browser) -> None:
+    young = MemoryLog(1)
+    await young.start()
+    await young.append(some_feedback(8, loops=("support",)))
+    async with serving(young) as served:
+        await served.level()
+        await browser.open(served)
+        await browser.says("#cycles", "8 of 20")

@@ -63,6 +63,8 @@ export function clock(iso) {
   return day + at.toLocaleTimeString("en-GB");
 }
 
+export const time = (iso) => h("time", { datetime: iso, title: iso ? new Date(iso).toLocaleString("en-GB", { dateStyle: "full", timeStyle: "long" }) : null }, clock(iso));
+
 export function duration(seconds) {
   if (seconds < 0.05) return "level";
   if (seconds < 10) return `${seconds.toFixed(1)} s`;

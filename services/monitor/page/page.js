@@ -6,6 +6,8 @@ import * as sections from "./sections.js";
 
 const $ = (id) => document.getElementById(id);
 const KEY = "operator-key";
+const TOAST_MS = 6000;
+const TOAST_ERROR_MS = 20000;
 const page = { snapshot: null, loop: new URLSearchParams(location.search).get("loop"), showAll: false, drawn: new Map() };
 
 const headers = () => {
@@ -37,7 +39,7 @@ function drawAll() {
   document.title = `${chosen.loop} · Meta-learning loop`;
   draw("scores", [chosen.scores, chosen.cycles], () => sections.scores(chosen));
   draw("counts", snapshot.system.counts, () => sections.counts(snapshot));
-  draw("cycles", [chosen.cycles, page.showAll], () => sections.cycles(chosen, page.showAll, () => { page.showAll = !page.showAll; drawAll(); }));
+  draw("cycles", [chosen.cycles, chosen.counts.open, page.showAll], () => sections.cycles(chosen, snapshot.system.cycle_size, page.showAll, () => { page.showAll = !page.showAll; drawAll(); }));
   draw("versions", chosen.versions, () => sections.versions(chosen, promote));
   draw("evolutions", [chosen.evolutions, chosen.prompt], () => sections.evolutions(chosen, cancel));
   draw("system", snapshot.system, () => sections.system(snapshot, replay));
@@ -58,6 +60,15 @@ function notice(text, kind = "") {
   $("notice").hidden = !text;
 }
 
+// What a click led to, inside the viewport wherever the page is scrolled to.
+function toast(text, kind) {
+  clearTimeout(page.toasted);
+  $("toast").textContent = text;
+  $("toast").dataset.kind = kind;
+  $("toast").hidden = false;
+  page.toasted = setTimeout(() => { $("toast").hidden = true; }, kind === "error" ? TOAST_ERROR_MS : TOAST_MS);
+}
+
 // --- asking ----------------------------------------------------------------------------------------------------------
 
 async function ask(method, path, body) {
@@ -66,19 +77,27 @@ async function ask(method, path, body) {
     options.body = JSON.stringify(body);
     options.headers["Content-Type"] = "application/json";
   }
-  const answer = await fetch(`/api${path}`, options);
+  const answer = await reach(`/api${path}`, options, method);
   if (answer.status === 401 && (await askForKey())) return ask(method, path, body);
   const found = await answer.json();
   if (!answer.ok) throw Object.assign(new Error(found.detail || `the monitor answered ${answer.status}`), { status: answer.status });
   return found;
 }
 
+async function reach(address, options, method) {
+  try {
+    return await fetch(address, options);
+  } catch {
+    throw new Error(method === "GET" ? "The monitor does not answer." : "The monitor does not answer; nothing was changed.");
+  }
+}
+
 async function attempt(action, done) {
   try {
     await action();
-    notice(done, "done");
+    toast(done, "done");
   } catch (error) {
-    notice(error.message, "error");
+    toast(error.message, "error");
   }
 }
 
@@ -91,6 +110,7 @@ function open(id) {
 
 async function askForKey() {
   $("key").value = "";
+  $("key-wrong").hidden = sessionStorage.getItem(KEY) === null;
   const given = await open("key-dialog");
   if (given) sessionStorage.setItem(KEY, $("key").value);
   return given;
@@ -103,17 +123,31 @@ function confirm(title, text, word) {
   return open("confirm-dialog");
 }
 
+// "cycle 23 (f2a860f3…)": what an operator knows a version by.
+function named(version) {
+  const known = page.snapshot.chosen.versions.find((item) => item.version === version);
+  const digest = version.length > 8 ? `${version.slice(0, 8)}…` : version;
+  return known && known.cycle !== null ? `cycle ${known.cycle} (${digest})` : digest;
+}
+
+function change(from, to) {
+  return from ? `${named(from)} → ${named(to)}` : named(to);
+}
+
 const loopPath = () => `/loops/${encodeURIComponent(page.snapshot.chosen.loop)}`;
 
 async function promote(version) {
-  if (!(await confirm("Promote this version?", `${version} takes over "${page.snapshot.chosen.loop}", whatever its gates said.`, "Promote"))) return;
-  await attempt(() => ask("POST", `${loopPath()}/promote`, { version }), "Asked. The version takes over with the trainer's next commit.");
+  const { loop, champion } = page.snapshot.chosen;
+  const taken = change(champion, version);
+  if (!(await confirm("Promote this version?", `"${loop}": ${change(champion, version)}, whatever its gates said.`, "Promote"))) return;
+  await attempt(() => ask("POST", `${loopPath()}/promote`, { version }), `Promotion asked for: ${taken}. It takes over with the trainer's next commit.`);
 }
 
 async function rollBack() {
   const { loop, champion, rollback_to: target } = page.snapshot.chosen;
-  if (!(await confirm("Roll back?", `"${loop}" goes back from ${champion} to ${target}.`, "Roll back"))) return;
-  await attempt(() => ask("POST", `${loopPath()}/rollback`), "Asked. The earlier version takes over with the trainer's next commit.");
+  const taken = change(champion, target);
+  if (!(await confirm("Roll back?", `"${loop}": ${taken}.`, "Roll back"))) return;
+  await attempt(() => ask("POST", `${loopPath()}/rollback`), `Roll-back asked for: ${taken}. It takes over with the trainer's next commit.`);
 }
 
 async function cancel(runId) {
@@ -134,7 +168,7 @@ async function editPrompt() {
   try {
     $("prompt-text").value = (await ask("GET", `${loopPath()}/prompt`)).text;
   } catch (error) {
-    if (error.status !== 404) return notice(error.message, "error");
+    if (error.status !== 404) return toast(error.message, "error");
     $("prompt-text").value = "";
   }
   if (!(await open("prompt-dialog"))) return;

@@ -1,6 +1,6 @@
 // Each section is a function of the snapshot: it returns nodes and keeps nothing.
 
-import { clock, code, count, decimal, duration, h, pill, sparkline } from "./draw.js";
+import { code, count, decimal, duration, h, pill, sparkline, time } from "./draw.js";
 
 const CYCLES_SHOWN = 8;
 const VERSIONS_SHOWN = 8;
@@ -9,9 +9,9 @@ const STATES = { aligned: "good", misaligned: "bad", undecided: "", drifting: "b
 const OUTCOMES = { improved: "good", failed: "bad", stopped_by_budget: "warn" };
 
 const CARDS = [
-  ["drift", "Drift", "how far inputs, behaviour and errors have moved"],
-  ["alignment", "Alignment", "does the model order answers as users do"],
-  ["coherence", "Coherence", "does it agree with itself"],
+  ["drift", "Drift", "How far inputs, behaviour and errors have moved since the loop began: 0 not at all, 1 entirely."],
+  ["alignment", "Alignment", "Whether the model puts answers in the order that users do: 0 no better than chance, 1 always."],
+  ["coherence", "Coherence", "Whether the model agrees with itself from cycle to cycle: 1 when it always does."],
 ];
 
 export function scores(chosen) {
@@ -19,7 +19,7 @@ export function scores(chosen) {
   const means = chosen.cycles.map((cycle) => cycle.feedback_mean);
   const last = chosen.cycles.at(-1);
   const feedback = { current: last?.feedback_mean ?? null, n: last?.events_count ?? 0 };
-  cards.push(card("Feedback", "mean score of the last cycle", feedback, means));
+  cards.push(card("Feedback", "Mean score of the last cycle, from 0 to 1.", feedback, means));
   return cards;
 }
 
@@ -27,10 +27,11 @@ function card(title, hint, score, history) {
   const known = score.current !== null && score.current !== undefined;
   const word = score.state ?? (score.drifted ? "drifting" : null);
   const state = word ? pill(word, STATES[word] || "") : null;
-  return h("article", { class: "card", title: hint },
+  return h("article", { class: "card" },
     h("h3", {}, title, state),
     h("p", { class: known ? "figure" : "figure collecting" }, known ? decimal(score.current) : "collecting"),
     h("p", { class: "detail" }, evidence(score, known)),
+    h("p", { class: "hint" }, hint),
     sparkline(history, score.threshold, `${title} over the last ${history.length} cycles`),
     kinds(score.kinds));
 }
@@ -78,8 +79,8 @@ export function counts(snapshot) {
   ];
 }
 
-export function cycles(chosen, showAll, onShowAll) {
-  if (!chosen.cycles.length) return [h("p", { class: "quiet" }, `No cycle yet: ${count(chosen.counts.open)} pieces of feedback wait for the first.`)];
+export function cycles(chosen, cycleSize, showAll, onShowAll) {
+  if (!chosen.cycles.length) return firstCycle(chosen.counts.open, cycleSize);
   const newest = chosen.cycles.toReversed();
   const shown = showAll ? newest : newest.slice(0, CYCLES_SHOWN);
   const head = ["Cycle", "Decision", "Events", "Feedback", "Drift", "Alignment", "Reasons", "Time"];
@@ -91,8 +92,26 @@ export function cycles(chosen, showAll, onShowAll) {
   return [h("div", { class: "scroll" }, table), more].filter(Boolean);
 }
 
-function cycleRow(cycle) {
+function firstCycle(open, cycleSize) {
+  if (!cycleSize) return [h("p", { class: "quiet" }, `No cycle yet: ${count(open)} pieces of feedback wait for the first.`)];
+  return [
+    h("p", { class: "quiet" }, `No cycle yet: ${count(open)} of ${count(cycleSize)} pieces of feedback for the first.`),
+    h("progress", { max: cycleSize, value: Math.min(open, cycleSize), "aria-label": "feedback for the first cycle" }),
+  ];
+}
+
+function more(cycle) {
   const numbers = Object.entries(cycle.numbers);
+  const reasons = cycle.reasons.slice(1);
+  if (!numbers.length && !reasons.length) return null;
+  const figure = (value) => (value === null ? "–" : Number.isInteger(value) ? count(value) : decimal(value, 4));
+  return h("details", { "data-key": `cycle-${cycle.cycle}` }, h("summary", {}, "more"),
+    reasons.length ? h("ul", {}, reasons.map((reason) => h("li", {}, reason))) : null,
+    h("dl", { class: "numbers" }, numbers.map(([name, value]) =>
+      h("div", {}, h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, figure(value))))));
+}
+
+function cycleRow(cycle) {
   return h("tr", {},
     h("td", {}, `#${cycle.cycle}`),
     h("td", {}, pill(cycle.decision, DECISIONS[cycle.decision] || "")),
@@ -100,11 +119,8 @@ function cycleRow(cycle) {
     h("td", { class: "number optional" }, decimal(cycle.feedback_mean)),
     h("td", { class: "number optional" }, decimal(cycle.drift)),
     h("td", { class: "number optional" }, decimal(cycle.alignment)),
-    h("td", { class: "words" },
-      h("ul", {}, cycle.reasons.map((reason) => h("li", {}, reason))),
-      numbers.length ? h("details", { "data-key": `cycle-${cycle.cycle}` }, h("summary", {}, "numbers"), h("dl", { class: "numbers" }, numbers.map(([name, value]) =>
-        h("div", {}, h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, value === null ? "–" : Number.isInteger(value) ? count(value) : decimal(value, 4)))))) : null),
-    h("td", { class: "number quiet when" }, clock(cycle.at)));
+    h("td", { class: "words" }, cycle.reasons[0] || "", more(cycle)),
+    h("td", { class: "number quiet when" }, time(cycle.at)));
 }
 
 // The champion first, then those that were in charge before, then the newest candidates.
@@ -144,7 +160,7 @@ function runBox(run, onCancel) {
     ended ? null : h("progress", { max: run.iterations_max || 1, value: run.iteration, "aria-label": "iterations" }),
     h("div", { class: "row small quiet" },
       h("span", {}, facts),
-      h("span", {}, ended ? clock(run.changed_at) : `iteration ${run.iteration} of ${run.iterations_max ?? "?"}`)),
+      h("span", {}, ended ? time(run.changed_at) : `iteration ${run.iteration} of ${run.iterations_max ?? "?"}`)),
     run.reason || run.message ? h("p", { class: "small" }, ended ? run.reason || run.message : run.message) : null,
     ended || run.state === "cancelling" ? null : h("button", { type: "button", onclick: () => onCancel(run.run_id) }, "Cancel"));
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -18,6 +19,7 @@ from meta_learning.errors import (
     NotFound,
     WorldError,
 )
+from meta_learning.events import plain
 
 TITLES = {
     400: "Bad request",
@@ -72,6 +74,30 @@ def problem_of(error: MetaLearningError) -> JSONResponse:
     return problem(status_of(error), str(error), retry_after_s=retry_after_s, field=field)
 
 
+def sentence_of(complaint: Mapping[str, Any]) -> str:
+    """What one complaint of pydantic's says, in words that name the limit.
+
+    >>> sentence_of({"type": "too_long", "ctx": {"max_length": 100, "actual_length": 101}, "msg": "List should have …"})
+    'holds 101 items; at most 100 are accepted'
+    """
+    limits = complaint.get("ctx", {})
+    match complaint["type"]:
+        case "missing":
+            return "is missing"
+        case "too_long":
+            return f"holds {limits['actual_length']} items; at most {limits['max_length']} are accepted"
+        case "too_short":
+            return f"holds {limits['actual_length']} items; at least {limits['min_length']} must be there"
+        case "string_too_long":
+            return f"is too long: at most {limits['max_length']} characters are accepted"
+        case "string_too_short":
+            return f"is too short: at least {limits['min_length']} characters must be there"
+        case "extra_forbidden":
+            return "is not a field of this request"
+        case _:
+            return plain(str(complaint["msg"]))
+
+
 def answer_problems(app: FastAPI) -> None:
     """Make ``app`` answer every error as a problem; what it cannot name is a 500 without details."""
 
@@ -88,8 +114,11 @@ def answer_problems(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"] if part not in {"body", "query", "path"}) or None
-        return problem(422, f"{field}: {first['msg']}" if field else str(first["msg"]), field=field)
+        if first["type"] == "json_invalid":
+            return problem(400, f"the body is not JSON: {first['ctx']['error']} at character {first['loc'][-1]}")
+        field = ".".join(str(part) for part in first["loc"][1:]) or None  # the first part says where: body, query, path
+        message = sentence_of(first)
+        return problem(422, f"{field}: {message}" if field else message, field=field)
 
     @app.exception_handler(Exception)
     async def _unforeseen(request: Request, error: Exception) -> JSONResponse:

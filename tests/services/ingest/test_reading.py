@@ -139,6 +139,25 @@ def test_a_wrong_request_to_rank_is_named_by_field(memory_door: Door, body: obje
     assert "xxxx" not in answer.text
 
 
+def test_a_body_that_is_not_json_is_a_400_and_a_form_a_415(memory_door: Door) -> None:
+    door_path = "/v1/loops/support/rank"
+    broken = memory_door.http.post(door_path, content=b'{"input_text": ', headers={"Content-Type": "application/json"})
+    assert (broken.status_code, broken.json()["title"]) == (400, "Bad request")
+    assert broken.json()["detail"].startswith("the body is not JSON: ")
+    form = memory_door.http.post(door_path, data={"input_text": "x"})
+    assert form.status_code == 415
+    assert "application/json" in form.json()["detail"]
+    assert memory_door.http.post(door_path, content=b"{}").status_code == 415
+
+
+def test_limits_and_names_are_told_in_sentences(memory_door: Door) -> None:
+    many = memory_door.http.post("/v1/loops/support/rank", json={"input_text": "x", "candidates": ["a"] * 101})
+    assert many.json()["detail"] == "candidates: holds 101 items; at most 100 are accepted"
+    named = "loop: takes lower-case letters, digits, - and _; at most 64, the first a letter or digit"
+    assert memory_door.http.post("/v1/loops/NO!/rank", json=ASKED).json()["detail"] == named
+    assert memory_door.http.post("/v1/feedback", json=good(loop="NO!")).json()["detail"] == named
+
+
 def test_the_last_known_champion_serves_while_the_broker_is_away() -> None:
     fake = MemoryBroker()
     with door(MemoryLog(2, Limits(), fake)) as served:

@@ -82,6 +82,7 @@ async def test_a_rollback_without_an_earlier_champion_is_refused(memory_log: Mem
 async def test_an_evolution_is_requested_followed_and_cancelled(memory_log: MemoryLog) -> None:
     await memory_log.append(some_feedback(5, loops=("support",)))
     async with serving(memory_log) as served:
+        await served.level()
         answer = await served.post("/api/loops/support/evolutions", {"settings": {"max_iterations": 3}})
         assert answer.status_code == 202
         run_id = answer.json()["run_id"]
@@ -96,7 +97,9 @@ async def test_an_evolution_is_requested_followed_and_cancelled(memory_log: Memo
 
 
 async def test_evolution_settings_are_checked_at_the_door(memory_log: MemoryLog) -> None:
+    await memory_log.append(some_feedback(5, loops=("support",)))
     async with serving(memory_log) as served:
+        await served.level()
         bad = await served.post("/api/loops/support/evolutions", {"settings": {"max_iterations": -1}})
         assert (bad.status_code, bad.headers["content-type"]) == (400, PROBLEM)
         assert "max_iterations" in bad.json()["detail"]
@@ -204,3 +207,21 @@ async def test_readiness_and_health_say_what_is_there(memory_log: MemoryLog) -> 
         ready = await served.get("/readyz")
         assert (ready.status_code, ready.json()["checks"]["broker"]) == (200, "ok")
         assert (await served.get("/healthz")).status_code == 200
+
+
+async def test_the_docs_come_from_this_machine_and_declare_problems(memory_log: MemoryLog) -> None:
+    async with serving(memory_log) as served:
+        page = await served.get("/docs")
+        assert "script-src 'self';" in page.headers["content-security-policy"]
+        assert "http" not in page.text
+        assert (await served.get("/docs/swagger-ui-bundle.js")).status_code == 200
+        document = (await served.get("/openapi.json")).json()
+        found = document["paths"]["/api/loops/{loop}/promote"]["post"]["responses"]["422"]
+        assert list(found["content"]) == [PROBLEM]
+
+
+async def test_an_evolution_of_a_loop_that_does_not_exist_is_a_404_and_leaves_no_event(memory_log: MemoryLog) -> None:
+    async with serving(memory_log) as served:
+        answer = await served.post("/api/loops/nobody/evolutions", {})
+        assert (answer.status_code, answer.headers["content-type"]) == (404, PROBLEM)
+        assert await last_entries(memory_log, 0, "events") == []
