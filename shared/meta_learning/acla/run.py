@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from meta_learning.acla.asking import stream
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.evaluating import FunctionEvaluator, ModelEvaluator
-from meta_learning.acla.gate import FINALISTS_COUNT_MAX, GateReport, PairedScores, decide
+from meta_learning.acla.gate import FINALISTS_COUNT_MAX, Finalist, GateReport, PairedScores, decide
 from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.search import Search, TooManyMissing
 from meta_learning.acla.splits import Item, Splits
@@ -176,10 +176,7 @@ class Run:
     def _ending(self, report: GateReport, finalists: list[Candidate]) -> Ending:
         cut_short = f" (the search was cut short: {self._stopped_by})" if self._stopped_by else ""
         if report.winner is None:
-            nearest = max(report.finalists, key=lambda one: one.gain)
-            gained = f"{100 * nearest.gain:+.1f} points, p = {nearest.p_adjusted:.3f}"
-            reason = f"on {nearest.pairs_count} fresh items the best finalist gains {gained}"
-            return Ending("no_evidence", reason + cut_short, gate=report)
+            return Ending("no_evidence", _compared(report.judged) + cut_short, gate=report)
         winner = next(one for one in finalists if one.version == report.winner.version)
         gain = report.winner
         reason = (
@@ -195,6 +192,15 @@ class Run:
         self._on_progress(iteration, point["score"], self._calls_count(), message)
 
 
+def _compared(judged: Finalist | None) -> str:
+    if judged is None:
+        return "the model refused too many fresh items of every finalist to compare it with the seed prompt"
+    return (
+        f"on {judged.pairs_count} fresh items the best finalist has {judged.score:.2f} where the seed prompt has "
+        f"{judged.seed_score:.2f}: {100 * judged.gain:+.1f} points, p = {judged.p_adjusted:.3f}"
+    )
+
+
 def results_of(run: Run, ending: Ending, splits: Splits) -> dict[str, Any]:
     """The result keys of the public contract, as plain JSON."""
     search = run.search
@@ -206,9 +212,9 @@ def results_of(run: Run, ending: Ending, splits: Splits) -> dict[str, Any]:
     best_scores = search.matrix.scores(chosen, splits.search)
     searched = sum(best_scores) / len(best_scores) if best_scores else None
     performance = searched
-    if ending.gate is not None:
+    judged = ending.gate.judged if ending.gate else None
+    if judged is not None:
         # Both numbers from the same fresh items, whoever stays.
-        judged = fresh or ending.gate.finalists[0]
         seed_performance = judged.seed_score
         performance = fresh.score if fresh else judged.seed_score
     return {
@@ -218,6 +224,7 @@ def results_of(run: Run, ending: Ending, splits: Splits) -> dict[str, Any]:
         "outcome": ending.outcome,
         "reason": ending.reason,
         "gate": ending.gate.as_dict() if ending.gate else None,
+        "judged": asdict(judged) if judged else None,
         "seed_performance": seed_performance,
         "best_version": chosen.version,
         "best_package": {
