@@ -12,10 +12,12 @@ from meta_learning.acla.evaluating import FunctionEvaluator, ModelEvaluator
 from meta_learning.acla.gate import FINALISTS_COUNT_MAX, Finalist, GateReport, PairedScores, decide
 from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.search import Search, TooManyMissing
-from meta_learning.acla.splits import Item, Splits
+from meta_learning.acla.splits import Item, Splits, free_text_share
 from meta_learning.acla.store import RunLog
 from meta_learning.errors import BudgetExhausted, Cancelled
 
+FREE_TEXT_SHARE_MAX = 0.5
+SHOWN_CHARS_MAX = 80
 OnProgress = Callable[[int, float, int, str], None]
 
 
@@ -84,8 +86,12 @@ class Run:
             LLMUnavailable: the model does not answer; the log has everything to go on from here.
         """
         self._calls_count = calls_count
+        if unscorable := self._unscorable():
+            return Ending("failed", unscorable)
         try:
             seed_score = await self._measure_seed()
+            if seed_score == 0.0:
+                return Ending("failed", self._nothing_right())
             if not self.search.has_headroom([seed_score]):
                 return Ending("no_headroom", f"the prompt already scores {seed_score:.3f} on the search items")
             await self._iterate()
@@ -96,6 +102,29 @@ class Run:
             return Ending("cancelled", str(error))
         except BudgetExhausted as error:
             return Ending("stopped_by_budget", f"{error}, before there was a decision")
+
+    def _unscorable(self) -> str:
+        """Why no answer of a model could count as right, before anything is paid; empty where some could."""
+        items = self._splits.search
+        if not isinstance(self._evaluator, ModelEvaluator) or self._evaluator.labels:
+            return ""
+        if free_text_share(items) <= FREE_TEXT_SHARE_MAX:
+            return ""
+        return (
+            f"most expected answers of {self._config.dataset_name!r} are free text (for instance {_shown(items[0].expected)}), "
+            "and an answer counts as right only if it is the expected one: no prompt could score. Evolve on a data set "
+            "of labels or short answers, or call the library with an evaluation_fn that judges texts"
+        )
+
+    def _nothing_right(self) -> str:
+        search, item = self.search, self._splits.search[0]
+        said = search.matrix.decision(search.seed, item)
+        answered = "" if said is None else f", the model answered {_shown(said)}"
+        return (
+            f"the seed prompt scores 0 on all {len(search.matrix.scores(search.seed, self._splits.search))} search items "
+            f"that it was asked, so nothing shows what to improve: of the first one {_shown(item.expected)} is "
+            f"expected{answered}. Check the expected answers, or say in the prompt which answers there are"
+        )
 
     async def _measure_seed(self) -> float:
         search = self.search
@@ -190,6 +219,10 @@ class Run:
         point = self.search.tracker.history[-1]
         self._log.decided("iteration", iteration=iteration, point=point, message=message)
         self._on_progress(iteration, point["score"], self._calls_count(), message)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= SHOWN_CHARS_MAX else text[:SHOWN_CHARS_MAX] + "…")
 
 
 def _compared(judged: Finalist | None) -> str:

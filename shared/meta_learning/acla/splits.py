@@ -13,6 +13,7 @@ from meta_learning.errors import MalformedDataset
 
 LABELS_COUNT_MAX = 12
 LABEL_CHARS_MAX = 40
+SHORT_WORDS_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,15 @@ def closed_labels(items: Sequence[Item]) -> tuple[str, ...]:
     labels = sorted({item.expected for item in items})
     few = 2 <= len(labels) <= min(LABELS_COUNT_MAX, max(2, len(items) // 3))
     return tuple(labels) if few and all(0 < len(label) <= LABEL_CHARS_MAX for label in labels) else ()
+
+
+def free_text_share(items: Sequence[Item]) -> float:
+    """The share of items whose answer is a text of more than `SHORT_WORDS_MAX` words: nobody says it word for word.
+
+    >>> free_text_share(read_items([{"input": "1", "expected": "42"}, {"input": "2", "expected": "It is on its way to you, sorry."}]))
+    0.5
+    """
+    return sum(len(item.expected.split()) > SHORT_WORDS_MAX for item in items) / max(1, len(items))
 
 
 def _item(sample: Any, row: int) -> Item:
