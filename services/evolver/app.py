@@ -11,11 +11,11 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from redis.exceptions import RedisError
 
-from meta_learning.errors import BrokerUnavailable
+from meta_learning.errors import BrokerUnavailable, ConfigurationError
 from meta_learning.serving.health import health_doors
 from meta_learning.serving.problems import answer_problems
 from meta_learning.serving.requests import RequestContext
-from meta_learning.serving.running import Work
+from meta_learning.serving.running import Work, stop_this_process
 from meta_learning.streams import Log
 from services.evolver.metrics import Metrics, P
 from services.evolver.queueing import connect, open_queue
@@ -37,8 +37,6 @@ def make_app(settings: EvolverSettings, stream: Log, staff: Staff | None = None)
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         work.start("stream", _serve_stream())
-        work.start("reaper", Reaper(stream, queue, settings.lease_ttl_s, metrics).run())
-        work.start("workers", staff.run())
         try:
             yield
         finally:
@@ -47,7 +45,15 @@ def make_app(settings: EvolverSettings, stream: Log, staff: Staff | None = None)
             queue.connection.close()
 
     async def _serve_stream() -> None:
-        await started(stream)
+        # Nothing begins before the log's layout is known to fit: on a wrong one every job would fail for good.
+        try:
+            await started(stream)
+        except ConfigurationError as error:
+            app.state.refused = error
+            stop_this_process()
+            return
+        work.start("reaper", Reaper(stream, queue, settings.lease_ttl_s, metrics).run())
+        work.start("workers", staff.run())
         # A stable name: what a killed evolver left unacknowledged is this consumer's own again after a restart.
         await RequestRelay(stream, queue, settings, metrics).run(f"evolver-{socket.gethostname()}")
 
@@ -59,6 +65,7 @@ def make_app(settings: EvolverSettings, stream: Log, staff: Staff | None = None)
 
     app = FastAPI(title="evolver", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     answer_problems(app)
+    app.state.refused = None
     ready = {"log": stream.ping, "queue": queue_answers, "workers": staff.check}
     app.include_router(health_doors(registry, alive={"work": work.check}, ready=ready))
     app.add_middleware(RequestContext, registry=registry, prefix=P)

@@ -14,7 +14,7 @@ REASON_CHARS_MAX = 1000
 @dataclass(frozen=True, slots=True)
 class Ending:
     """The end of a run. ``prompt`` is the text that was found better, None where nothing may take over; ``champion``
-    is the manifest's digest of what was the loop's prompt when the run began.
+    is the manifest's digest of what was the loop's prompt when the run began. The scores are those of `EvolutionCompleted`.
     """
 
     outcome: Outcome

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import socket
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -20,15 +19,18 @@ from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.scheduler import RQScheduler
 
 from meta_learning.errors import BrokerUnavailable, MalformedEvent
-from meta_learning.events import EvolutionCompleted, EvolutionRequested, derived_id
+from meta_learning.events import EvolutionRequested
 from meta_learning.streams import Log
+from services.evolver.lost import LOST_AFTER_S, has_job, job_of, lost_end, unended
 from services.evolver.metrics import Metrics
 from services.evolver.queueing import lease_key
 
 log = logging.getLogger("evolver.reaper")
 TICK_S = 1.0
 DEAD_SCORE = 1  # 1970: older than every living entry of the registry
-SAID = "said"
+# The log is read for runs without a job this long after the start (the relay has taken up what waited), then seldom.
+SWEEP_AFTER_S, SWEEP_EVERY_S = 45.0, 600.0
+SAID = "said_in"  # the number of partitions of the log where the end was said
 
 
 class Reaper:
@@ -45,11 +47,15 @@ class Reaper:
 
     async def run(self) -> None:
         """Look after the queue for ever; an outage is waited out."""
+        sweep_at = time.monotonic() + SWEEP_AFTER_S
         while True:
             try:
                 reaped = await asyncio.to_thread(self.revive)
                 await asyncio.to_thread(self.enqueue_due)
                 await self.report_lost()
+                if time.monotonic() >= sweep_at:
+                    await self.report_jobless()
+                    sweep_at = time.monotonic() + SWEEP_EVERY_S
                 self._metrics.reaped.inc(reaped)
                 await asyncio.to_thread(self._metrics.look, self._queue)
             except (BrokerUnavailable, RedisError) as error:
@@ -78,12 +84,24 @@ class Reaper:
             self._scheduler.enqueue_scheduled_jobs()
 
     async def report_lost(self) -> None:
-        """Say `EvolutionCompleted` (failed) for jobs that used up their retries without an end of their own."""
+        """Say `EvolutionCompleted` for jobs that used up their retries without an end of their own."""
         for job in await asyncio.to_thread(self._lost):
             request = _request_of(job)
             if request is not None:
-                await self._stream.publish(request.loop, [_failed(job.id, request)])
-            await asyncio.to_thread(_mark_said, job)
+                reason = "the job failed or lost its process more often than it may be retried"
+                end = await asyncio.to_thread(lost_end, self._queue, request, job.id, reason)
+                await self._stream.publish(request.loop, [end])
+            await asyncio.to_thread(_mark_said, job, self._stream.partitions_count)
+
+    async def report_jobless(self, older_than_s: float = LOST_AFTER_S) -> None:
+        """Say `EvolutionCompleted` for requests on the log that have no job any more: the queue lost it, or it is long over."""
+        for request in await unended(self._stream, older_than_s):
+            if await asyncio.to_thread(has_job, self._queue, job_of(request)):
+                continue
+            reason = "no job works on this run any more"
+            end = await asyncio.to_thread(lost_end, self._queue, request, job_of(request), reason)
+            log.warning("a run lost its job", extra={"loop": request.loop, "run": request.run_id})
+            await self._stream.publish(request.loop, [end])
 
     def _is_dead(self, job_id: str, execution_id: str) -> bool:
         job = self._queue.fetch_job(job_id)
@@ -99,7 +117,8 @@ class Reaper:
     def _lost(self) -> list[Any]:
         registry = FailedJobRegistry(queue=self._queue)
         jobs = [self._queue.fetch_job(job_id) for job_id in registry.get_job_ids(cleanup=False)]
-        return [job for job in jobs if job is not None and not job.get_meta(refresh=False).get(SAID)]
+        count = self._stream.partitions_count
+        return [job for job in jobs if job is not None and job.get_meta(refresh=False).get(SAID) != count]
 
 
 def _request_of(job: Any) -> EvolutionRequested | None:
@@ -109,17 +128,6 @@ def _request_of(job: Any) -> EvolutionRequested | None:
         return None
 
 
-def _failed(job_id: str, request: EvolutionRequested) -> EvolutionCompleted:
-    return EvolutionCompleted(
-        event_id=derived_id("completed", job_id),
-        occurred_at=datetime.now(UTC),
-        loop=request.loop,
-        run_id=request.run_id,
-        outcome="failed",
-        reason="the job failed or lost its process more often than it may be retried; what was paid for is kept: ask again",
-    )
-
-
-def _mark_said(job: Any) -> None:
-    job.meta[SAID] = True
+def _mark_said(job: Any, partitions_count: int) -> None:
+    job.meta[SAID] = partitions_count
     job.save_meta()

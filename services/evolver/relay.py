@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from datetime import UTC, datetime
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -21,6 +20,7 @@ from rq.job import JobStatus
 from meta_learning.errors import BrokerUnavailable, MalformedEvent
 from meta_learning.events import EvolutionCancelRequested, EvolutionCompleted, EvolutionRequested, decode, derived_id
 from meta_learning.streams import Entry, Log, Relay
+from services.evolver.lost import end_without_job, has_job, job_of, last_state
 from services.evolver.metrics import Metrics
 from services.evolver.queueing import JOB, RESULT_TTL_S, cancel_key, job_id_of, run_key
 from services.evolver.settings import EvolverSettings
@@ -100,21 +100,23 @@ class RequestRelay:
 
     async def _cancel(self, event: EvolutionCancelRequested) -> str:
         job_id = await asyncio.to_thread(self._flag, event)
-        if job_id is None:
-            return "nothing_to_cancel"
-        if not await asyncio.to_thread(self._take_off_queue, job_id):
+        if job_id is not None and await asyncio.to_thread(self._take_off_queue, job_id):
+            # The job will never run, so nobody else says how the run ended.
+            await self._say_cancelled(event, job_id, "cancelled before it started")
+            return "cancelled"
+        if job_id is not None and await asyncio.to_thread(has_job, self._queue, job_id):
             return "cancelling"
-        # The job will never run, so nobody else says how the run ended.
-        completed = EvolutionCompleted(
-            event_id=derived_id("completed", job_id),
-            occurred_at=datetime.now(UTC),
-            loop=event.loop,
-            run_id=event.run_id,
-            outcome="cancelled",
-            reason="cancelled before it started",
-        )
-        await self._stream.publish(event.loop, [completed])
+        last = await last_state(self._stream, event.loop, event.run_id)
+        if isinstance(last, EvolutionCompleted):
+            return "nothing_to_cancel"
+        # A run that nobody works on would be shown as cancelling for ever.
+        job_id = job_id or (job_of(last) if last else derived_id("no job", event.loop, event.run_id))
+        await self._say_cancelled(event, job_id, "cancelled by request: no job worked on this run")
         return "cancelled"
+
+    async def _say_cancelled(self, event: EvolutionCancelRequested, job_id: str, reason: str) -> None:
+        completed = end_without_job(event.loop, event.run_id, job_id, "cancelled", reason)
+        await self._stream.publish(event.loop, [completed])
 
     def _flag(self, event: EvolutionCancelRequested) -> str | None:
         job_id = self._queue.connection.get(run_key(event.loop, event.run_id))

@@ -125,17 +125,18 @@ def ending_of(results: dict[str, Any], promote: bool, champion: str | None) -> E
     """What the agent's results mean for the loop, whose prompt was ``champion``: only ``improved`` brings a prompt."""
     if results["outcome"] not in OUTCOMES:
         return failed(f"the run ended in an unknown way: {results['outcome']}")
-    winner = (results.get("gate") or {}).get("winner") or {}
+    # Where a gate took place both scores are the fresh items': of the finalist that was judged, and of the seed beside it.
+    judged = results.get("judged") or {}
     improved = results["outcome"] == "improved"
     package = results["best_package"]
     label_bias = {"label_bias": package["label_bias"]} if package["label_bias"] else {}
     return Ending(
         outcome=results["outcome"],
         reason=results["reason"],
-        seed_score=results["seed_performance"],
-        best_score=results["best_performance"],
-        low=winner.get("low"),
-        high=winner.get("high"),
+        seed_score=judged.get("seed_score", results["seed_performance"]),
+        best_score=judged.get("score", results["best_performance"]),
+        low=judged.get("low"),
+        high=judged.get("high"),
         calls_count=results["calls"],
         prompt=package["prompt"] if improved else None,
         blocks=package["blocks"] | label_bias if improved else {},

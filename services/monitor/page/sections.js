@@ -146,14 +146,23 @@ export function evolutions(chosen, onCancel) {
   return [prompt, ...runs.map((run) => runBox(run, onCancel))];
 }
 
+// An interval is there only where a gate took place: then both scores are of the same fresh items.
+function scoresOf(run) {
+  if (run.best_score === null) return null;
+  if (run.low === null || run.high === null)
+    return `search items: best ${decimal(run.best_score)}` + (run.seed_score === null ? "" : `, seed ${decimal(run.seed_score)}`);
+  const seed = run.seed_score === null ? "" : `, seed ${decimal(run.seed_score)}`;
+  return `fresh items: finalist ${decimal(run.best_score)}${seed}, gain ${points(run.low)} … ${points(run.high)} points`;
+}
+
+function points(share) {
+  const rounded = Math.round(100 * share);
+  return rounded > 0 ? `+${rounded}` : rounded < 0 ? `−${-rounded}` : "0";
+}
+
 function runBox(run, onCancel) {
   const ended = run.state === "ended";
-  const facts = [
-    run.best_score === null ? null : `best ${decimal(run.best_score)}`,
-    run.low === null || run.high === null ? null : `interval ${decimal(run.low)} – ${decimal(run.high)}`,
-    run.seed_score === null ? null : `seed ${decimal(run.seed_score)}`,
-    `${count(run.calls_count)} calls`,
-  ].filter(Boolean).join("  ·  ");
+  const facts = [scoresOf(run), `${count(run.calls_count)} calls`].filter(Boolean).join("  ·  ");
   return h("div", { class: "box" },
     h("div", { class: "row" }, h("code", {}, run.run_id),
       pill(ended ? run.outcome.replaceAll("_", " ") : run.state, ended ? OUTCOMES[run.outcome] || "" : "warn")),

@@ -36,6 +36,12 @@ class GateReport:
     winner: Finalist | None
     power_for_5_points: float
 
+    @property
+    def judged(self) -> Finalist | None:
+        """The finalist that the decision is about: the winner, else the one nearest to it. None if no item was answered by both."""
+        compared = [one for one in self.finalists if one.pairs_count]
+        return self.winner or max(compared, key=lambda one: one.gain, default=None)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON."""
         return asdict(self)

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from meta_learning.acla.asking import stream
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.evaluating import FunctionEvaluator, ModelEvaluator
-from meta_learning.acla.gate import FINALISTS_COUNT_MAX, GateReport, PairedScores, decide
+from meta_learning.acla.gate import FINALISTS_COUNT_MAX, Finalist, GateReport, PairedScores, decide
 from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.search import Search, TooManyMissing
-from meta_learning.acla.splits import Item, Splits, are_open_texts
+from meta_learning.acla.splits import Item, Splits, free_text_share
 from meta_learning.acla.store import RunLog
 from meta_learning.errors import BudgetExhausted, Cancelled
 
-OPEN_TEXTS = (
-    "the expected answers are whole texts, which no answer matches to the letter: "
-    "give an evaluation_fn that can judge them, or a data set with short answers"
-)
+FREE_TEXT_SHARE_MAX = 0.5
+SHOWN_CHARS_MAX = 80
 OnProgress = Callable[[int, float, int, str], None]
 
 
@@ -88,11 +86,12 @@ class Run:
             LLMUnavailable: the model does not answer; the log has everything to go on from here.
         """
         self._calls_count = calls_count
-        if isinstance(self._evaluator, ModelEvaluator) and are_open_texts(self._splits.search):
-            # Every answer would count as wrong, and every call would be for nothing.
-            return Ending("failed", OPEN_TEXTS)
+        if unscorable := self._unscorable():
+            return Ending("failed", unscorable)
         try:
             seed_score = await self._measure_seed()
+            if seed_score == 0.0:
+                return Ending("failed", self._nothing_right())
             if not self.search.has_headroom([seed_score]):
                 return Ending("no_headroom", f"the prompt already scores {seed_score:.3f} on the search items")
             await self._iterate()
@@ -103,6 +102,29 @@ class Run:
             return Ending("cancelled", str(error))
         except BudgetExhausted as error:
             return Ending("stopped_by_budget", f"{error}, before there was a decision")
+
+    def _unscorable(self) -> str:
+        """Why no answer of a model could count as right, before anything is paid; empty where some could."""
+        items = self._splits.search
+        if not isinstance(self._evaluator, ModelEvaluator) or self._evaluator.labels:
+            return ""
+        if free_text_share(items) <= FREE_TEXT_SHARE_MAX:
+            return ""
+        return (
+            f"most expected answers of {self._config.dataset_name!r} are free text (for instance {_shown(items[0].expected)}), "
+            "and an answer counts as right only if it is the expected one: no prompt could score. Evolve on a data set "
+            "of labels or short answers, or call the library with an evaluation_fn that judges texts"
+        )
+
+    def _nothing_right(self) -> str:
+        search, item = self.search, self._splits.search[0]
+        said = search.matrix.decision(search.seed, item)
+        answered = "" if said is None else f", the model answered {_shown(said)}"
+        return (
+            f"the seed prompt scores 0 on all {len(search.matrix.scores(search.seed, self._splits.search))} search items "
+            f"that it was asked, so nothing shows what to improve: of the first one {_shown(item.expected)} is "
+            f"expected{answered}. Check the expected answers, or say in the prompt which answers there are"
+        )
 
     async def _measure_seed(self) -> float:
         search = self.search
@@ -183,10 +205,7 @@ class Run:
     def _ending(self, report: GateReport, finalists: list[Candidate]) -> Ending:
         cut_short = f" (the search was cut short: {self._stopped_by})" if self._stopped_by else ""
         if report.winner is None:
-            nearest = max(report.finalists, key=lambda one: one.gain)
-            gained = f"{100 * nearest.gain:+.1f} points, p = {nearest.p_adjusted:.3f}"
-            reason = f"on {nearest.pairs_count} fresh items the best finalist gains {gained}"
-            return Ending("no_evidence", reason + cut_short, gate=report)
+            return Ending("no_evidence", _compared(report.judged) + cut_short, gate=report)
         winner = next(one for one in finalists if one.version == report.winner.version)
         gain = report.winner
         reason = (
@@ -202,6 +221,19 @@ class Run:
         self._on_progress(iteration, point["score"], self._calls_count(), message)
 
 
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= SHOWN_CHARS_MAX else text[:SHOWN_CHARS_MAX] + "…")
+
+
+def _compared(judged: Finalist | None) -> str:
+    if judged is None:
+        return "the model refused too many fresh items of every finalist to compare it with the seed prompt"
+    return (
+        f"on {judged.pairs_count} fresh items the best finalist has {judged.score:.2f} where the seed prompt has "
+        f"{judged.seed_score:.2f}: {100 * judged.gain:+.1f} points, p = {judged.p_adjusted:.3f}"
+    )
+
+
 def results_of(run: Run, ending: Ending, splits: Splits) -> dict[str, Any]:
     """The result keys of the public contract, as plain JSON."""
     search = run.search
@@ -213,9 +245,9 @@ def results_of(run: Run, ending: Ending, splits: Splits) -> dict[str, Any]:
     best_scores = search.matrix.scores(chosen, splits.search)
     searched = sum(best_scores) / len(best_scores) if best_scores else None
     performance = searched
-    if ending.gate is not None:
+    judged = ending.gate.judged if ending.gate else None
+    if judged is not None:
         # Both numbers from the same fresh items, whoever stays.
-        judged = fresh or ending.gate.finalists[0]
         seed_performance = judged.seed_score
         performance = fresh.score if fresh else judged.seed_score
     return {
@@ -225,6 +257,7 @@ def results_of(run: Run, ending: Ending, splits: Splits) -> dict[str, Any]:
         "outcome": ending.outcome,
         "reason": ending.reason,
         "gate": ending.gate.as_dict() if ending.gate else None,
+        "judged": asdict(judged) if judged else None,
         "seed_performance": seed_performance,
         "best_version": chosen.version,
         "best_package": {

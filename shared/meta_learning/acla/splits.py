@@ -6,7 +6,6 @@ import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Any
 
 from meta_learning.acla.parsing import normalised
@@ -14,6 +13,7 @@ from meta_learning.errors import MalformedDataset
 
 LABELS_COUNT_MAX = 12
 LABEL_CHARS_MAX = 40
+SHORT_WORDS_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +81,13 @@ def closed_labels(items: Sequence[Item]) -> tuple[str, ...]:
     return tuple(labels) if few and all(0 < len(label) <= LABEL_CHARS_MAX for label in labels) else ()
 
 
-def are_open_texts(items: Sequence[Item]) -> bool:
-    """Whether the expected answers are whole texts, which no answer matches to the letter.
+def free_text_share(items: Sequence[Item]) -> float:
+    """The share of items whose answer is a text of more than `SHORT_WORDS_MAX` words: nobody says it word for word.
 
-    >>> are_open_texts(read_items([{"input": "Where is my parcel?", "expected": "Due tomorrow: see the tracking page."}] * 3))
-    False
-    >>> are_open_texts(read_items([{"input": "Where is it?", "expected": "It left our house today and is due tomorrow."}]))
-    True
+    >>> free_text_share(read_items([{"input": "1", "expected": "42"}, {"input": "2", "expected": "It is on its way to you, sorry."}]))
+    0.5
     """
-    return median(len(item.expected) for item in items) > LABEL_CHARS_MAX
+    return sum(len(item.expected.split()) > SHORT_WORDS_MAX for item in items) / max(1, len(items))
 
 
 def _item(sample: Any, row: int) -> Item:

@@ -49,10 +49,13 @@ class Columns:
         return f"input from {self.input!r}, output from {self.output!r}, score from {self.score!r}"
 
 
-def find_columns(header: Iterable[str], chosen: Mapping[str, str] | None = None, row: int = 1) -> Columns:
+def find_columns(
+    header: Iterable[str], chosen: Mapping[str, str] | None = None, row: int = 1, hint: str = ""
+) -> Columns:
     """Match a header with the names that such files use; ``chosen`` (field → column) goes before any guess.
 
     Where two columns could be meant, the name that says more wins: ``feedback_score`` before ``score`` before ``label``.
+    ``hint`` ends the message about a missing column.
 
     Raises:
         CallerError: ``chosen`` names a field that does not exist.
@@ -67,7 +70,7 @@ def find_columns(header: Iterable[str], chosen: Mapping[str, str] | None = None,
     if missing:
         raise MalformedDataset(
             f"no column for {' and '.join(missing)} among {', '.join(map(repr, names[:20])) or 'no columns at all'}; "
-            "name them, for instance columns={'input': 'text', 'output': 'reply', 'score': 'stars'}",
+            f"name them, for instance columns={{'input': 'text', 'output': 'reply', 'score': 'stars'}}{hint and '; ' + hint}",
             row=row,
         )
     return Columns(**{field: name for field, name in found.items() if name is not None})

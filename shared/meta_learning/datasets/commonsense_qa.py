@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from meta_learning.datasets.base import BaseDatasetLoader, Sample
-from meta_learning.datasets.rows import read_objects
+from meta_learning.datasets.rows import naming, read_objects
 from meta_learning.datasets.samples import COMMONSENSE_QA_SAMPLE
 from meta_learning.errors import MalformedDataset
 
@@ -49,7 +49,8 @@ class CommonsenseQALoader(BaseDatasetLoader):
             NotFound: there is no such file.
             MalformedDataset: a line is no JSON, a key is missing, or the answer is none of the choices.
         """
-        questions = [_question(record, row) for row, record in read_objects(self.path)]
+        with naming(self.path):
+            questions = [_question(record, row) for row, record in read_objects(self.path)]
         if not questions:
             raise MalformedDataset(f"{self.path.name} is empty: it holds no question")
         return questions

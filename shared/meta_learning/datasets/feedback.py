@@ -26,6 +26,8 @@ class FeedbackLoader(BaseDatasetLoader):
     ``events`` is read once, at the first question about its items: an archive, a stream's entries, or both chained.
     ``since`` is inclusive and ``until`` exclusive, both with a time zone; ``version`` is a prompt's or a model's.
     Of equally scored answers to one input the latest counts.
+    A model's answer is right when it is the liked one: labels and short answers can be evolved on, free text cannot
+    (a run on it ends as failed before it asks anything, unless an ``evaluation_fn`` judges).
     """
 
     name = "feedback"

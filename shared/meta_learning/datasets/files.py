@@ -18,7 +18,7 @@ from pathlib import Path
 from meta_learning.datasets.columns import Columns, find_columns
 from meta_learning.datasets.feedback_row import FeedbackRow, parse_row
 from meta_learning.datasets.labelled import label_feedback
-from meta_learning.datasets.rows import format_of, read_csv, read_table
+from meta_learning.datasets.rows import HEADER_HINT, format_of, naming, read_csv, read_table
 from meta_learning.datasets.scales import Scale, ScaleChoice, Spread, declared
 from meta_learning.datasets.sentiment140 import COLUMNS_COUNT, LABELS, Sentiment140Loader
 from meta_learning.errors import CallerError, MalformedDataset
@@ -55,9 +55,14 @@ def read_feedback(
     Raises:
         NotFound: there is no such file.
         CallerError: the file's name promises no known format, or the scale must be declared.
-        MalformedDataset: a row is damaged, has no finite score, or one off the scale; the message names the row.
+        MalformedDataset: a row is damaged, has no finite score, or one off the scale; the message names the file and the row.
     """
     path = Path(path)
+    with naming(path):
+        return _read(path, scale, columns, seed)
+
+
+def _read(path: Path, scale: ScaleChoice, columns: Mapping[str, str] | None, seed: int) -> FeedbackRows:
     if columns is None and _is_sentiment140(path):
         return _tweets(path, seed)
     found = _columns(path, columns)
@@ -71,7 +76,9 @@ def _columns(path: Path, chosen: Mapping[str, str] | None) -> Columns:
     row, first = next(read_table(path), (None, None))
     if row is None or first is None:
         raise MalformedDataset(f"{path.name} is empty: it holds no row of data")
-    return find_columns(first, chosen, row=row if format_of(path) == "jsonl" else 1)
+    if format_of(path) == "jsonl":
+        return find_columns(first, chosen, row=row)
+    return find_columns(first, chosen, row=1, hint=HEADER_HINT)
 
 
 def _checked(path: Path, columns: Columns, scale: Scale | None) -> Spread:
@@ -95,9 +102,10 @@ def _detected(spread: Spread, path: Path) -> Scale:
 
 
 def _scaled(path: Path, columns: Columns, scale: Scale) -> Iterator[FeedbackRow]:
-    for row, record in read_table(path):
-        parsed = parse_row(record, columns, row)
-        yield replace(parsed, feedback_score=scale.unit(parsed.feedback_score))
+    with naming(path):  # the file may have changed since it was checked
+        for row, record in read_table(path):
+            parsed = parse_row(record, columns, row)
+            yield replace(parsed, feedback_score=scale.unit(parsed.feedback_score))
 
 
 def _is_sentiment140(path: Path) -> bool:

@@ -18,6 +18,8 @@ from typing import IO, Any, Literal, NoReturn
 from meta_learning.errors import CallerError, MalformedDataset, NotFound
 
 LINE_BYTES_MAX = 1024 * 1024
+HEADER_HINT = "is the first row a header?"
+LINES_HINT = "write one object a line (.jsonl)"
 _GZIP_MAGIC = b"\x1f\x8b"
 _FORMATS: dict[str, Literal["csv", "tsv", "jsonl"]] = {
     ".csv": "csv",
@@ -39,8 +41,18 @@ def format_of(path: Path) -> Literal["csv", "tsv", "jsonl"]:
     """
     ending = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
     if ending.lower() not in _FORMATS:
-        raise CallerError(f"{path.name}: the name must end in one of {', '.join(_FORMATS)} (and .gz, if gzipped)")
+        hint = "; write a JSON array as one object a line (.jsonl)" if ending.lower() == ".json" else ""
+        raise CallerError(f"{path.name}: the name must end in one of {', '.join(_FORMATS)} (and .gz, if gzipped){hint}")
     return _FORMATS[ending.lower()]
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors about a row leave this block with the file's name."""
+    try:
+        yield
+    except MalformedDataset as error:
+        raise error.of_file(path.name) from None
 
 
 def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
@@ -154,11 +166,13 @@ def _decoded(raw: bytes, number: int, encoding: str) -> str:
         line = raw.decode(encoding)
     except UnicodeDecodeError as error:
         raise MalformedDataset(
-            f"is not {encoding}: byte 0x{raw[error.start]:02x} at position {error.start}; save the file as {encoding}",
+            f"is not {encoding}: byte 0x{raw[error.start]:02x} at position {error.start}; save the file as UTF-8 text",
             row=number,
         ) from None
     if "\0" in line:
-        raise MalformedDataset(f"holds a NUL character; save the file as {encoding}, not as UTF-16", row=number)
+        raise MalformedDataset(
+            "holds a NUL character, so this is UTF-16 or no text at all; save the file as UTF-8 text", row=number
+        )
     return line.removeprefix("\ufeff") if number == 1 else line
 
 
@@ -172,7 +186,9 @@ def _checked_header(cells: list[str], number: int) -> list[str]:
     names = [cell.strip() for cell in cells]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise MalformedDataset(f"the header names {', '.join(map(repr, repeated))} more than once", row=number)
+        raise MalformedDataset(
+            f"the header names {', '.join(map(repr, repeated))} more than once; {HEADER_HINT}", row=number
+        )
     return names
 
 
@@ -180,9 +196,10 @@ def _parsed(line: str, number: int) -> dict[str, Any]:
     try:
         value = json.loads(line, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise MalformedDataset(f"is no valid JSON: {error}", row=number) from None
+        hint = f"; {LINES_HINT}" if line.lstrip().startswith("[") else ""
+        raise MalformedDataset(f"is no valid JSON: {error}{hint}", row=number) from None
     if not isinstance(value, dict):
-        raise MalformedDataset(f"is a JSON {type(value).__name__}, not an object; write one object a line", row=number)
+        raise MalformedDataset(f"is a JSON {type(value).__name__}, not an object; {LINES_HINT}", row=number)
     return value
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from meta_learning.datasets.base import BaseDatasetLoader, Sample
-from meta_learning.datasets.rows import read_csv
+from meta_learning.datasets.rows import naming, read_csv
 from meta_learning.datasets.samples import SENTIMENT_SAMPLE
 from meta_learning.errors import CallerError, MalformedDataset
 
@@ -59,7 +59,8 @@ class Sentiment140Loader(BaseDatasetLoader):
             NotFound: there is no such file.
             MalformedDataset: a row has not six columns, an unknown polarity or no text, or no row is left.
         """
-        tweets = [parse_tweet(cells, row) for row, cells in read_csv(self.path, encoding="latin-1")]
+        with naming(self.path):
+            tweets = [parse_tweet(cells, row) for row, cells in read_csv(self.path, encoding="latin-1")]
         kept = [tweet for tweet in tweets if self.neutral == "keep" or tweet.label != "neutral"]
         if not kept:
             raise MalformedDataset(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from meta_learning.datasets.base import BaseDatasetLoader, Sample
-from meta_learning.datasets.rows import read_table
+from meta_learning.datasets.rows import HEADER_HINT, format_of, naming, read_table
 from meta_learning.errors import MalformedDataset
 
 
@@ -32,7 +32,8 @@ class TabularLoader(BaseDatasetLoader):
             CallerError: the file's name promises no known format.
             MalformedDataset: a row is damaged, lacks a column, or the file is empty.
         """
-        rows = [(row, self._checked(record, row)) for row, record in read_table(self.path)]
+        with naming(self.path):
+            rows = [(row, self._checked(record, row)) for row, record in read_table(self.path)]
         if not rows:
             raise MalformedDataset(f"{self.path.name} is empty: it holds no row of data")
         return rows
@@ -50,7 +51,8 @@ class TabularLoader(BaseDatasetLoader):
 
     def _text(self, record: dict[str, Any], name: str, row: int) -> str:
         if name not in record:
-            raise MalformedDataset(f"has no column {name!r}; there are {', '.join(map(repr, record))}", row=row)
+            hint = "" if format_of(self.path) == "jsonl" else f"; {HEADER_HINT}"
+            raise MalformedDataset(f"has no column {name!r}; there are {', '.join(map(repr, record))}{hint}", row=row)
         value = record[name]
         if not isinstance(value, str | int | float):
             raise MalformedDataset(f"{name!r} must be text or a number, not {type(value).__name__}", row=row)

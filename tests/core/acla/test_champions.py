@@ -89,3 +89,6 @@ async def test_both_numbers_of_a_run_without_evidence_come_from_the_same_items()
         results = await agent.run_curriculum(lambda n, world=world: samples(n, world), num_samples=60)  # type: ignore[misc]
         if results["outcome"] == "no_evidence":
             assert results["best_performance"] == results["seed_performance"]
+            if judged := results["judged"]:
+                assert judged["gain"] == pytest.approx(judged["score"] - judged["seed_score"])
+                assert f"finalist has {judged['score']:.2f} where the seed prompt has" in results["reason"]

@@ -218,3 +218,38 @@ def test_settings_out_of_bounds_are_named(change: dict[str, Any]) -> None:
 def test_the_simulated_truth_is_balanced() -> None:
     labels = [expected_of(one["input"]) for one in samples(200)]
     assert 70 < labels.count("high") < 130
+
+
+def _replies(count: int) -> list[dict[str, Any]]:
+    return [
+        {"input": f"Where is parcel {n}?", "expected": f"Parcel {n} is on its way and comes on day {n}."}
+        for n in range(count)
+    ]
+
+
+async def test_free_text_answers_end_the_run_with_a_reason_before_anything_is_paid() -> None:
+    results = await AdaptiveCurriculumAgent(config(), model(nothing_helps)).run_curriculum(_replies, num_samples=60)
+    assert (results["outcome"], results["calls"], results["best_prompt"]) == ("failed", 0, SEED_PROMPT)
+    assert "free text" in results["reason"]
+    assert "is on its way" in results["reason"]
+
+
+async def test_free_text_answers_can_be_evolved_on_with_a_judge_of_ones_own() -> None:
+    def judge(prompt: str, asked: list[dict[str, Any]]) -> list[float]:
+        return [0.5] * len(asked)
+
+    agent = AdaptiveCurriculumAgent(config(max_iterations=1), model(nothing_helps))
+    results = await agent.run_curriculum(_replies, judge, num_samples=60)
+    assert results["outcome"] == "no_evidence"
+
+
+async def test_a_seed_prompt_that_is_never_right_ends_the_run_early_and_says_what_was_expected() -> None:
+    def never(n: int) -> list[dict[str, Any]]:
+        return [{"input": f"What is {i} squared?", "expected": str(i * i)} for i in range(n)]
+
+    results = await AdaptiveCurriculumAgent(config(), ScriptedLLM(lambda request: "no idea")).run_curriculum(
+        never, num_samples=60
+    )
+    assert (results["outcome"], results["calls"]) == ("failed", 48)
+    assert "scores 0 on all 48 search items" in results["reason"]
+    assert "the model answered 'no idea'" in results["reason"]

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from meta_learning.datasets import FeedbackRow, TabularLoader, label_feedback, read_feedback
-from meta_learning.errors import CallerError, MalformedDataset, NotFound
+from meta_learning.errors import CallerError, MalformedDataset, MetaLearningError, NotFound
 
 TABLE = "prompt,answer,rating\nhello,hi there,5\nhow are you?,go away,1\n"
 
@@ -247,3 +247,25 @@ def test_any_table_is_a_data_set_by_the_names_of_its_columns(tmp_path: Path) -> 
 def test_numbers_and_truth_values_of_json_lines_are_answers_as_json_writes_them(tmp_path: Path) -> None:
     path = written(tmp_path, "a.jsonl", '{"input": "2 + 2", "expected": 4}\n{"input": "2 > 1", "expected": true}\n')
     assert sorted(sample["expected"] for sample in TabularLoader(path).get_samples(2)) == ["4", "true"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"\x7fELF\x00\x00", "a.csv, row 1: holds a NUL character, so this is UTF-16 or no text"),
+        ("a.csv", b"a,b,0.5\nc,d,1\n", "is the first row a header?"),
+        ("a.csv", b"yes,yes,0.5\nc,d,1\n", "more than once; is the first row a header?"),
+        ("a.csv", b"input,output,score\nq,a,0.5\nq,a,seven\n", "a.csv, row 3: "),
+        ("a.json", b"[]", "a.json: the name must end in"),
+        ("a.json", b"[]", "one object a line (.jsonl)"),
+        ("a.jsonl", b"[\n{}\n]", "a.jsonl, row 1: is no valid JSON"),
+        ("a.jsonl", b"[\n{}\n]", "write one object a line (.jsonl)"),
+    ],
+)
+def test_an_error_names_the_file_and_what_to_do(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(MetaLearningError) as caught:
+        read_feedback(path)
+    assert message in str(caught.value)
+    assert "latin-1" not in str(caught.value)

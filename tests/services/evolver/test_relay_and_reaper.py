@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +16,11 @@ from meta_learning.events import Event, EvolutionCancelRequested, EvolutionCompl
 from meta_learning.streams import Log, partition_of
 from meta_learning.streams.opening import open_log
 from services.evolver.metrics import Metrics
-from services.evolver.queueing import cancel_key, connect, job_id_of, lease_key, open_queue
-from services.evolver.reaper import Reaper
+from services.evolver.queueing import cancel_key, connect, job_id_of, lease_key, open_queue, run_key
+from services.evolver.reaper import SAID, Reaper
 from services.evolver.relay import GROUP, RequestRelay
 from services.evolver.settings import EvolverSettings
+from tests.services.evolver.process import EvolverProcess
 
 LOOP = "support"
 
@@ -218,3 +221,74 @@ async def test_the_metrics_show_the_queue_and_what_jobs_counted(log: Log, queue:
     assert 'meta_learning_evolver_runs_total{outcome="improved"} 2.0' in page
     assert 'meta_learning_evolver_llm_calls_total{provider="local",purpose="task"} 7.0' in page
     assert "odd" not in page
+
+
+async def test_a_failed_job_is_said_again_where_its_end_was_said_under_another_layout(
+    log: Log, queue: Any, relay: RequestRelay, reaper: Reaper
+) -> None:
+    await log.publish(LOOP, [requested()])
+    await relay.relay_once(log.relay(GROUP, "c"), wait_ms_max=100)
+    for _ in range(4):
+        killed(queue, job_id_of("e1"), age_s=2)
+        reaper.revive()
+    job = queue.fetch_job(job_id_of("e1"))
+    job.meta[SAID] = log.partitions_count + 1
+    job.save_meta()
+    await reaper.report_lost()
+    [completed] = await said(log, EvolutionCompleted)
+    assert (completed.outcome, "ask again" in completed.reason) == ("failed", True)
+
+
+@pytest.mark.parametrize("how", ["failed", "gone", "queue emptied"])
+async def test_a_cancel_request_ends_a_run_that_has_no_job_and_says_so_once(
+    log: Log, queue: Any, relay: RequestRelay, reaper: Reaper, how: str
+) -> None:
+    await log.publish(LOOP, [requested()])
+    stream = log.relay(GROUP, "c")
+    await relay.relay_once(stream, wait_ms_max=100)
+    job = queue.fetch_job(job_id_of("e1"))
+    queue.connection.lrem(queue.key, 0, job.id)
+    if how == "failed":
+        job.set_status(JobStatus.FAILED)
+    else:
+        job.delete()
+    if how == "queue emptied":
+        queue.connection.delete(run_key(LOOP, "run-1"))
+    await log.publish(LOOP, [cancel_requested()])
+    await relay.relay_once(stream, wait_ms_max=100)
+    await relay._cancel(cancel_requested())
+    await reaper.report_jobless(older_than_s=0)
+    [completed] = await said(log, EvolutionCompleted)
+    assert (completed.outcome, completed.run_id, "ask again" in completed.reason) == ("cancelled", "run-1", True)
+
+
+async def test_a_cancel_request_for_a_run_that_ended_changes_nothing(log: Log, queue: Any, relay: RequestRelay) -> None:
+    end = EvolutionCompleted(
+        event_id="end", occurred_at=datetime.now(UTC), loop=LOOP, run_id="run-1", outcome="improved"
+    )
+    await log.publish(LOOP, [requested(), end])
+    assert await relay._cancel(cancel_requested()) == "nothing_to_cancel"
+    assert [one.outcome for one in await said(log, EvolutionCompleted)] == ["improved"]
+
+
+async def test_a_run_whose_job_is_gone_ends_as_failed_and_a_queued_or_young_one_is_left_alone(
+    log: Log, queue: Any, relay: RequestRelay, reaper: Reaper
+) -> None:
+    await log.publish(LOOP, [requested("e1", "lost"), requested("e2", "waits")])
+    await relay.relay_once(log.relay(GROUP, "c"), wait_ms_max=100)
+    queue.fetch_job(job_id_of("e1")).delete()
+    await reaper.report_jobless()
+    assert await said(log, EvolutionCompleted) == []
+    for _ in range(2):
+        await reaper.report_jobless(older_than_s=0)
+    assert [(one.run_id, one.outcome) for one in await said(log, EvolutionCompleted)] == [("lost", "failed")]
+
+
+async def test_the_evolver_refuses_to_start_on_a_log_of_another_layout_with_one_line_and_status_2(
+    log: Log, broker_url: str, tmp_path: Path
+) -> None:
+    wrong = str(log.partitions_count + 1)
+    refusing = EvolverProcess(broker_url, "http://127.0.0.1:9", tmp_path, META_LEARNING_PARTITIONS_COUNT=wrong)
+    assert await asyncio.to_thread(refusing.process.wait, 60) == 2
+    [line] = refusing.log.read_text().splitlines()
+    assert line.startswith(f"configuration: partitions_count is {wrong}")

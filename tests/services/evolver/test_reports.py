@@ -19,6 +19,7 @@ from services.evolver import prompts
 from services.evolver.ending import Ending
 from services.evolver.queueing import JOB, connect, open_queue
 from services.evolver.reports import OVERTAKEN, Reports
+from services.evolver.runs import ending_of
 
 LOOP = "support"
 REQUEST = EvolutionRequested(event_id="e1", occurred_at=datetime.now(UTC), loop=LOOP, run_id="run-1")
@@ -89,3 +90,20 @@ async def test_a_prompt_that_an_operator_set_meanwhile_is_not_replaced_by_one_ne
     assert completed.outcome == "improved"
     assert OVERTAKEN in completed.reason
     assert completed.prompt_version is not None
+
+
+def results(**changes: Any) -> dict[str, Any]:
+    package = {"prompt": "p", "blocks": {}, "label_bias": {}}
+    told = {"outcome": "no_evidence", "reason": "", "calls": 9, "best_package": package, "gate": None, "judged": None}
+    return told | {"seed_performance": 0.69, "best_performance": 0.69} | changes
+
+
+def test_an_end_after_a_gate_compares_seed_and_finalist_on_the_same_fresh_items() -> None:
+    judged = {"score": 0.56, "seed_score": 0.59, "low": -0.12, "high": 0.05, "gain": -0.03}
+    ending = ending_of(results(judged=judged), promote=True, champion=None)
+    assert (ending.seed_score, ending.best_score, ending.low, ending.high) == (0.59, 0.56, -0.12, 0.05)
+
+
+def test_an_end_without_a_gate_has_the_search_items_scores_and_no_interval() -> None:
+    ending = ending_of(results(outcome="search_only", best_performance=0.75), promote=True, champion=None)
+    assert (ending.seed_score, ending.best_score, ending.low, ending.high) == (0.69, 0.75, None, None)
