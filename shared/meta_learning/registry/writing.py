@@ -1,6 +1,6 @@
 """Writing a file so that a crash, a full disk or a second writer leaves the whole of it or nothing.
 
->>> import tempfile
+>>> import fsspec, tempfile
 >>> with tempfile.TemporaryDirectory() as folder:
 ...     fs, root = fsspec.core.url_to_fs(folder)
 ...     write_whole(fs, f"{root}/deep/er/file", b"text")
