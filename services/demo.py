@@ -27,6 +27,7 @@ from services.story import cycle_line, evolution_line, scores_line, summary, whe
 BATCH_COUNT = 50
 LOOK_EVERY_S = 0.4
 SETTLE_S = 60.0
+SEEN_S = 20.0
 EVOLUTION_S = 120.0
 # Small enough for a 135M model on two shared cores to finish while one watches; nothing in it is tuned to win.
 EVOLUTION = {
@@ -91,8 +92,6 @@ class Demo:
         async with httpx.AsyncClient(timeout=30) as http:
             loop = await self._new_loop(http, doors)
             self.console.print(f"\nreplaying {self.rows.described}\ninto the loop [bold]{loop}[/]\n")
-            if self.evolve:
-                await self._ask_for_evolution(http, doors, loop)
             sent = await self._feed(http, doors, loop)
             seen = await self._settle(http, doors, loop, sent)
             if self.evolve:
@@ -129,6 +128,8 @@ class Demo:
                     await self._send(
                         http, doors, [_item(row, loop, f"{run}-{start + n}") for n, row in enumerate(chunk)]
                     )
+                    if start == 0 and self.evolve:
+                        await self._ask_for_evolution(http, doors, loop)
                     progress.advance(task, len(chunk))
                     if bare and (start + len(chunk)) % (BATCH_COUNT * 20) == 0:
                         self.console.print(f"feedback   {start + len(chunk):,} of {len(self.rows.rows):,} sent")
@@ -191,7 +192,15 @@ class Demo:
         return seen
 
     async def _ask_for_evolution(self, http: httpx.AsyncClient, doors: Doors, loop: str) -> None:
-        answer = await http.post(doors.url("monitor", f"/api/loops/{loop}/evolutions"), json={"settings": EVOLUTION})
+        """Ask as soon as the monitor has seen the loop's first feedback; before that there is no loop."""
+        until = time.monotonic() + SEEN_S
+        while True:
+            answer = await http.post(
+                doors.url("monitor", f"/api/loops/{loop}/evolutions"), json={"settings": EVOLUTION}
+            )
+            if answer.status_code != 404 or time.monotonic() > until:
+                break
+            await asyncio.sleep(LOOK_EVERY_S / 2)
         if answer.is_error:
             raise WorldError(f"the operators' door refuses the evolution: {answer.json().get('detail', answer.text)}")
 

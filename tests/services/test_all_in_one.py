@@ -158,12 +158,13 @@ async def test_the_demo_ends_with_counts_that_agree_and_says_where_to_look(tmp_p
     feedback = tmp_path / "mine.csv"
     feedback.write_text("input,output,score\n" + "\n".join(rows) + "\n", encoding="utf-8")
     ports = dict(zip(SERVICES, free_ports(4), strict=True))
-    with system(tmp_path, ports, "--demo", "--no-evolution", "--leave", "--feedback", str(feedback)) as process:
+    with system(tmp_path, ports, "--demo", "--leave", "--feedback", str(feedback)) as process:
         assert await asyncio.to_thread(process.wait, 120) == 0, output_of(tmp_path)
     said = output_of(tmp_path)
     assert re.search(r"sent\s+330\s", said)
     assert re.search(r"monitored\s+330\s", said)
     assert "300 trained + 0 capped + 30 in the open cycle" in said
+    assert re.search(r"prompt evolution\s+(improved|no_evidence|no_headroom|stopped_by_budget)", said)
     assert f"http://127.0.0.1:{ports['monitor']}/" in said
 
 
