@@ -9,9 +9,9 @@ const STATES = { aligned: "good", misaligned: "bad", undecided: "", drifting: "b
 const OUTCOMES = { improved: "good", failed: "bad", stopped_by_budget: "warn" };
 
 const CARDS = [
-  ["drift", "Drift", "How far inputs, behaviour and errors have moved since the loop began: 0 not at all, 1 entirely."],
+  ["drift", "Drift", "How far inputs, behaviour and errors have moved from their reference: 0 not at all, 1 entirely."],
   ["alignment", "Alignment", "Whether the model puts answers in the order that users do: 0 no better than chance, 1 always."],
-  ["coherence", "Coherence", "Whether the model agrees with itself from cycle to cycle: 1 when it always does."],
+  ["coherence", "Coherence", "Whether alike questions get alike scores, and right answers stay right: 1 when they always do."],
 ];
 
 export function scores(chosen) {
