@@ -191,7 +191,7 @@ async def test_a_click_that_reaches_nobody_is_told_inside_the_viewport(log: Memo
         await browser.page.click("#rollback")
         assert " → cycle " in await browser.text("#confirm-text")
         await browser.page.click("#confirm-ok")
-        await browser.says("#toast", "The monitor does not answer; nothing was changed.")
+        await browser.says("#toast", "The monitor does not answer: look again before you repeat the change.")
         box, view = await browser.page.locator("#toast").bounding_box(), browser.page.viewport_size
         assert 0 <= box["y"] <= view["height"] - box["height"]
 

@@ -88,7 +88,7 @@ async function reach(address, options, method) {
   try {
     return await fetch(address, options);
   } catch {
-    throw new Error(method === "GET" ? "The monitor does not answer." : "The monitor does not answer; nothing was changed.");
+    throw new Error(method === "GET" ? "The monitor does not answer." : "The monitor does not answer: look again before you repeat the change.");
   }
 }
 

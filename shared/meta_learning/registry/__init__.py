@@ -1,8 +1,7 @@
 """Versions of models and prompts: content-addressed blobs, a manifest a version, lineage through the parents.
 
 A `Store` keeps blobs by the digest of their bytes; `versions` writes manifests into it. What is *current* is a pointer, and
-pointers live where they can move atomically with the events that explain them: in the event log
-(`meta_learning.streams`), or in a file for one process (`pointers`).
+pointers live where they move atomically with the events that explain them: in the event log (`meta_learning.streams`).
 """
 
 from __future__ import annotations
