@@ -82,7 +82,7 @@ def test_a_second_start_adopts_the_server_and_gives_it_its_own_settings(tmp_path
 
 
 def test_what_was_written_survives_sigkill_and_a_restart_of_the_same_object(tmp_path: Path) -> None:
-    with running(tmp_path) as broker:
+    with running(tmp_path, durability="fsync") as broker:
         with client_of(broker) as client:
             client.set("a", "1")
         assert broker.pid is not None

