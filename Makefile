@@ -45,7 +45,7 @@ check: install ## style, types, the direction of imports, sizes
 	@$(RUN) -m pytest tests/test_house_rules.py
 
 bench: install ## the benchmarks that need nothing else; results go to benchmarks/LOG.md by hand
-	@for file in benchmarks/*.py; do echo "== $$file"; $(RUN) "$$file" || exit 1; done
+	@for file in benchmarks/[a-z]*.py; do name=$$(basename $$file .py); echo "== $$name"; $(RUN) -m benchmarks.$$name || exit 1; done
 
 lock: ## pin the whole closure again, with hashes and without addresses (needs uv)
 	@uv pip compile pyproject.toml --extra all --group dev --universal --python-version 3.11 --generate-hashes \

@@ -1,6 +1,6 @@
 """How well does the loop learn from real feedback, and how fast? Prequential: every event is scored before it is learnt.
 
-    META_LEARNING_DATA_SETS=../shared/data python benchmarks/clrs_learning.py [events]
+    META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.clrs_learning [events]
 
 Three streams, the first two from Sentiment140 (20,000 tweets shuffled with seed 0; class and date are confounded in that file):
 ``right/wrong``: each tweet with a label, which is the right one half of the time, score 1 or 0; ``polarity``: one constant
@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from meta_learning.clrs import ClosedLoopSystem, OnlineTextModel
-from meta_learning.clrs.model import Floats, Pair
+from meta_learning.clrs.models.port import Floats, Pair
 from meta_learning.events import CycleCompleted
 
 DATA = Path(os.environ.get("META_LEARNING_DATA_SETS", "../shared/data"))

@@ -1,6 +1,6 @@
 """Do drift scores stay quiet when nothing drifts? The share of windows above 0.3 on many undrifted streams.
 
-    META_LEARNING_DATA_SETS=../shared/data python benchmarks/null_drift.py [streams] [windows] [whole_loops]
+    META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.null_drift [streams] [windows] [whole_loops]
 
 Texts are real tweets drawn with replacement where the file is there, else Zipf words; labels are coin flips; the champion errs
 at a constant 20 %. ``whole_loops`` further streams run through `ClosedLoopSystem` with defaults: also the model learns there.

@@ -6,7 +6,7 @@ One process, CPU-seconds of this process, the same text, three arms in one run:
 - loop:    `ClosedLoopSystem` (probe, gates, candidate and champion, the three scores);
 - trainer: the trainer's fold over a real broker (decode, loop, snapshot, weights to disk, commit).
 
-    python benchmarks/trainer_throughput.py [--file FEEDBACK] [--count 4000]
+    python -m benchmarks.trainer_throughput [--file FEEDBACK] [--count 4000]
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import sys
 
 from pydantic import Field, SecretStr, field_validator
 
-from meta_learning.clrs.loading import load_model
+from meta_learning.clrs.models.loading import load_model
 from meta_learning.errors import ConfigurationError
 from meta_learning.registry.store import FileStore
 from meta_learning.serving.logs import log_as_json

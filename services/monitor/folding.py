@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
+from meta_learning.clrs import Exchange
 from meta_learning.errors import MalformedState
 from meta_learning.events import CycleCompleted, Event, FeedbackReceived
 from meta_learning.registry import digest_of
@@ -33,8 +34,8 @@ PARTITION_KEY = "_partition"
 class Watch(Protocol):
     """Drift, alignment and coherence of one loop: `meta_learning.clrs.LoopMonitor`."""
 
-    def observe(self, cycle: CycleCompleted, pairs: Sequence[tuple[str, str]]) -> None:
-        """Fold one cycle and the texts it trained on."""
+    def observe(self, cycle: CycleCompleted, exchanges: Sequence[Exchange]) -> None:
+        """Fold one cycle and the feedback it trained on."""
 
     def summary(self) -> dict[str, Any]:
         """The scores, in the shape of ``ClosedLoopSystem.get_system_summary()``."""
@@ -154,7 +155,7 @@ class PartitionView:
         """Fold one piece of feedback."""
         loop = self.loop(event.loop)
         loop.state.fold(event)
-        loop.pairs.add(Pair(entry.id, event.input_text, event.output_text))
+        loop.pairs.add(Pair.of(entry.id, event))
         self.passed(entry, event.loop, f"{event.loop}:pairs")
 
     def event(self, entry: Entry, event: Event, loop: str) -> None:

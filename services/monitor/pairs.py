@@ -19,16 +19,31 @@ import zlib
 from collections import deque
 from typing import NamedTuple
 
+from meta_learning.clrs import Exchange, exchange_of
 from meta_learning.errors import MalformedState
+from meta_learning.events import FeedbackReceived
 from meta_learning.streams import entry_order
 
 
 class Pair(NamedTuple):
-    """One piece of feedback: where it lies in the log, what was asked and what was answered."""
+    """One piece of feedback: where it lies in the log, and its exchange."""
 
     entry_id: str
     input_text: str
     output_text: str
+    user_id: str | None = None
+    segment: str | None = None
+    propensity: float | None = None
+
+    @classmethod
+    def of(cls, entry_id: str, event: FeedbackReceived) -> Pair:
+        """What the scores need of one event."""
+        return cls(entry_id, *exchange_of(event))
+
+    @property
+    def exchange(self) -> Exchange:
+        """The pair without its place in the log."""
+        return Exchange(*self[1:])
 
     @property
     def size(self) -> int:
@@ -82,7 +97,7 @@ class WaitingPairs:
         """
         try:
             rows = json.loads(zlib.decompress(dump))
-            for entry_id, input_text, output_text in rows:
-                self.add(Pair(entry_id, input_text, output_text))
+            for row in rows:
+                self.add(Pair(*row))
         except (zlib.error, ValueError, TypeError) as error:
             raise MalformedState(f"the waiting pairs cannot be read back: {error}") from None

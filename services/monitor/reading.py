@@ -80,7 +80,7 @@ class Reader:
     @staticmethod
     def _observe(loop: Loop, event: CycleCompleted, pairs: Sequence[Pair]) -> None:
         try:
-            loop.watch.observe(event, [(pair.input_text, pair.output_text) for pair in pairs])
+            loop.watch.observe(event, [pair.exchange for pair in pairs])
         except MetaLearningError as error:
             raise MalformedEvent(f"the cycle cannot be scored: {error}") from error
 
@@ -104,7 +104,7 @@ def _pair(entry: Entry, loop: str) -> Pair | None:
     except MalformedEvent:
         return None
     if isinstance(event, FeedbackReceived) and event.loop == loop:
-        return Pair(entry.id, event.input_text, event.output_text)
+        return Pair.of(entry.id, event)
     return None
 
 

@@ -133,7 +133,9 @@ class CycleCompleted(Event):
 
     The arrays run in the order of the cycle's events: ``predictions`` were made by the champion *before* it or the
     candidate saw them (``None`` without a champion), ``candidate_predictions`` likewise by the candidate.
-    ``probe_champion`` and ``probe_candidate`` are the outputs of both on the loop's fixed probe.
+    ``probe_champion`` and ``probe_candidate`` are the outputs of both on the loop's fixed probe; ``probe_perturbed``
+    those of the champion on the same probe with its inputs perturbed, by the name of the perturbation.
+    ``control_predictions`` are those of the control arm, a version that was frozen when ``control_version`` took that part.
     """
 
     type: Literal["CycleCompleted"] = "CycleCompleted"
@@ -152,6 +154,9 @@ class CycleCompleted(Event):
     candidate_predictions: tuple[Unit, ...] | None = None
     probe_champion: tuple[Unit, ...] | None = None
     probe_candidate: tuple[Unit, ...] | None = None
+    control_version: str | None = None
+    control_predictions: tuple[Unit, ...] | None = None
+    probe_perturbed: dict[str, tuple[Unit, ...]] | None = None
     trained_count: int = 0
     capped_count: int = 0
 

@@ -7,14 +7,15 @@ gates, and the scores (`DriftDetector`, `AlignmentScorer`, `CoherenceAnalyzer`, 
 from meta_learning.clrs.alignment_scorer import AlignmentScorer
 from meta_learning.clrs.coherence_analyzer import CoherenceAnalyzer
 from meta_learning.clrs.drift_detector import DriftDetector
-from meta_learning.clrs.estimator_model import EstimatorModel
-from meta_learning.clrs.loading import load_model
+from meta_learning.clrs.exchange import Exchange, exchange_of
 from meta_learning.clrs.loop_monitor import LoopMonitor
 from meta_learning.clrs.loop_state import Snapshot
-from meta_learning.clrs.model import Model
+from meta_learning.clrs.models.estimator_model import EstimatorModel
+from meta_learning.clrs.models.loading import load_model
+from meta_learning.clrs.models.port import Model
+from meta_learning.clrs.models.text_model import OnlineTextModel
 from meta_learning.clrs.reinforcement_system import ClosedLoopSystem
 from meta_learning.clrs.settings import LoopSettings
-from meta_learning.clrs.text_model import OnlineTextModel
 
 __all__ = [
     "AlignmentScorer",
@@ -22,10 +23,12 @@ __all__ = [
     "CoherenceAnalyzer",
     "DriftDetector",
     "EstimatorModel",
+    "Exchange",
     "LoopMonitor",
     "LoopSettings",
     "Model",
     "OnlineTextModel",
     "Snapshot",
+    "exchange_of",
     "load_model",
 ]

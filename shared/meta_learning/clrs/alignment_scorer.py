@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from meta_learning.clrs.estimate import Estimate
-from meta_learning.clrs.model import Floats
+from meta_learning.clrs.models.port import Floats
 from meta_learning.clrs.statistics import Concordance, concordance, wilson
 
 Z = 3.0  # of the interval: it is looked at after every batch, so it is wider than 95 % at one look

@@ -12,11 +12,11 @@ from typing import Any, Self
 
 import numpy as np
 
+from meta_learning.clrs.drift.text_drift import buckets_of, weighted
 from meta_learning.clrs.estimate import Estimate
-from meta_learning.clrs.gates import count_negative_flips
-from meta_learning.clrs.model import Floats, Pair
+from meta_learning.clrs.gating.gates import count_negative_flips
+from meta_learning.clrs.models.port import Floats, Pair
 from meta_learning.clrs.statistics import BLOCK_ROWS, Moments
-from meta_learning.clrs.text_drift import buckets_of, weighted
 
 NEIGHBOURS = 3
 EVENTS_MIN = 100

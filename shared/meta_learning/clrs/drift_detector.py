@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Self
 
-from meta_learning.clrs.behaviour_drift import BehaviourDrift
+from meta_learning.clrs.drift.behaviour_drift import BehaviourDrift
+from meta_learning.clrs.drift.skill_drift import SkillDrift
+from meta_learning.clrs.drift.text_drift import TextDrift
 from meta_learning.clrs.estimate import Estimate
-from meta_learning.clrs.model import Floats
-from meta_learning.clrs.skill_drift import SkillDrift
-from meta_learning.clrs.text_drift import TextDrift
+from meta_learning.clrs.models.port import Floats
 
 KINDS = ("input", "output", "behaviour", "concept", "performance")
 

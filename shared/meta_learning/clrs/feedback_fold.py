@@ -8,16 +8,16 @@ from typing import Any, Self
 
 import numpy as np
 
-from meta_learning.clrs import evaluation
-from meta_learning.clrs.batch import Batch, batch_of
-from meta_learning.clrs.gates import Decision
-from meta_learning.clrs.loading import load_model
+from meta_learning.clrs.gating import evaluation
+from meta_learning.clrs.gating.batch import Batch, batch_of
+from meta_learning.clrs.gating.gates import Decision
 from meta_learning.clrs.loop_monitor import LoopMonitor
 from meta_learning.clrs.loop_state import LoopState, Snapshot, decoded, encoded
-from meta_learning.clrs.model import Floats, Model
+from meta_learning.clrs.models.loading import load_model
+from meta_learning.clrs.models.port import Floats, Model
+from meta_learning.clrs.models.text_model import OnlineTextModel
 from meta_learning.clrs.settings import LoopSettings
 from meta_learning.clrs.statistics import Moments
-from meta_learning.clrs.text_model import OnlineTextModel
 from meta_learning.errors import ConfigurationError, MalformedState, NotFound
 from meta_learning.events import (
     CycleCompleted,
@@ -130,7 +130,7 @@ class FeedbackFold:
         state.counts["unlearnt"] += len(batch.pairs) - record.trained_count - record.capped_count
         state.feedback += Moments.of(batch.scores[batch.kept])
         state.pending = []
-        self.monitor.observe(record, batch.pairs)
+        self.monitor.observe(record, batch.exchanges)
         return [record] if decision.outcome != "promoted" else [record, self._gate_promotion(record)]
 
     def _evaluate(self, batch: Batch, constant: float) -> tuple[evaluation.Answers | None, Decision]:

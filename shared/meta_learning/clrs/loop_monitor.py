@@ -12,7 +12,8 @@ import numpy as np
 from meta_learning.clrs.alignment_scorer import AlignmentScorer
 from meta_learning.clrs.coherence_analyzer import CoherenceAnalyzer
 from meta_learning.clrs.drift_detector import DriftDetector
-from meta_learning.clrs.model import Floats, Pair
+from meta_learning.clrs.exchange import Exchange
+from meta_learning.clrs.models.port import Floats
 from meta_learning.clrs.settings import LoopSettings
 from meta_learning.errors import ConfigurationError, MalformedState
 from meta_learning.events import CycleCompleted
@@ -38,24 +39,25 @@ class LoopMonitor:
         self._probe_scores: list[float] = []
         self._history: list[dict[str, Any]] = []
 
-    def observe(self, cycle: CycleCompleted, pairs: Sequence[Pair]) -> None:
-        """Fold one completed cycle; ``pairs`` are its (input, output) pairs in the order of its events.
+    def observe(self, cycle: CycleCompleted, exchanges: Sequence[Exchange]) -> None:
+        """Fold one completed cycle; ``exchanges`` are its pieces of feedback in the order of its events.
 
         Raises:
-            ConfigurationError: ``pairs`` are not as many as the cycle's events.
+            ConfigurationError: ``exchanges`` are not as many as the cycle's events.
         """
-        if len(pairs) != cycle.events_count:
+        if len(exchanges) != cycle.events_count:
             raise ConfigurationError(
-                f"cycle {cycle.cycle} has {cycle.events_count} events; {len(pairs)} pairs were given"
+                f"cycle {cycle.cycle} has {cycle.events_count} events; {len(exchanges)} exchanges were given"
             )
         self.cycles, self.events = cycle.cycle, self.events + cycle.events_count
         self.decisions[cycle.decision] += 1
         wanted = self.settings.probe_size - len(self._probe_scores)
         self._probe_scores += cycle.feedback_scores[: max(wanted, 0)]
-        self._measure(cycle, pairs)
+        self._measure(cycle, exchanges)
         self._remember(cycle)
 
-    def _measure(self, cycle: CycleCompleted, pairs: Sequence[Pair]) -> None:
+    def _measure(self, cycle: CycleCompleted, exchanges: Sequence[Exchange]) -> None:
+        pairs = [exchange.pair for exchange in exchanges]
         predicted, probe, true = (
             _array(cycle.predictions),
             _array(cycle.probe_champion),

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from meta_learning.clrs.model import Pair
+from meta_learning.clrs.models.port import Pair
 from meta_learning.clrs.statistics import Moments
 from meta_learning.errors import MalformedState
 from meta_learning.events import FeedbackReceived

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from meta_learning.clrs.feedback_fold import FeedbackFold
-from meta_learning.clrs.model import Floats
+from meta_learning.clrs.models.port import Floats
 from meta_learning.errors import MalformedEvent
 from meta_learning.events import CycleCompleted, FeedbackReceived, describe
 

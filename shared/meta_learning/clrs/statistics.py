@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meta_learning.clrs.model import Floats
+from meta_learning.clrs.models.port import Floats
 
 BINS = np.linspace(0.0, 1.0, 11)[1:-1]
 BLOCK_ROWS = 256

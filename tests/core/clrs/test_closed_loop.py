@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from meta_learning.clrs import ClosedLoopSystem, EstimatorModel, LoopSettings, OnlineTextModel
-from meta_learning.clrs.model import Floats, Pair
+from meta_learning.clrs.models.port import Floats, Pair
 from meta_learning.errors import ConfigurationError, MalformedEvent
 from meta_learning.events import CycleCompleted
 from tests.core.clrs.streams import labelled

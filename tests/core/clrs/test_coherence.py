@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 
 from meta_learning.clrs import CoherenceAnalyzer
-from meta_learning.clrs.model import Floats, Pair
+from meta_learning.clrs.models.port import Floats, Pair
 
 TOPICS = [
     "parcel late delivery courier",

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from meta_learning.clrs import ClosedLoopSystem, DriftDetector
-from meta_learning.clrs.behaviour_drift import BehaviourDrift
+from meta_learning.clrs.drift.behaviour_drift import BehaviourDrift
+from meta_learning.clrs.drift.skill_drift import EDetector, SkillDrift
+from meta_learning.clrs.drift.text_drift import TextDrift, packed, unpacked
 from meta_learning.clrs.drift_detector import KINDS
-from meta_learning.clrs.model import Floats
-from meta_learning.clrs.skill_drift import EDetector, SkillDrift
-from meta_learning.clrs.text_drift import TextDrift, packed, unpacked
+from meta_learning.clrs.models.port import Floats
 from meta_learning.errors import ConfigurationError
 from tests.core.clrs.streams import labelled
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from meta_learning.clrs import ClosedLoopSystem, LoopMonitor, LoopSettings
+from meta_learning.clrs import ClosedLoopSystem, Exchange, LoopMonitor, LoopSettings, exchange_of
 from meta_learning.clrs.loop_state import Snapshot
 from meta_learning.errors import ConfigurationError, MalformedState, NotFound
 from meta_learning.events import CycleCompleted, Event, FeedbackReceived, ModelPromoted, PromoteModel
@@ -89,14 +89,14 @@ def test_all_blobs_that_a_state_refers_to_were_handed_out_under_their_digest() -
 def test_what_the_monitor_folds_by_itself_equals_the_summary_of_the_loop() -> None:
     rows = labelled(400)
     system, watching = ClosedLoopSystem(settings=SETTINGS), LoopMonitor(SETTINGS)
-    pairs: list[tuple[str, str]] = []
+    exchanges: list[Exchange] = []
     for index, event in enumerate(events(rows)):
-        pairs.append((event.input_text, event.output_text))
+        exchanges.append(exchange_of(event))
         for told in system.fold(event, f"{index + 1}-0"):
             if isinstance(told, CycleCompleted):
-                watching.observe(CycleCompleted.decode(told.encode()), pairs)
+                watching.observe(CycleCompleted.decode(told.encode()), exchanges)
                 watching = LoopMonitor.load(watching.dump(), SETTINGS)
-                pairs = []
+                exchanges = []
                 assert watching.summary() == system.monitor.summary()
     assert watching.dump() == system.monitor.dump()
     assert json.loads(json.dumps(system.get_system_summary())) == system.get_system_summary()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from meta_learning.clrs import gates
+from meta_learning.clrs.gating import gates
 from meta_learning.clrs.settings import LoopSettings
 from meta_learning.clrs.statistics import Moments
 

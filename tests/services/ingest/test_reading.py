@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from meta_learning.clrs.loading import load_model
-from meta_learning.clrs.text_model import OnlineTextModel
+from meta_learning.clrs.models.loading import load_model
+from meta_learning.clrs.models.text_model import OnlineTextModel
 from meta_learning.events import ModelPromoted, PromptPromoted, parse_time
 from meta_learning.registry.prompts import prompt_blob
 from meta_learning.registry.versions import Manifest, publish

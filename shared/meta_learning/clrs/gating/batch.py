@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from meta_learning.clrs.model import Floats, Pair
+from meta_learning.clrs.exchange import Exchange, exchange_of
+from meta_learning.clrs.models.port import Floats, Pair
 from meta_learning.events import FeedbackReceived
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Batch:
-    """The pairs and scores of a cycle in order; ``kept`` marks those that may train and be counted by the gates."""
+    """The exchanges and scores of a cycle in order; ``kept`` marks those that may train and be counted by the gates."""
 
-    pairs: tuple[Pair, ...]
+    exchanges: tuple[Exchange, ...]
     scores: Floats
     kept: NDArray[np.bool_]
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """What a model sees, in the order of the events."""
+        return tuple(exchange.pair for exchange in self.exchanges)
 
     @property
     def kept_pairs(self) -> list[Pair]:
@@ -30,14 +37,14 @@ class Batch:
     @property
     def capped_count(self) -> int:
         """How many may not."""
-        return len(self.pairs) - int(self.kept.sum())
+        return len(self.exchanges) - int(self.kept.sum())
 
 
 def batch_of(events: Sequence[FeedbackReceived], user_share_max: float) -> Batch:
     """The batch of ``events``; of each known user only the first ``cap_of`` count."""
     users = [event.user_id for event in events]
     return Batch(
-        pairs=tuple((event.input_text, event.output_text) for event in events),
+        exchanges=tuple(exchange_of(event) for event in events),
         scores=np.array([event.feedback_score for event in events], dtype=np.float64),
         kept=_kept(users, cap_of(users, user_share_max)),
     )

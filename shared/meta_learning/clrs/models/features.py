@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from meta_learning.clrs.model import Floats, Pair
+from meta_learning.clrs.models.port import Floats, Pair
 
 TEXT_CHARS_MAX = 4000  # what lies beyond is not read: a 32 KiB text would cost 200 times a tweet and add little
 CROSS_WORDS_MAX = 4  # an output of at most so many words is a label or a short answer, and is crossed with the input

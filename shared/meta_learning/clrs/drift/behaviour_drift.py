@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from meta_learning.clrs.estimate import Estimate
-from meta_learning.clrs.model import Floats
+from meta_learning.clrs.models.port import Floats
 from meta_learning.clrs.statistics import binned, js_distance
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from meta_learning.clrs import estimator_model, text_model
-from meta_learning.clrs.estimator_model import EstimatorModel
-from meta_learning.clrs.model import Model
-from meta_learning.clrs.text_model import OnlineTextModel
+from meta_learning.clrs.models import estimator_model, text_model
+from meta_learning.clrs.models.estimator_model import EstimatorModel
+from meta_learning.clrs.models.port import Model
+from meta_learning.clrs.models.text_model import OnlineTextModel
 from meta_learning.errors import MalformedState
 
 

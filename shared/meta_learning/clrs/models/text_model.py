@@ -11,8 +11,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from meta_learning.clrs.features import FeatureSettings, PairFeatures, Rows
-from meta_learning.clrs.model import Floats, Pair, digest_of_arrays
+from meta_learning.clrs.models.features import FeatureSettings, PairFeatures, Rows
+from meta_learning.clrs.models.port import Floats, Pair, digest_of_arrays
 from meta_learning.errors import MalformedState
 
 HEADER = b"MLTX1\n"

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from meta_learning.clrs.model import Floats
+from meta_learning.clrs.models.port import Floats
 from meta_learning.clrs.settings import LoopSettings
 from meta_learning.clrs.statistics import Moments, binned, js_distance
 

@@ -16,9 +16,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import clone, is_classifier, is_regressor
 
-from meta_learning.clrs import skops_archive
-from meta_learning.clrs.features import FeatureSettings, PairFeatures
-from meta_learning.clrs.model import Floats, Pair
+from meta_learning.clrs.models import skops_archive
+from meta_learning.clrs.models.features import FeatureSettings, PairFeatures
+from meta_learning.clrs.models.port import Floats, Pair
 from meta_learning.errors import MalformedState, UnsupportedEstimator
 
 HEADER = b"MLSK1\n"

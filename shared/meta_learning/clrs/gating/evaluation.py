@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from meta_learning.clrs import gates
-from meta_learning.clrs.batch import Batch
+from meta_learning.clrs.gating import gates
+from meta_learning.clrs.gating.batch import Batch
 from meta_learning.clrs.loop_state import CycleEvidence, LoopState
-from meta_learning.clrs.model import Floats, Model, Pair
+from meta_learning.clrs.models.port import Floats, Model, Pair
 from meta_learning.clrs.settings import LoopSettings
 from meta_learning.clrs.statistics import Moments, concordance
 

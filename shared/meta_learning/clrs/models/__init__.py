@@ -1,0 +1,1 @@
+"""Models that learn from feedback: the port that all of them satisfy, and one file a kind."""
