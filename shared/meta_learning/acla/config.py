@@ -19,7 +19,9 @@ class CurriculumConfig:
     ``alpha``: the chance of calling a useless prompt an improvement. ``gate_samples``: fresh items for that decision,
     in addition to ``num_samples``. ``calls_max`` and ``money_usd_max`` are never exceeded, and no call starts after
     ``seconds_max``; a third of the calls is kept for the gate. ``initial_calibrated``: the initial prompt is in use with
-    weights on its labels, and so is measured with them.
+    weights on its labels, and so is measured with them. ``adaptive_order``: newcomers are asked first what tells prompts
+    apart. ``tokens_price``: the score that a thousand more tokens a call must bring to be worth it. ``ensemble_size``: up to
+    how many prompts may vote, each of them a call for every question; 1 is none.
 
     Raises:
         ConfigurationError: a value is out of bounds; the message names the field.
@@ -47,6 +49,9 @@ class CurriculumConfig:
     calibrate: bool = True
     initial_calibrated: bool = False
     money_usd_max: float | None = None
+    adaptive_order: bool = True
+    tokens_price: float = 0.0
+    ensemble_size: int = 1
 
     def __post_init__(self) -> None:
         if not isinstance(self.initial_prompt, str) or not self.initial_prompt.strip():
@@ -84,4 +89,6 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("reasoning_tokens", 16, 16_384),
     ("proposal_tokens", 16, 16_384),
     ("prompt_chars_max", 100, 200_000),
+    ("tokens_price", 0.0, 1000.0),
+    ("ensemble_size", 1, 9),
 )

@@ -11,9 +11,10 @@ from meta_learning.acla.asking import Asking, stream
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.evaluating import EvaluationFn, FunctionEvaluator, ModelEvaluator
 from meta_learning.acla.outcomes import Candidate
+from meta_learning.acla.planning import GatePlan, plan_gate
 from meta_learning.acla.prompt import Prompt
 from meta_learning.acla.prompt_evolver import ModelProposer, PromptEvolver
-from meta_learning.acla.run import GatePlan, OnProgress, Run, plan_gate, results_of
+from meta_learning.acla.run import OnProgress, Run, results_of
 from meta_learning.acla.search import Search, Tools
 from meta_learning.acla.splits import Splits, closed_labels, read_items, split
 from meta_learning.acla.store import MemoryRunStore, RunLog, RunStore
@@ -114,6 +115,8 @@ class AdaptiveCurriculumAgent:
         seed = Candidate(Prompt.parse(config.initial_prompt), config.initial_calibrated)
         evolver.known.add(seed.prompt.version)
         plan = plan_gate(len(splits.gate), config.calls_max)
+        planned = plan.report(config.alpha)
+        log.decided("planned", **planned)
 
         def time_is_up() -> bool:
             return log.time_is_up(asking.calls_count, _only_gate_fits(config, ledger, asking, plan))
@@ -125,6 +128,7 @@ class AdaptiveCurriculumAgent:
         asked = isinstance(evaluator, ModelEvaluator)
         scoring = "evaluation_fn" if not asked else "label_logprobs" if evaluator.scores_labels else "text"  # type: ignore[union-attr]
         return results_of(run, ending, splits) | {
+            "plan": planned,
             "calls": asking.calls_count,
             "spent": {"calls": ledger.spent.calls, "tokens": ledger.spent.tokens, "money_usd": ledger.spent.money_usd},
             "scoring": scoring,

@@ -17,6 +17,7 @@ from meta_learning.acla.splits import Item
 from meta_learning.acla.store import RunLog
 from meta_learning.errors import CallerError
 from meta_learning.llm import Reply, Request
+from meta_learning.llm.models import price_of
 
 EvaluationFn = Callable[[str, list[dict[str, Any]]], Awaitable[Any] | Any]
 
@@ -72,10 +73,13 @@ class ModelEvaluator:
         if isinstance(reply, CallerError):
             return Answer(missing=str(reply))
         self.sampling_accepted &= reply.sampling == "as_asked"
+        price = price_of(self._asking.llm.provider, reply.model)
         return Answer(
             text=parse_answer(reply.text, self.labels),
             label_logprobs=None if prompt.thinks_aloud else reply.label_logprobs,
             tokens=reply.prompt_tokens + reply.completion_tokens,
+            latency_s=reply.latency_s,
+            price_usd=None if price is None else price.of(reply.prompt_tokens, reply.completion_tokens),
         )
 
 

@@ -9,8 +9,6 @@ from typing import Any
 
 from meta_learning.acla.statistics import holm, paired_bootstrap, power, sign_flip_one_sided
 
-FINALISTS_COUNT_MAX = 3
-
 
 @dataclass(frozen=True, slots=True)
 class Finalist:

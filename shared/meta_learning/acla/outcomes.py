@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
 
+from meta_learning.acla.calibration import FOLDS_COUNT, UNCALIBRATED, Calibration, cross_fitted, fitted
 from meta_learning.acla.parsing import is_right
 from meta_learning.acla.prompt import Prompt
 from meta_learning.acla.splits import Item
@@ -15,7 +15,7 @@ from meta_learning.acla.splits import Item
 class Answer:
     """What came back for one item. ``missing`` says why nothing did: missing is missing, never wrong.
 
-    ``score`` is set where somebody else judged (an ``evaluation_fn``).
+    ``score`` is set where somebody else judged (an ``evaluation_fn``). ``price_usd`` is None where no price is known.
     """
 
     text: str | None = None
@@ -23,11 +23,13 @@ class Answer:
     score: float | None = None
     tokens: int = 0
     missing: str | None = None
+    latency_s: float = 0.0
+    price_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A prompt with its package: ``calibrated`` decides between labels after taking away the prompt's own leaning."""
+    """A prompt with its package: ``calibrated`` decides between labels by a threshold fitted on the search items."""
 
     prompt: Prompt
     calibrated: bool = False
@@ -41,13 +43,28 @@ class Candidate:
         return self.prompt.version + ("-c" if self.calibrated else "")
 
 
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """A candidate's calibration: of each fold's items out of the others, and of fresh items out of all."""
+
+    known_count: int
+    all: Calibration
+    by_fold: Sequence[Calibration]
+    fold_of: Mapping[str, int]
+
+
 @dataclass
 class OutcomeMatrix:
-    """Answers by prompt and item. ``leaning_items`` are the items that label calibration may look at (never their labels)."""
+    """Answers by prompt and item. ``fitting_items`` are those that calibrations may be fitted on: the search's."""
 
-    leaning_items: frozenset[str] = frozenset()
+    fitting_items: Sequence[Item] = ()
     answers: dict[str, dict[str, Answer]] = field(default_factory=dict)
-    _biases: dict[tuple[str, int], dict[str, float]] = field(default_factory=dict)
+    _fits: dict[str, _Fit] = field(default_factory=dict)
+    _rows: dict[str, tuple[int, dict[str, float]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # By id: a fold must not depend on the order in which items were asked.
+        self._fitting = sorted(self.fitting_items, key=lambda item: item.id)
 
     def record(self, prompt: Prompt, item: Item, answer: Answer) -> None:
         """Enter one answer."""
@@ -56,25 +73,43 @@ class OutcomeMatrix:
     def unasked(self, prompt: Prompt, items: Sequence[Item]) -> list[Item]:
         """The items for which ``prompt`` has no entry yet; its own exemplars are never asked."""
         known = self.answers.get(prompt.version, {})
-        return [item for item in items if item.id not in known and item.id not in prompt.exemplar_ids]
+        own = prompt.exemplar_ids
+        return [item for item in items if item.id not in known and item.id not in own]
 
     def decision(self, candidate: Candidate, item: Item) -> str | None:
         """The answer that the package gives, or None."""
-        answer = self.answers.get(candidate.prompt.version, {}).get(item.id)
+        answer = self._answer(candidate, item)
         if answer is None or answer.label_logprobs is None:
             return answer.text if answer else None
-        bias = self.bias(candidate)
-        leaned = {label: logprob + bias.get(label, 0.0) for label, logprob in answer.label_logprobs.items()}
-        return max(leaned, key=leaned.__getitem__)
+        return self.calibration(candidate, item).decision(answer.label_logprobs)
 
     def score(self, candidate: Candidate, item: Item) -> float | None:
-        """In [0, 1], or None where nothing is known."""
-        answer = self.answers.get(candidate.prompt.version, {}).get(item.id)
+        """In [0, 1], right or wrong where we judge; None where nothing is known."""
+        answer = self._answer(candidate, item)
         if answer is None or answer.missing is not None or item.id in candidate.prompt.exemplar_ids:
             return None
         if answer.score is not None:
             return answer.score
         return float(is_right(self.decision(candidate, item), item.expected))
+
+    def graded(self, candidate: Candidate, item: Item) -> float | None:
+        """The score, or the chance that a calibrated package gives to the right label: finer, so that fewer items tell."""
+        answer = self._answer(candidate, item)
+        if not candidate.calibrated or answer is None or answer.label_logprobs is None:
+            return self.score(candidate, item)
+        if item.id in candidate.prompt.exemplar_ids:
+            return None
+        return self.calibration(candidate, item).probability(answer.label_logprobs, item.expected)
+
+    def row(self, candidate: Candidate) -> Mapping[str, float]:
+        """Graded scores on the search items, by item."""
+        count = len(self.answers.get(candidate.prompt.version, {}))
+        known = self._rows.get(candidate.version)
+        if known is None or known[0] != count:
+            scored = ((item.id, self.graded(candidate, item)) for item in self.fitting_items)
+            known = (count, {name: score for name, score in scored if score is not None})
+            self._rows[candidate.version] = known
+        return known[1]
 
     def scores(self, candidate: Candidate, items: Sequence[Item]) -> list[float]:
         """The known scores."""
@@ -86,22 +121,35 @@ class OutcomeMatrix:
         pairs = ((self.score(better, item), self.score(worse, item)) for item in items)
         return [one - other for one, other in pairs if one is not None and other is not None]
 
-    def bias(self, candidate: Candidate) -> dict[str, float]:
-        """What to add to each label's log-probability: minus its mean over the search items (Zhou et al., 2023, batch calibration).
+    def graded_differences(self, better: Candidate, worse: Candidate) -> dict[str, float]:
+        """Graded score by graded score, on the search items that both have."""
+        one, other = self.row(better), self.row(worse)
+        return {name: score - other[name] for name, score in one.items() if name in other}
 
-        It needs no labels and no calls. Empty for a candidate that is not calibrated.
-        """
+    def calibration(self, candidate: Candidate, item: Item | None = None) -> Calibration:
+        """How the package weighs its labels: for a search item without having seen its answer, for any other out of all of them."""
         if not candidate.calibrated:
-            return {}
-        known = self.answers.get(candidate.prompt.version, {})
-        # Asked for once an item, computed once a rung.
-        key = (candidate.prompt.version, len(known))
-        if key not in self._biases:
-            self._biases[key] = _leaning([known[item_id] for item_id in sorted(self.leaning_items & known.keys())])
-        return self._biases[key]
+            return UNCALIBRATED
+        fit = self._fit(candidate)
+        fold = fit.fold_of.get(item.id) if item is not None else None
+        return fit.all if fold is None else fit.by_fold[fold]
 
+    def bias(self, candidate: Candidate) -> dict[str, float]:
+        """What the package adds to each label's log-probability. Empty for a candidate that is not calibrated."""
+        return dict(self.calibration(candidate).bias)
 
-def _leaning(answers: Sequence[Answer]) -> dict[str, float]:
-    seen = [answer.label_logprobs for answer in answers if answer.label_logprobs is not None]
-    labels = seen[0] if seen else {}
-    return {label: -fmean(one[label] for one in seen) for label in labels}
+    def _answer(self, candidate: Candidate, item: Item) -> Answer | None:
+        return self.answers.get(candidate.prompt.version, {}).get(item.id)
+
+    def _fit(self, candidate: Candidate) -> _Fit:
+        version = candidate.prompt.version
+        answers = self.answers.get(version, {})
+        fit = self._fits.get(version)
+        if fit is None or fit.known_count != len(answers):
+            pairs = [(item, answers[item.id].label_logprobs) for item in self._fitting if item.id in answers]
+            known = [(item, logprobs) for item, logprobs in pairs if logprobs is not None]
+            fold_of = {item.id: index % FOLDS_COUNT for index, (item, _) in enumerate(known)}
+            said = [(logprobs, item.expected) for item, logprobs in known]
+            fit = _Fit(len(answers), fitted(said), cross_fitted(said), fold_of)
+            self._fits[version] = fit
+        return fit

@@ -1,15 +1,13 @@
-"""What happened, and what it teaches: history, lineage, which strategy pays, and whether to go on."""
+"""What happened, and why: history, lineage, and a reason for every decision."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from meta_learning.acla.statistics import wilson
 
-DISCOUNT = 0.9
 PATIENCE_COUNT = 2
 
 
@@ -25,34 +23,34 @@ class Point:
     prompt_version: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Birth:
-    """One candidate of the lineage, with what became of it."""
+    """One candidate of the lineage, with what became of it. ``gain`` is over the seed, ``chance`` that it is truly one."""
 
     iteration: int
     version: str
     parent: str | None
     strategy: str
     note: str
-    items_count: int
-    gain: float
-    kept: bool
+    items_count: int = 0
+    gain: float = 0.0
+    chance: float = 0.5
+    kept: bool = False
 
 
 class PerformanceTracker:
     """Folds outcomes; decides nothing by itself except by the numbers it was given.
 
-    >>> tracker = PerformanceTracker(["ablation"])
+    >>> tracker = PerformanceTracker()
     >>> tracker.note_best(0, [1.0, 0.0, 1.0, 1.0], calls=4, version="a")
     >>> tracker.history[0]["score"]
     0.75
     """
 
-    def __init__(self, strategies: Sequence[str]) -> None:
+    def __init__(self) -> None:
         self._points: list[Point] = []
-        self.births: list[Birth] = []
-        self._order = list(strategies)
-        self._rewards = {name: [1.0, 1.0] for name in strategies}
+        self._births: dict[str, Birth] = {}
+        self.decisions: list[dict[str, Any]] = []
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -62,7 +60,7 @@ class PerformanceTracker:
     @property
     def lineage(self) -> list[dict[str, Any]]:
         """Every candidate with its parent, its strategy and what became of it."""
-        return [asdict(birth) for birth in self.births]
+        return [asdict(birth) for birth in self._births.values()]
 
     def note_best(self, iteration: int, scores: Sequence[float], calls: int, version: str) -> None:
         """Add a point to the history."""
@@ -72,25 +70,19 @@ class PerformanceTracker:
 
     def note_birth(self, birth: Birth) -> None:
         """Add a candidate to the lineage."""
-        self.births.append(birth)
+        self._births[birth.version] = birth
 
-    def reward(self, strategy: str, success: float, calls: int, typical_calls: int) -> None:
-        """Fold a strategy's success in [0, 1]; dear successes count for less, and old ones fade."""
-        for counts in self._rewards.values():
-            counts[0] = 1.0 + DISCOUNT * (counts[0] - 1.0)
-            counts[1] = 1.0 + DISCOUNT * (counts[1] - 1.0)
-        price = max(1.0, calls / max(1, typical_calls))
-        self._rewards[strategy][0] += success / price
-        self._rewards[strategy][1] += 1.0 - success / price
+    def birth(self, version: str) -> Birth:
+        """A candidate's entry, to be brought up to date."""
+        return self._births[version]
 
-    def choose(self, iteration: int, rng: random.Random) -> str:
-        """Each strategy once, in the given order; then by Thompson sampling (Thompson, 1933)."""
-        if iteration <= len(self._order):
-            return self._order[iteration - 1]
-        return max(self._order, key=lambda name: rng.betavariate(*self._rewards[name]))
+    def explain(self, iteration: int, decision: str, because: str, **numbers: float) -> None:
+        """Keep a decision with its reason and the numbers it rests on."""
+        rounded = {name: round(number, 6) for name, number in numbers.items()}
+        self.decisions.append({"iteration": iteration, "decision": decision, "because": because, "numbers": rounded})
 
-    def has_converged(self, good_enough: float, improvement: float) -> bool:
-        """Every strategy had its turn, the best is good enough, and the last iterations gained less than ``improvement``."""
-        if len(self._points) <= max(PATIENCE_COUNT, len(self._order)) or self._points[-1].score < good_enough:
+    def is_good_and_still(self, good_enough: float, improvement: float) -> bool:
+        """The best is good enough, and the last iterations gained less than ``improvement``."""
+        if len(self._points) <= PATIENCE_COUNT or self._points[-1].score < good_enough:
             return False
         return self._points[-1].score - self._points[-1 - PATIENCE_COUNT].score < improvement

@@ -9,8 +9,9 @@ from typing import Any
 from meta_learning.acla.asking import stream
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.evaluating import FunctionEvaluator, ModelEvaluator
-from meta_learning.acla.gate import FINALISTS_COUNT_MAX, Finalist, GateReport, PairedScores, decide
+from meta_learning.acla.gate import Finalist, GateReport, PairedScores, decide
 from meta_learning.acla.outcomes import Candidate
+from meta_learning.acla.planning import GatePlan
 from meta_learning.acla.search import Search, TooManyMissing
 from meta_learning.acla.splits import Item, Splits, free_text_share
 from meta_learning.acla.store import RunLog
@@ -19,34 +20,6 @@ from meta_learning.errors import BudgetExhausted, Cancelled
 FREE_TEXT_SHARE_MAX = 0.5
 SHOWN_CHARS_MAX = 80
 OnProgress = Callable[[int, float, int, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class GatePlan:
-    """What is kept for the gate before anything is spent."""
-
-    items_count: int
-    finalists_count: int
-
-    @property
-    def calls_count(self) -> int:
-        """Calls that the gate may take."""
-        return self.items_count * (1 + self.finalists_count)
-
-
-def plan_gate(available_count: int, calls_max: int | None) -> GatePlan:
-    """At most a third of the calls: rather all items for fewer finalists, then fewer items for one.
-
-    >>> plan_gate(100, None), plan_gate(100, 300)
-    (GatePlan(items_count=100, finalists_count=3), GatePlan(items_count=50, finalists_count=1))
-    """
-    if calls_max is None:
-        return GatePlan(available_count, FINALISTS_COUNT_MAX)
-    for finalists_count in range(FINALISTS_COUNT_MAX, 0, -1):
-        plan = GatePlan(available_count, finalists_count)
-        if plan.calls_count <= calls_max // 3:
-            return plan
-    return GatePlan(min(available_count, calls_max // 6), 1)
 
 
 @dataclass
@@ -131,11 +104,9 @@ class Run:
         if isinstance(self._evaluator, ModelEvaluator):
             await self._evaluator.probe(search.seed.prompt, self._splits.search[0])
         else:
-            await search.ask(search.seed, self._splits.search[:8])
+            await search.race.ask(search.seed, self._splits.search[:8])
             if self._evaluator.gives_means:
-                # A mean hides its items: measure it once on all of them, and never pair.
-                search.in_rungs = False
-                search.matrix.answers.clear()
+                search.race.pair_nothing()
         score = await search.measure_seed()
         self._progress(0, f"the seed prompt scores {score:.3f}")
         return score
@@ -145,16 +116,18 @@ class Run:
         search, config = self.search, self._config
         try:
             if self._calibrates:
-                await search.race(
-                    Candidate(search.seed.prompt, True, "calibration", "labels weighed", search.seed.version), 0
-                )
+                search.calibrate()
             for iteration in range(1, config.max_iterations + 1):
                 self._progress(iteration, await search.iterate(iteration))
-                if search.tracker.has_converged(config.min_performance_threshold, config.improvement_threshold):
+                if await search.should_stop(iteration):
                     return
         except BudgetExhausted as error:
             self._stopped_by = str(error)
             search.note_best(len(search.tracker.history))
+
+    @property
+    def _gives_means(self) -> bool:
+        return isinstance(self._evaluator, FunctionEvaluator) and self._evaluator.gives_means
 
     @property
     def _calibrates(self) -> bool:
@@ -164,12 +137,12 @@ class Run:
 
     async def _finish(self, plan: GatePlan) -> Ending:
         search = self.search
-        if not search.in_rungs:
+        if self._gives_means:
             return self._search_only("evaluation_fn gives one mean a call, so nothing can be paired")
         if not plan.items_count:
             return self._search_only("there are no fresh items, or no calls, for a gate")
         # Out of time there is time for one, as `time_is_up` planned.
-        finalists = search.finalists(1 if search.out_of_time else plan.finalists_count)
+        finalists = search.finalists(1 if search.race.out_of_time else plan.finalists_count)
         if not finalists:
             stopped = "stopped_by_budget" if self._stopped_by else "no_evidence"
             return Ending(stopped, self._stopped_by or "no candidate was ahead of the seed prompt in the search")
@@ -181,11 +154,11 @@ class Run:
 
     async def _gate(self, finalists: list[Candidate], plan: GatePlan) -> Ending:
         search, items = self.search, self._splits.gate[: plan.items_count]
-        await search.ask(search.seed, items, kept_calls=0)
+        await search.race.ask(search.seed, items, kept_calls=0)
         search.check_missing(search.seed, items)
         pairs = []
         for finalist in finalists:
-            await search.ask(finalist, items, kept_calls=0)
+            await search.race.ask(finalist, items, kept_calls=0)
             pairs.append(self._paired(finalist, items))
         report = decide(pairs, self._config.alpha, seed=stream(self._config.seed, "gate").getrandbits(32))
         self._log.decided("gate", report=report.as_dict())
@@ -264,6 +237,7 @@ def results_of(run: Run, ending: Ending, splits: Splits) -> dict[str, Any]:
             "prompt": chosen.prompt.render(),
             "blocks": chosen.prompt.as_blocks(),
             "label_bias": search.matrix.bias(chosen),
+            "label_sharpness": search.matrix.calibration(chosen).sharpness,
         },
         "search_best": {
             "prompt": search.best.prompt.render(),
@@ -271,5 +245,6 @@ def results_of(run: Run, ending: Ending, splits: Splits) -> dict[str, Any]:
             "calibrated": search.best.calibrated,
         },
         "lineage": search.tracker.lineage,
+        "decisions": search.tracker.decisions,
         "items": {"search": len(splits.search), "gate": len(splits.gate), "duplicates": splits.duplicates_count},
     }

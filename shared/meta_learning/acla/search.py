@@ -1,24 +1,27 @@
-"""The search: strategies propose, children race on shared items, and the best shrunken gain leads. No decision is final here."""
+"""The search: strategies propose, children race, and whoever leads is the parent of the next. No decision is final here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meta_learning.acla.asking import Asking, stream
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.evaluating import Evaluator
-from meta_learning.acla.outcomes import Candidate, OutcomeMatrix
-from meta_learning.acla.performance_tracker import Birth, PerformanceTracker
+from meta_learning.acla.outcomes import Candidate
+from meta_learning.acla.performance_tracker import Birth
 from meta_learning.acla.prompt_evolver import PromptEvolver
-from meta_learning.acla.racing import RUNGS, Gain, goes_on, rungs_up_to, shrunken_gain
+from meta_learning.acla.racing.convergence import CHANCE_MIN, chance_of_newcomers, chance_that_any_beats
+from meta_learning.acla.racing.race import Race
+from meta_learning.acla.racing.shrinkage import Gain
 from meta_learning.acla.splits import Item
 from meta_learning.acla.strategies import Answered, Situation, by_name
-from meta_learning.errors import BudgetExhausted
+from meta_learning.acla.strategies.bandit import StrategyBandit
 
 HEADROOM_COUNT = 48
 OTHER_PARENT_CHANCE = 0.3
 MISSING_SHARE_MAX = 0.2
+MERGE = "merge"
 
 
 class TooManyMissing(Exception):
@@ -37,47 +40,28 @@ class Tools:
 
 
 class Search:
-    """One run's search over ``items``, which stand in the common random order.
-
-    ``kept_calls`` are left untouched for the gate. ``in_rungs`` is switched off when scores are means that cannot be paired.
-    """
+    """One run's search over ``items``. ``kept_calls`` are left untouched for the gate."""
 
     def __init__(
         self, tools: Tools, seed: Candidate, items: Sequence[Item], labels: tuple[str, ...], kept_calls: int
     ) -> None:
         self.seed = seed
-        self.best = seed
-        self.matrix = OutcomeMatrix(frozenset(item.id for item in items))
-        self.tracker = PerformanceTracker(tools.config.evolution_strategies)
-        self.raced: list[Candidate] = []
-        self.in_rungs = True
-        self.out_of_time = False
+        self.race = Race(tools.config, tools.evaluator, tools.asking, seed, items)
+        self.race.kept_calls, self.race.time_is_up = kept_calls, tools.time_is_up
+        self.matrix, self.tracker = self.race.matrix, self.race.tracker
         self._tools = tools
         self._items = items
         self._labels = labels
-        self._kept_calls = kept_calls
-        self._finished: list[Candidate] = []
-        self._strategies = {strategy.name: strategy for strategy in by_name(tools.config.evolution_strategies)}
+        names = [*tools.config.evolution_strategies, MERGE]
+        self._strategies = {strategy.name: strategy for strategy in by_name(names)}
+        self.bandit = StrategyBandit(names)
+        self._restarted_from: Candidate | None = None
+        self._since_lead = 0
 
-    async def ask(self, candidate: Candidate, items: Sequence[Item], kept_calls: int | None = None) -> None:
-        """Make sure that ``candidate`` has an entry for every one of ``items``.
-
-        Raises:
-            BudgetExhausted: that would touch what is kept, or the time for searching is over.
-        """
-        unasked = self.matrix.unasked(candidate.prompt, items)
-        if not unasked:
-            return
-        kept = self._kept_calls if kept_calls is None else kept_calls
-        if not self._tools.asking.affords(len(unasked), kept):
-            raise BudgetExhausted(
-                f"the next {len(unasked)} calls would exceed the cap of {self._tools.asking.calls_max}"
-            )
-        if kept and self._tools.time_is_up():
-            self.out_of_time = True
-            raise BudgetExhausted("the time for searching is over")
-        for item, answer in zip(unasked, await self._tools.evaluator.answers(candidate.prompt, unasked), strict=True):
-            self.matrix.record(candidate.prompt, item, answer)
+    @property
+    def best(self) -> Candidate:
+        """Who leads."""
+        return self.race.best
 
     async def measure_seed(self) -> float:
         """The seed's score on the first items, or on all where little seems left to gain.
@@ -85,15 +69,22 @@ class Search:
         Raises:
             TooManyMissing: the model refuses more than a fifth of them.
         """
-        first = self._items[:HEADROOM_COUNT] if self.in_rungs else self._items
-        await self.ask(self.seed, first)
+        first = self._items[:HEADROOM_COUNT] if self.race.ladder.last else self._items
+        await self.race.ask(self.seed, first)
         scores = self.matrix.scores(self.seed, first)
         self.check_missing(self.seed, first)
         if not self.has_headroom(scores):
-            await self.ask(self.seed, self._items)
+            await self.race.ask(self.seed, self._items)
             scores = self.matrix.scores(self.seed, self._items)
         self.note_best(0)
         return sum(scores) / len(scores)
+
+    def calibrate(self) -> None:
+        """From now on race packages with fitted thresholds: that costs no call, and the plain seed stays what must be beaten."""
+        race = self.race
+        race.anchor = race.best = replace(self.seed, calibrated=True, strategy="calibration", parent=self.seed.version)
+        self.tracker.note_birth(Birth(0, race.anchor.version, self.seed.version, "calibration", "labels weighed"))
+        self.tracker.explain(0, "labels are weighed", "the model gives the log-probability of each label")
 
     def check_missing(self, candidate: Candidate, items: Sequence[Item]) -> None:
         """Raise `TooManyMissing` when more than a fifth of what was asked was refused, or nothing is left."""
@@ -111,93 +102,149 @@ class Search:
 
     async def iterate(self, iteration: int) -> str:
         """One strategy, its children, their races; return a sentence about it."""
-        rng = stream(self._tools.config.seed, iteration, "iteration")
-        name = self.tracker.choose(iteration, rng)
-        before, best_before = self._tools.asking.calls_count, self.best
-        situation = self._situation(self._parent(iteration))
-        children = await self._tools.evolver.children(
-            self._strategies[name], situation, stream(self._tools.config.seed, iteration, name)
-        )
-        deepest = 0
+        race, config = self.race, self._tools.config
+        situation = self._situation(self._parent(iteration), iteration)
+        name = self._choose(iteration, situation)
+        calls_before, best_before = self._tools.asking.calls_count, self.best
+        rng = stream(config.seed, iteration, name)
+        children = await self._tools.evolver.children(self._strategies[name], situation, rng)
+        along = race.course(stream(config.seed, iteration, "course"))
         for child in children:
-            deepest = max(deepest, await self.race(child, iteration))
-        calls = self._tools.asking.calls_count - before
-        success = float(deepest > RUNGS[1] or self.best is not best_before)
-        self.tracker.reward(name, success, calls, self._tools.config.children_count * RUNGS[1])
+            await race.enter(child, along, iteration)
+        while await race.climb_on(iteration):
+            pass
+        survived = sum(race.ladder.standings[child.version].rung > 1 for child in children)
+        led = self.best is not best_before
+        calls = self._tools.asking.calls_count - calls_before
+        success = 1.0 if led and self.best in children else survived / len(children) if children else 0.0
+        self.bandit.reward(name, success, calls, config.children_count * race.ladder.rungs[min(1, race.ladder.last)])
+        self._since_lead = 0 if led else self._since_lead + len(children)
         self.note_best(iteration)
-        return f"{name}: {len(children)} tried, " + ("a new best" if self.best is not best_before else "none better")
+        return f"{name}: {len(children)} tried, " + ("a new best" if led else "none better")
 
-    async def race(self, candidate: Candidate, iteration: int) -> int:
-        """Ask ``candidate`` rung after rung while it keeps up; return how many items it got to."""
-        self.raced.append(candidate)
-        reached, gain, goes = 0, shrunken_gain([]), True
-        try:
-            for rung in rungs_up_to(len(self._items)) if self.in_rungs else [len(self._items)]:
-                for runner in (candidate, self.seed, self.best):
-                    await self.ask(runner, self._items[:rung])
-                reached = rung
-                gain = self._gain(candidate, self.best, rung)
-                goes = goes_on(self._gain(candidate, self.seed, rung), gain, rung)
-                if not goes:
-                    break
-        finally:
-            kept = goes and reached == len(self._items) and self._leads(candidate, gain)
-            self._note_birth(candidate, iteration, reached, kept)
-        if goes:
-            self._finished.append(candidate)
-        if kept:
-            self.best = candidate
-        return reached
+    async def should_stop(self, iteration: int) -> bool:
+        """Whether nothing better is to be expected; the first time that is so below the wanted score, start again elsewhere."""
+        config, tracker = self._tools.config, self.tracker
+        if not self.bandit.tried >= set(config.evolution_strategies):
+            return False
+        if tracker.is_good_and_still(config.min_performance_threshold, config.improvement_threshold):
+            tracker.explain(iteration, "the search ends", "the best is good enough and has not gained of late")
+            return True
+        live = chance_that_any_beats(self._live(), config.improvement_threshold)
+        new = chance_of_newcomers(self._since_lead, 0)
+        if max(live, new) > CHANCE_MIN:
+            return False
+        chances = {"chance_of_live": live, "chance_of_newcomer": new}
+        if self._restarted_from is None:
+            await self._restart(iteration)
+            tracker.explain(
+                iteration, "the search starts again", "nothing better is to be expected from here", **chances
+            )
+            return False
+        tracker.explain(iteration, "the search ends", "nothing better is to be expected after a restart", **chances)
+        return True
 
     def finalists(self, count: int) -> list[Candidate]:
-        """Those with the largest shrunken gain over the seed, if it is one."""
-        gains = [
-            (self._gain(candidate, self.seed, len(self._items)).mean, -index)
-            for index, candidate in enumerate(self.raced)
-        ]
-        best_first = sorted((gain for gain in gains if gain[0] > 0.0), reverse=True)
-        return [self.raced[-index] for _, index in best_first[:count]]
+        """Those with the largest shrunken gain over the seed, if it is one; packages of one prompt cost the gate nothing more."""
+        race = self.race
+        ranked = []
+        raced = [one.candidate for one in race.ladder.standings.values()]
+        for index, candidate in enumerate([race.anchor, *raced] if race.anchor is not self.seed else raced):
+            plain = race.gain(candidate, self.seed)
+            # Over the anchor the grades tell more; over the plain seed only answers do.
+            over = (
+                race.gain(candidate, race.anchor) if race.anchor.calibrated and candidate is not race.anchor else plain
+            )
+            if plain.mean > 0.0:
+                value = 0.0 if candidate is race.anchor else over.mean
+                ranked.append((-value, index, candidate))
+        return [candidate for _, _, candidate in sorted(ranked, key=lambda one: one[:2])[:count]]
 
     def note_best(self, iteration: int) -> None:
         """Enter the best prompt into the history."""
         scores = self.matrix.scores(self.best, self._items)
         self.tracker.note_best(iteration, scores, self._tools.asking.calls_count, self.best.version)
 
-    def _leads(self, candidate: Candidate, gain: Gain) -> bool:
-        # At equal scores the shorter prompt leads: prompts that only ever grow cost money with every later call.
-        shorter = len(candidate.prompt.render()) < len(self.best.prompt.render())
-        return gain.raw > 0.0 or (gain.raw == 0.0 and shorter and self.best is not self.seed)
-
-    def _gain(self, candidate: Candidate, other: Candidate, rung: int) -> Gain:
-        return shrunken_gain(self.matrix.differences(candidate, other, self._items[:rung]))
+    def _choose(self, iteration: int, situation: Situation) -> str:
+        ready = [name for name in self._strategies if name != MERGE or situation.partner is not None]
+        name = self.bandit.choose(ready, stream(self._tools.config.seed, iteration, "strategy"))
+        why = "it paid per call so far" if name in self.bandit.tried else "it had no turn yet"
+        self.tracker.explain(iteration, f"{name} on {situation.parent.version}", why, **self.bandit.beliefs)
+        return name
 
     def _parent(self, iteration: int) -> Candidate:
         rng = stream(self._tools.config.seed, iteration, "parent")
-        others = [one for one in self._finished if one is not self.best]
+        if self._restarted_from is not None and self._since_lead < self._tools.config.children_count * 2:
+            return self._restarted_from
+        others = [one for one in self.race.ladder.finished() if one is not self.best]
         return rng.choice(others) if others and rng.random() < OTHER_PARENT_CHANCE else self.best
 
-    def _situation(self, parent: Candidate) -> Situation:
-        known = [(item, self.matrix.score(parent, item)) for item in self._items]
-        answered = [
-            (Answered(item, self.matrix.decision(parent, item)), score) for item, score in known if score is not None
+    async def _restart(self, iteration: int) -> None:
+        """Another start: the bare task, or the entrant that shares least with the best."""
+        best = self.best.prompt
+        bare = replace(
+            self.best,
+            prompt=best.edit(role="", rules=(), reasoning="", exemplars=()),
+            strategy="restart",
+            note="the bare task",
+            parent=self.best.version,
+        )
+        self.bandit.reset()
+        self._since_lead = 0
+        if best.task and bare.version not in self.race.entrants and bare.prompt.version != self.seed.prompt.version:
+            self._tools.evolver.known.add(bare.prompt.version)
+            await self.race.enter(
+                bare, self.race.course(stream(self._tools.config.seed, iteration, "restart")), iteration
+            )
+            self._restarted_from = bare
+            return
+        raced = [one.candidate for one in self.race.ladder.standings.values()]
+        self._restarted_from = max(raced, key=lambda one: _blocks_apart(one, self.best), default=self.seed)
+
+    def _live(self) -> list[Gain]:
+        return [
+            one.over_best
+            for one in self.race.ladder.standings.values()
+            if one.rung < self.race.ladder.last and one.rung > 0 and one.over_best.mean > 0.0
         ]
+
+    def _situation(self, parent: Candidate, iteration: int) -> Situation:
+        matrix = self.matrix
+        known = [(item, matrix.score(parent, item)) for item in self._items]
+        answered = [
+            (Answered(item, matrix.decision(parent, item)), score) for item, score in known if score is not None
+        ]
+        failures = [one for one, score in answered if score < 0.5]
+        partner = self._partner(parent, failures)
+        solved = [one for one in failures if partner and (matrix.score(partner, one.item) or 0.0) >= 0.5]
         history = []
-        for one in [self.seed, *self._finished]:
-            scores = self.matrix.scores(one, self._items)
+        for one in [self.seed, *self.race.ladder.finished()]:
+            scores = matrix.scores(one, self._items)
             history.append((one.prompt.render(), sum(scores) / max(1, len(scores))))
         return Situation(
             parent=parent,
             labels=self._labels,
-            failures=[one for one, score in answered if score < 0.5],
+            failures=failures,
             successes=[one for one, score in answered if score >= 0.5],
             history=history,
             children_count=self._tools.config.children_count,
+            solved=solved,
+            partner=partner,
         )
 
-    def _note_birth(self, candidate: Candidate, iteration: int, reached: int, kept: bool) -> None:
-        gain = self._gain(candidate, self.seed, reached).raw if reached else 0.0
-        self.tracker.note_birth(
-            Birth(
-                iteration, candidate.version, candidate.parent, candidate.strategy, candidate.note, reached, gain, kept
-            )
-        )
+    def _partner(self, parent: Candidate, failures: Sequence[Answered]) -> Candidate | None:
+        """Who is right most often where ``parent`` is wrong, of those that came past the second rung."""
+        raced = [
+            one.candidate for one in self.race.ladder.standings.values() if one.rung >= min(1, self.race.ladder.last)
+        ]
+        others = [one for one in raced if one.version != parent.version]
+
+        def wins(other: Candidate) -> float:
+            return sum(self.matrix.score(other, one.item) or 0.0 for one in failures)
+
+        return max(others, key=wins, default=None)
+
+
+def _blocks_apart(one: Candidate, other: Candidate) -> int:
+    mine, others = one.prompt.as_blocks(), other.prompt.as_blocks()
+    return sum(mine.get(name) != others.get(name) for name in mine.keys() | others.keys())

@@ -121,7 +121,7 @@ def test_missing_answers_are_left_out_of_pairs_and_never_count_as_wrong() -> Non
 
 def test_calibration_takes_away_a_leaning_without_looking_at_the_answers() -> None:
     known, prompt = items(20), Prompt.parse("Judge.")
-    matrix = OutcomeMatrix(frozenset(item.id for item in known))
+    matrix = OutcomeMatrix(known)
     for number, item in enumerate(known):
         # The order is right, the threshold is not: "good" is always ahead.
         lift = 0.3 if item.expected == "good" else -0.3

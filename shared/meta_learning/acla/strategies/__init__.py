@@ -32,6 +32,10 @@ class Situation:
     failures: Sequence[Answered] = ()
     successes: Sequence[Answered] = ()
     history: Sequence[tuple[str, float]] = field(default=())
+    # Of the failures, those that some other candidate got right: that they can be solved is known.
+    solved: Sequence[Answered] = ()
+    # Another candidate that is right where the parent is wrong.
+    partner: Candidate | None = None
     children_count: int = 3
 
 
@@ -65,8 +69,10 @@ def by_name(names: Sequence[str]) -> list[Strategy]:
     from meta_learning.acla.strategies.chain_of_thought import ChainOfThought
     from meta_learning.acla.strategies.error_analysis import ErrorAnalysis
     from meta_learning.acla.strategies.few_shot_optimization import FewShotOptimization
+    from meta_learning.acla.strategies.merge import Merge
     from meta_learning.acla.strategies.performance_based import PerformanceBased
 
     every: list[Strategy] = [PerformanceBased(), ErrorAnalysis(), Ablation(), ChainOfThought(), FewShotOptimization()]
+    every.append(Merge())
     known = {strategy.name: strategy for strategy in every}
     return [known[name] for name in names]

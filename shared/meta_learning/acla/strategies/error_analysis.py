@@ -10,6 +10,7 @@ from meta_learning.acla.strategies import Answered, Proposal, Proposer, Situatio
 
 SHOWN_COUNT = 4
 RULE_CHARS_MAX = 400
+NAME_CHARS_MAX = 80
 
 
 class ErrorAnalysis:
@@ -23,7 +24,7 @@ class ErrorAnalysis:
             return []
         parent = situation.parent.prompt
         written = await proposer.write(_brief(situation, rng))
-        rules = [(_one_line(written), "a rule written after looking at the failures")] if written else []
+        rules = [_named(written)] if written else []
         rules += [rule for rule in _confusion_rules(situation.failures) if rule[0] not in parent.rules]
         found = [Proposal(parent.edit(rules=(*parent.rules, rule)), note) for rule, note in rules]
         return found[: situation.children_count]
@@ -43,14 +44,27 @@ def _confusion_rules(failures: Sequence[Answered]) -> list[tuple[str, str]]:
 
 
 def _brief(situation: Situation, rng: random.Random) -> str:
-    failures = rng.sample(list(situation.failures), min(SHOWN_COUNT, len(situation.failures)))
-    kept = rng.sample(list(situation.successes), min(2, len(situation.successes)))
+    solved = _some(situation.solved, SHOWN_COUNT, rng)
+    stubborn = _some([one for one in situation.failures if one not in situation.solved], SHOWN_COUNT // 2, rng)
+    kept = _some(situation.successes, SHOWN_COUNT // 2, rng)
     return (
         f"A language model follows this instruction:\n{situation.parent.prompt.render()}\n\n"
-        f"It was wrong here:\n{_shown(failures)}\n\nIt was right here, and must stay right:\n{_shown(kept)}\n\n"
-        "First name in one sentence what the wrong answers have in common. Then write one general rule, without quoting the "
-        "inputs, that would have made them right. Put only the rule between ``` and ```."
+        f"It was wrong here:\n{_shown([*solved, *stubborn])}\n\nIt was right here, and must stay right:\n{_shown(kept)}\n\n"
+        "Say what the wrong answers have in common, and write one general rule, without quoting the inputs, that would "
+        "have made them right. Put two lines between ``` and ```:\nFailure: <what they have in common, in a few words>\n<the rule>"
     )
+
+
+def _some(answered: Sequence[Answered], count: int, rng: random.Random) -> list[Answered]:
+    return rng.sample(list(answered), min(count, len(answered)))
+
+
+def _named(written: str) -> tuple[str, str]:
+    """The rule, and the hypothesis that it is against, if the author named one."""
+    hypothesis, _, rule = written.partition("\n")
+    if not hypothesis.casefold().startswith("failure:") or not rule.strip():
+        return _one_line(written), "a rule written after looking at the failures"
+    return _one_line(rule), f"against: {hypothesis[len('failure:') :].strip()[:NAME_CHARS_MAX]}"
 
 
 def _shown(answered: list[Answered]) -> str:

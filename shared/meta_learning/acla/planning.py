@@ -1,0 +1,70 @@
+"""What is kept for the gate, and what the gate will be able to see: known and said before anything is spent."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+from meta_learning.acla.statistics import power
+
+FINALISTS_COUNT_MAX = 3
+# Rewrites of one prompt disagree on about this share of the items.
+DISCORDANT_SHARE = 0.15
+GAIN = 0.05
+POWER_WANTED = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class GatePlan:
+    """What is kept for the gate before anything is spent."""
+
+    items_count: int
+    finalists_count: int
+
+    @property
+    def calls_count(self) -> int:
+        """Calls that the gate may take."""
+        return self.items_count * (1 + self.finalists_count)
+
+    def report(self, alpha: float) -> dict[str, Any]:
+        """The plan with its power, as plain JSON; ``warning`` is empty where a gain of five points is likely to be seen."""
+        chance = power(self.items_count, GAIN, DISCORDANT_SHARE, alpha / max(1, self.finalists_count))
+        smallest = detectable_gain(self.items_count, DISCORDANT_SHARE, alpha / max(1, self.finalists_count))
+        short = f"a true gain of 5 points would be seen in {100 * chance:.0f} % of runs only"
+        return {
+            "gate_items": self.items_count,
+            "finalists": self.finalists_count,
+            "calls_kept": self.calls_count,
+            "power_for_5_points": round(chance, 4),
+            "detectable_gain": round(smallest, 4),
+            "warning": short if chance < POWER_WANTED else "",
+        }
+
+
+def plan_gate(available_count: int, calls_max: int | None) -> GatePlan:
+    """At most a third of the calls: rather all items for fewer finalists, then fewer items for one.
+
+    >>> plan_gate(100, None), plan_gate(100, 300)
+    (GatePlan(items_count=100, finalists_count=3), GatePlan(items_count=50, finalists_count=1))
+    """
+    if calls_max is None:
+        return GatePlan(available_count, FINALISTS_COUNT_MAX)
+    for finalists_count in range(FINALISTS_COUNT_MAX, 0, -1):
+        plan = GatePlan(available_count, finalists_count)
+        if plan.calls_count <= calls_max // 3:
+            return plan
+    return GatePlan(min(available_count, calls_max // 6), 1)
+
+
+def detectable_gain(count: int, discordant: float, alpha: float) -> float:
+    """The smallest true gain that the gate sees in four of five runs (normal approximation); 1 with no items.
+
+    >>> round(detectable_gain(368, 0.15, 0.05), 2)
+    0.05
+    """
+    if count == 0:
+        return 1.0
+    normal = NormalDist()
+    return min(1.0, (normal.inv_cdf(1 - alpha) + normal.inv_cdf(POWER_WANTED)) * math.sqrt(discordant / count))

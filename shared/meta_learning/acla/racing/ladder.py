@@ -1,0 +1,82 @@
+"""The rungs, and who climbs: asynchronous halving (Li et al., 2020), the top third of all that ever stood on a rung goes on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from meta_learning.acla.outcomes import Candidate
+from meta_learning.acla.racing.shrinkage import Gain
+
+RUNGS = (8, 16, 48, 144, 432, 1296)
+ETA = 3
+
+
+def rungs_up_to(count: int) -> list[int]:
+    """How many items a candidate has been asked after each rung; a last step of less than half of the rung below is none.
+
+    >>> rungs_up_to(100), rungs_up_to(50)
+    ([8, 16, 48, 100], [8, 16, 50])
+    """
+    below = [rung for rung in RUNGS if rung < count]
+    if below and count < 1.5 * below[-1]:
+        below.pop()
+    return [*below, count]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A candidate on its rung, with its gains there."""
+
+    candidate: Candidate
+    rung: int
+    over_seed: Gain
+    over_best: Gain
+
+
+@dataclass
+class Ladder:
+    """Who stands where; ``rungs`` are counts of items.
+
+    >>> ladder = Ladder([8, 16])
+    >>> ladder.last
+    1
+    """
+
+    rungs: list[int]
+    standings: dict[str, Standing] = field(default_factory=dict)
+    _passed: list[list[tuple[str, float]]] = field(default_factory=list)
+
+    @property
+    def last(self) -> int:
+        """The index of the last rung."""
+        return len(self.rungs) - 1
+
+    def stand(self, standing: Standing) -> None:
+        """Enter a candidate on the rung that it has come to."""
+        self.standings[standing.candidate.version] = standing
+        while len(self._passed) <= standing.rung:
+            self._passed.append([])
+        self._passed[standing.rung].append((standing.candidate.version, standing.over_seed.mean))
+
+    def next_up(self) -> Standing | None:
+        """Who climbs next: from the highest rung on which somebody deserves to, the one with the largest gain."""
+        for rung in range(self.last - 1, -1, -1):
+            waiting = [one for one in self.standings.values() if one.rung == rung and self._deserves(one)]
+            if waiting:
+                return max(waiting, key=lambda one: one.over_seed.mean)
+        return None
+
+    def finished(self) -> list[Candidate]:
+        """Candidates on the last rung, in the order in which they came to it."""
+        return [one.candidate for one in self.standings.values() if one.rung == self.last]
+
+    def _deserves(self, standing: Standing) -> bool:
+        """Not behind the best at the first rung; later ahead of the seed, near the best, and in the top third of the rung."""
+        if standing.rung == 0:
+            return standing.over_best.raw >= 0.0 or standing.over_seed.raw > 0.0
+        if standing.over_seed.mean <= 0.0 or standing.over_best.mean <= -standing.over_best.sd:
+            return False
+        others = self._passed[standing.rung]
+        ahead = sum(gain > standing.over_seed.mean for _, gain in others)
+        return ahead < math.ceil(len(others) / ETA)

@@ -1,0 +1,167 @@
+"""The race: asks candidates along their courses, and knows who leads."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from meta_learning.acla.asking import Asking
+from meta_learning.acla.config import CurriculumConfig
+from meta_learning.acla.evaluating import Evaluator
+from meta_learning.acla.outcomes import Candidate, OutcomeMatrix
+from meta_learning.acla.performance_tracker import Birth, PerformanceTracker
+from meta_learning.acla.racing.curriculum import Course, course, disagreement
+from meta_learning.acla.racing.ladder import Ladder, Standing, rungs_up_to
+from meta_learning.acla.racing.shrinkage import Gain
+from meta_learning.acla.splits import Item
+from meta_learning.errors import BudgetExhausted
+
+# Before this many items nobody leads: a lead on fewer would be luck as often as not.
+LEADING_COUNT = 48
+PRIOR_SPREAD = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """A candidate with the order in which it is asked, and when it came."""
+
+    candidate: Candidate
+    course: Course
+    iteration: int
+
+
+class Race:
+    """One run's race over ``items``, which stand in the common random order. ``kept_calls`` are left untouched for the gate.
+
+    ``seed`` is what must be beaten; ``best`` leads. ``in_rungs`` is switched off when scores are means that cannot be paired.
+    """
+
+    def __init__(
+        self, config: CurriculumConfig, evaluator: Evaluator, asking: Asking, seed: Candidate, items: Sequence[Item]
+    ) -> None:
+        self.config, self.seed, self.anchor, self.best = config, seed, seed, seed
+        self.items = items
+        self.matrix = OutcomeMatrix(items)
+        self.tracker = PerformanceTracker()
+        self.ladder = Ladder(rungs_up_to(len(items)))
+        self.entrants: dict[str, Entrant] = {}
+        self.kept_calls = 0
+        self.time_is_up: Callable[[], bool] = lambda: False
+        self.out_of_time = False
+        self._asking = asking
+        self._evaluator = evaluator
+        self._tokens: dict[str, float] = {}
+
+    async def ask(self, candidate: Candidate, items: Sequence[Item], kept_calls: int | None = None) -> None:
+        """Make sure that ``candidate`` has an entry for every one of ``items``.
+
+        Raises:
+            BudgetExhausted: that would touch what is kept, or the time for searching is over.
+        """
+        unasked = self.matrix.unasked(candidate.prompt, items)
+        if not unasked:
+            return
+        kept = self.kept_calls if kept_calls is None else kept_calls
+        if not self._asking.affords(len(unasked), kept):
+            raise BudgetExhausted(f"the next {len(unasked)} calls would exceed the cap of {self._asking.calls_max}")
+        if kept and self.time_is_up():
+            self.out_of_time = True
+            raise BudgetExhausted("the time for searching is over")
+        for item, answer in zip(unasked, await self._evaluator.answers(candidate.prompt, unasked), strict=True):
+            self.matrix.record(candidate.prompt, item, answer)
+
+    def pair_nothing(self) -> None:
+        """Measure on all items at once from now on: a mean hides its items."""
+        self.ladder = Ladder([len(self.items)])
+        self.matrix.answers.clear()
+
+    def course(self, rng: random.Random) -> Course:
+        """An order for newcomers: what both the seed and the best have answered comes first, and of that what tells most."""
+        if not self.config.adaptive_order or self.ladder.last == 0:
+            return Course(tuple(self.items), {})
+        seen = self.matrix.row(self.anchor).keys() & self.matrix.row(self.best).keys()
+        known = [item for item in self.items if item.id in seen]
+        rest = [item for item in self.items if item.id not in seen]
+        rows = [self.matrix.row(entrant.candidate) for entrant in self.entrants.values()]
+        rows.append(self.matrix.row(self.anchor))
+
+        def spread(item: Item) -> float:
+            scores = [row[item.id] for row in rows if item.id in row]
+            return disagreement(scores, self._prior_spread(item))
+
+        return course(known, rest, spread, rng)
+
+    async def enter(self, candidate: Candidate, along: Course, iteration: int) -> None:
+        """Let a newcomer onto the first rung."""
+        self.entrants[candidate.version] = Entrant(candidate, along, iteration)
+        self.tracker.note_birth(
+            Birth(iteration, candidate.version, candidate.parent, candidate.strategy, candidate.note)
+        )
+        await self._climb(candidate, 0)
+
+    async def climb_on(self, iteration: int) -> bool:
+        """Let whoever deserves it most climb one rung; return whether there was anybody."""
+        standing = self.ladder.next_up()
+        if standing is None:
+            return False
+        before = self.best
+        await self._climb(standing.candidate, standing.rung + 1)
+        if self.best is not before:
+            now = self.ladder.standings[self.best.version]
+            self.tracker.explain(
+                iteration,
+                f"{self.best.version} leads",
+                f"its paired gain over {before.version} is positive on {now.over_best.count} items",
+                gain=now.over_best.raw,
+                shrunken=now.over_best.mean,
+                over_seed=now.over_seed.mean,
+            )
+        return True
+
+    def gain(self, candidate: Candidate, other: Candidate, rung: int | None = None) -> Gain:
+        """The shrunken gain of one over the other, in what a user pays for; along the first one's course up to ``rung`` items."""
+        entrant = self.entrants.get(candidate.version)
+        along = entrant.course if entrant else Course(tuple(self.items), {})
+        differences = self.matrix.graded_differences(candidate, other)
+        price = self.price(candidate) - self.price(other)
+        if price:
+            differences = {name: one - price for name, one in differences.items()}
+        if rung is None:
+            standing = self.ladder.standings.get(candidate.version)
+            rung = self.ladder.rungs[standing.rung] if standing else len(self.items)
+        return along.gain(differences, rung)
+
+    def price(self, candidate: Candidate) -> float:
+        """What the tokens of a call are worth, in score: 0 unless ``config.tokens_price`` says otherwise."""
+        if not self.config.tokens_price:
+            return 0.0
+        answers = self.matrix.answers.get(candidate.prompt.version, {})
+        tokens = [answer.tokens for answer in answers.values() if answer.missing is None]
+        return self.config.tokens_price * sum(tokens) / max(1, len(tokens)) / 1000.0
+
+    async def _climb(self, candidate: Candidate, number: int) -> None:
+        rung = self.ladder.rungs[number]
+        asked = self.entrants[candidate.version].course.items[:rung]
+        for runner in (candidate, self.anchor, self.best):
+            await self.ask(runner, asked)
+        over_seed, over_best = self.gain(candidate, self.anchor, rung), self.gain(candidate, self.best, rung)
+        self.ladder.stand(Standing(candidate, number, over_seed, over_best))
+        leads = rung >= min(LEADING_COUNT, self.ladder.rungs[-1]) and self._leads(candidate, over_best)
+        birth = self.tracker.birth(candidate.version)
+        birth.items_count, birth.gain, birth.chance = rung, over_seed.raw, over_seed.chance_above(0.0)
+        birth.kept |= leads
+        if leads:
+            self.best = candidate
+
+    def _leads(self, candidate: Candidate, gain: Gain) -> bool:
+        # At equal scores the shorter prompt leads: prompts that only ever grow cost money with every later call.
+        shorter = len(candidate.prompt.render()) < len(self.best.prompt.render())
+        return gain.raw > 0.0 or (gain.raw == 0.0 and shorter and self.best is not self.anchor)
+
+    def _prior_spread(self, item: Item) -> float:
+        """Before prompts were compared on an item: how unsure the anchor is of it, where it says."""
+        score = self.matrix.row(self.anchor).get(item.id)
+        if score is None or not self.anchor.calibrated:
+            return PRIOR_SPREAD
+        return score * (1.0 - score)

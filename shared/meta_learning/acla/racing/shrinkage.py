@@ -1,0 +1,75 @@
+"""Paired differences, shrunken towards none, so that a few lucky items cannot crown anyone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist, fmean
+
+# Most rewrites change little: a gain of more than ten points is rare before the evidence says so.
+PRIOR_SD = 0.05
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """The posterior of a paired difference (``mean``, ``sd``), and what was observed (``raw`` on ``count`` items)."""
+
+    mean: float
+    sd: float
+    raw: float
+    count: int
+
+    def chance_above(self, threshold: float) -> float:
+        """The posterior chance that the true difference is above ``threshold``.
+
+        >>> Gain(0.02, 0.02, 0.04, 50).chance_above(0.02)
+        0.5
+        """
+        return 1.0 - _NORMAL.cdf((threshold - self.mean) / self.sd)
+
+
+def shrunken_gain(differences: Sequence[float], prior_sd: float = PRIOR_SD) -> Gain:
+    """The posterior of a mean difference under a normal prior at 0.
+
+    >>> round(shrunken_gain([1.0, 1.0, 0.0, 0.0]).mean, 3), round(shrunken_gain([1.0, 1.0, 0.0, 0.0] * 25).mean, 3)
+    (0.012, 0.246)
+    """
+    return stratified_gain([(1.0, differences)], prior_sd)
+
+
+def stratified_gain(strata: Sequence[tuple[float, Sequence[float]]], prior_sd: float = PRIOR_SD) -> Gain:
+    """The same out of strata, each with its share of all items: every item counts for those it was drawn to stand for.
+
+    Equal shares and equal draws give the plain mean:
+
+    >>> stratified_gain([(0.5, [1.0, 0.0]), (0.5, [0.0, 0.0])]).raw
+    0.25
+    """
+    asked = [(share, differences) for share, differences in strata if differences]
+    total = sum(share for share, _ in asked)
+    if not asked:
+        return Gain(0.0, prior_sd, 0.0, 0)
+    raw = sum(share * fmean(differences) for share, differences in asked) / total
+    pooled = _pooled_square(asked)
+    variance = sum((share / total) ** 2 * _square(one, pooled) / len(one) for share, one in asked)
+    weight = prior_sd**2 / (prior_sd**2 + variance)
+    return Gain(weight * raw, math.sqrt(weight * variance), raw, sum(len(one) for _, one in asked))
+
+
+def _pooled_square(asked: Sequence[tuple[float, Sequence[float]]]) -> float:
+    """The variance within strata; one imagined discordant pair keeps that of a few equal differences from being zero."""
+    total, count = 0.0, 0
+    for _, differences in asked:
+        mean = fmean(differences)
+        total += sum((one - mean) ** 2 for one in differences)
+        count += len(differences)
+    return (total + 1.0) / (count + 1.0)
+
+
+def _square(differences: Sequence[float], pooled: float) -> float:
+    """A stratum's own variance, as far as it has items; it borrows the others' like three items."""
+    mean = fmean(differences)
+    own = sum((one - mean) ** 2 for one in differences)
+    return (own + 3.0 * pooled) / (len(differences) + 2.0) if len(differences) > 1 else pooled
