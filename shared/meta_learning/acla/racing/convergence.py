@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from meta_learning.acla.racing.shrinkage import Gain
 
-CHANCE_MIN = 0.05
+CHANCE_MIN = 0.02
 
 
 def chance_that_any_beats(live: Iterable[Gain], threshold: float) -> float:

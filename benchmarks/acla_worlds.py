@@ -1,0 +1,99 @@
+"""Worlds in which the truth about every prompt is known: outcome matrices without end, drawn item by item from a seed.
+
+Each block of a prompt has an effect of its own, each item a difficulty, and each pair of them a whim; the model is right where
+the sum is positive. A world is a pure function of its number, so a run can be replayed and every prompt asked 2,000 test items.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist, fmean
+from typing import Any
+
+from meta_learning.acla.calibration import Calibration
+from meta_learning.acla.prompt import Prompt
+from meta_learning.llm import Capabilities, Reply, Request
+from meta_learning.llm.scripted import ScriptedLLM
+
+LABELS = ("negative", "positive")
+SEED_PROMPT = "You are a reader. Judge the text. Mind the tone. Answer with one word: positive or negative."
+TEST_COUNT = 2000
+_NORMAL = NormalDist()
+
+
+@lru_cache(maxsize=200_000)
+def draw(*keys: object) -> float:
+    """A standard normal number that depends on nothing but ``keys``."""
+    number = int.from_bytes(hashlib.blake2b(repr(keys).encode(), digest_size=6).digest())
+    return _NORMAL.inv_cdf((number + 0.5) / 2**48)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """``drift``: mean effect of a changed block, in units in which difficulty has spread 1 (0.1 is about 3 points of accuracy);
+    ``effect``: their spread; 0 for a world in which nothing helps. ``leaning``: how far the model prefers one label.
+    """
+
+    number: int
+    drift: float = -0.08
+    effect: float = 0.2
+    whim: float = 0.5
+    base: float = 0.25
+    leaning: float = 0.0
+    logprobs: bool = False
+
+    def quality(self, prompt: Prompt) -> float:
+        """How good a prompt truly is, beside its leaning."""
+        blocks: list[object] = [prompt.role, prompt.task, prompt.reasoning, *prompt.rules]
+        blocks.append(tuple(sorted(one.item_id for one in prompt.exemplars)))
+        seeded = Prompt.parse(SEED_PROMPT)
+        ours = [one for one in blocks if one and one not in (seeded.role, seeded.task)]
+        lost = [name for name in ("role", "task") if getattr(prompt, name) != getattr(seeded, name)]
+        changes = [("has", one) for one in ours] + [("lost", one) for one in lost]
+        return self.base + sum(self.drift + self.effect * draw(self.number, *change) for change in changes)
+
+    def margin(self, prompt: Prompt, quality: float, text: str) -> float:
+        """How clearly the model sees the right label; negative where it sees the wrong one."""
+        own = draw(self.number, "whim", prompt.version, text)
+        return quality + draw(self.number, "item", text) + self.whim * own
+
+    def answer(self, prompt: Prompt, text: str, quality: float | None = None) -> tuple[str, dict[str, float]]:
+        """The label that the model says, and the log-probabilities of both."""
+        margin = self.margin(prompt, self.quality(prompt) if quality is None else quality, text)
+        towards_positive = margin if self.label(text) == "positive" else -margin
+        lean = self.leaning + 0.3 * self.leaning * draw(self.number, "lean", prompt.version)
+        odds = 1.5 * (towards_positive + lean)
+        logprobs = {"positive": -math.log1p(math.exp(-odds)) - 1.0, "negative": -math.log1p(math.exp(odds)) - 1.0}
+        return max(logprobs, key=logprobs.__getitem__), logprobs
+
+    def label(self, text: str) -> str:
+        """The right answer."""
+        return LABELS[draw(self.number, "label", text) > 0.0]
+
+    def samples(self, count: int, part: str = "train") -> list[dict[str, Any]]:
+        """Items; those of another ``part`` share nothing with them."""
+        texts = [f"the text with number {index} of {part} in world {self.number}" for index in range(count)]
+        return [{"input": text, "expected": self.label(text), "metadata": {}} for text in texts]
+
+    def accuracy(self, prompt: Prompt, bias: dict[str, float]) -> float:
+        """On the test items, asked as the package says."""
+        package, quality = Calibration(bias), self.quality(prompt)
+        asked = self.samples(TEST_COUNT, "test")
+        return fmean(package.decision(self.answer(prompt, one["input"], quality)[1]) == one["expected"] for one in asked)
+
+    def model(self) -> ScriptedLLM:
+        """The language model of this world, with a weak author inside."""
+
+        def reply(request: Request) -> Reply:
+            if request.purpose == "proposer":
+                return Reply(f"```\nIdea {request.sample}: decide with care.\n```", "world", 300, 20)
+            prompt, text = Prompt.parse(request.messages[0].text), request.messages[-1].text
+            said, logprobs = self.answer(prompt, text)
+            length = len(request.messages[0].text.split()) + len(text.split())
+            return Reply(said, "world", length, 1, 0.0, logprobs if self.logprobs else None)
+
+        can = Capabilities(temperature=True, label_logprobs=self.logprobs, concurrency_max=8)
+        return ScriptedLLM(reply, provider="world", model="world", capabilities=can)
