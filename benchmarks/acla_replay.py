@@ -115,9 +115,7 @@ def estimate(seen: Matrix, adaptive: bool, count: int, rng: random.Random) -> fl
     differences = {name: score - seen.known[0][name] for name, score in seen.newcomer.items()}
     if not adaptive:
         return fmean(differences[one.id] for one in rng.sample(seen.items, count))
-    along = course(
-        seen.items, [], lambda item: disagreement([known[item.id] for known in seen.known], 0.25), rng
-    )
+    along = course(seen.items, [], lambda item: disagreement([known[item.id] for known in seen.known], 0.25), rng)
     return along.gain(differences, count).raw
 
 
@@ -145,7 +143,11 @@ def savings(matrices: int, draws: int, known_count: int) -> list[str]:
 
 
 def main(runs: int, calls_max: int, jobs: int) -> None:
-    print("| world | arm | gain, points | improved | below seed | optimism | calls | overhead ms/call |\n" + "|---" * 8 + "|")
+    print(
+        "| world | arm | gain, points | improved | below seed | optimism | calls | overhead ms/call |\n"
+        + "|---" * 8
+        + "|"
+    )
     with ProcessPoolExecutor(jobs) as pool:
         for name, world in WORLDS.items():
             for arm, settings in ARMS.items():
@@ -153,7 +155,11 @@ def main(runs: int, calls_max: int, jobs: int) -> None:
                     continue
                 one: Callable[[int], Run] = partial(run, world=world, arm=settings, calls_max=calls_max)
                 print(row(name, arm, list(pool.map(one, range(runs)))), flush=True)
-    print("\n| known prompts | items asked | error ratio | same error in random order | saved | bias, points |\n" + "|---" * 6 + "|")
+    print(
+        "\n| known prompts | items asked | error ratio | same error in random order | saved | bias, points |\n"
+        + "|---" * 6
+        + "|"
+    )
     for known_count in (1, 4, 12):
         print("\n".join(savings(40, 50, known_count)), flush=True)
 

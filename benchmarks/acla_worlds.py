@@ -82,7 +82,9 @@ class World:
         """On the test items, asked as the package says."""
         package, quality = Calibration(bias), self.quality(prompt)
         asked = self.samples(TEST_COUNT, "test")
-        return fmean(package.decision(self.answer(prompt, one["input"], quality)[1]) == one["expected"] for one in asked)
+        return fmean(
+            package.decision(self.answer(prompt, one["input"], quality)[1]) == one["expected"] for one in asked
+        )
 
     def model(self) -> ScriptedLLM:
         """The language model of this world, with a weak author inside."""

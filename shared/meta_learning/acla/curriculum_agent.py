@@ -14,7 +14,8 @@ from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.planning import GatePlan, plan_gate
 from meta_learning.acla.prompt import Prompt
 from meta_learning.acla.prompt_evolver import ModelProposer, PromptEvolver
-from meta_learning.acla.run import OnProgress, Run, results_of
+from meta_learning.acla.results import results_of
+from meta_learning.acla.run import OnProgress, Run
 from meta_learning.acla.search import Search, Tools
 from meta_learning.acla.splits import Splits, closed_labels, read_items, split
 from meta_learning.acla.store import MemoryRunStore, RunLog, RunStore
@@ -127,7 +128,7 @@ class AdaptiveCurriculumAgent:
         ending = await run.to_the_end(plan, lambda: asking.calls_count)
         asked = isinstance(evaluator, ModelEvaluator)
         scoring = "evaluation_fn" if not asked else "label_logprobs" if evaluator.scores_labels else "text"  # type: ignore[union-attr]
-        return results_of(run, ending, splits) | {
+        return results_of(search, ending, splits) | {
             "plan": planned,
             "calls": asking.calls_count,
             "spent": {"calls": ledger.spent.calls, "tokens": ledger.spent.tokens, "money_usd": ledger.spent.money_usd},

@@ -47,11 +47,15 @@ class GateReport:
 
 @dataclass(frozen=True, slots=True)
 class PairedScores:
-    """Scores of a finalist and of the seed on the same fresh items, in the same order."""
+    """Scores of a finalist and of the seed on the same fresh items, in the same order.
+
+    ``price``: what the finalist costs more than the seed, in score; a gain must be one after paying it.
+    """
 
     version: str
     scores: Sequence[float]
     seed_scores: Sequence[float]
+    price: float = 0.0
 
 
 def decide(pairs: Sequence[PairedScores], alpha: float, seed: int) -> GateReport:
@@ -63,7 +67,9 @@ def decide(pairs: Sequence[PairedScores], alpha: float, seed: int) -> GateReport
     >>> decide([PairedScores("b", [1.0, 0.0], [0.0, 1.0])], alpha=0.1, seed=0).winner is None
     True
     """
-    differences = [[one - other for one, other in zip(pair.scores, pair.seed_scores, strict=True)] for pair in pairs]
+    differences = [
+        [one - other - pair.price for one, other in zip(pair.scores, pair.seed_scores, strict=True)] for pair in pairs
+    ]
     p_values = [sign_flip_one_sided(one, seed) if one else 1.0 for one in differences]
     finalists = tuple(
         _finalist(pair, one, p, adjusted, seed)

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable
 
-from meta_learning.acla.asking import stream
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.evaluating import FunctionEvaluator, ModelEvaluator
-from meta_learning.acla.gate import Finalist, GateReport, PairedScores, decide
-from meta_learning.acla.outcomes import Candidate
+from meta_learning.acla.judging import Ending, judge
 from meta_learning.acla.planning import GatePlan
 from meta_learning.acla.search import Search, TooManyMissing
-from meta_learning.acla.splits import Item, Splits, free_text_share
+from meta_learning.acla.splits import Splits, free_text_share
 from meta_learning.acla.store import RunLog
 from meta_learning.errors import BudgetExhausted, Cancelled
 
 FREE_TEXT_SHARE_MAX = 0.5
 SHOWN_CHARS_MAX = 80
 OnProgress = Callable[[int, float, int, str], None]
-
-
-@dataclass
-class Ending:
-    """How a run ended."""
-
-    outcome: str
-    reason: str
-    winner: Candidate | None = None
-    gate: GateReport | None = None
 
 
 class Run:
@@ -146,47 +132,13 @@ class Run:
         if not finalists:
             stopped = "stopped_by_budget" if self._stopped_by else "no_evidence"
             return Ending(stopped, self._stopped_by or "no candidate was ahead of the seed prompt in the search")
-        return await self._gate(finalists, plan)
+        return await judge(
+            search, finalists, self._splits.gate[: plan.items_count], self._config, self._log, self._stopped_by
+        )
 
     def _search_only(self, why: str) -> Ending:
         best = self.search.best
         return Ending("search_only", f"{why}: the best score is that of the search, which flatters", best)
-
-    async def _gate(self, finalists: list[Candidate], plan: GatePlan) -> Ending:
-        search, items = self.search, self._splits.gate[: plan.items_count]
-        await search.race.ask(search.seed, items, kept_calls=0)
-        search.check_missing(search.seed, items)
-        pairs = []
-        for finalist in finalists:
-            await search.race.ask(finalist, items, kept_calls=0)
-            pairs.append(self._paired(finalist, items))
-        report = decide(pairs, self._config.alpha, seed=stream(self._config.seed, "gate").getrandbits(32))
-        self._log.decided("gate", report=report.as_dict())
-        return self._ending(report, finalists)
-
-    def _paired(self, finalist: Candidate, items: Sequence[Item]) -> PairedScores:
-        search = self.search
-        try:
-            search.check_missing(finalist, items)
-        except TooManyMissing:
-            # What a model refuses is seldom the easy part: on what is left the finalist would look too good.
-            return PairedScores(finalist.version, [], [])
-        both = [(search.matrix.score(finalist, item), search.matrix.score(search.seed, item)) for item in items]
-        known = [(one, other) for one, other in both if one is not None and other is not None]
-        return PairedScores(finalist.version, [one for one, _ in known], [other for _, other in known])
-
-    def _ending(self, report: GateReport, finalists: list[Candidate]) -> Ending:
-        cut_short = f" (the search was cut short: {self._stopped_by})" if self._stopped_by else ""
-        if report.winner is None:
-            return Ending("no_evidence", _compared(report.judged) + cut_short, gate=report)
-        winner = next(one for one in finalists if one.version == report.winner.version)
-        gain = report.winner
-        reason = (
-            f"{100 * gain.gain:+.1f} points on {gain.pairs_count} fresh items "
-            f"(95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}), p = {gain.p_adjusted:.3f}"
-        )
-        calibrated = "; the gain includes label calibration" if winner.calibrated else ""
-        return Ending("improved", reason + calibrated + cut_short, winner, report)
 
     def _progress(self, iteration: int, message: str) -> None:
         point = self.search.tracker.history[-1]
@@ -196,55 +148,3 @@ class Run:
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= SHOWN_CHARS_MAX else text[:SHOWN_CHARS_MAX] + "…")
-
-
-def _compared(judged: Finalist | None) -> str:
-    if judged is None:
-        return "the model refused too many fresh items of every finalist to compare it with the seed prompt"
-    return (
-        f"on {judged.pairs_count} fresh items the best finalist has {judged.score:.2f} where the seed prompt has "
-        f"{judged.seed_score:.2f}: {100 * judged.gain:+.1f} points, p = {judged.p_adjusted:.3f}"
-    )
-
-
-def results_of(run: Run, ending: Ending, splits: Splits) -> dict[str, Any]:
-    """The result keys of the public contract, as plain JSON."""
-    search = run.search
-    chosen = ending.winner or search.seed
-    fresh = ending.gate.winner if ending.gate else None
-    history = search.tracker.history
-    seed_scores = search.matrix.scores(search.seed, splits.search)
-    seed_performance = sum(seed_scores) / len(seed_scores) if seed_scores else None
-    best_scores = search.matrix.scores(chosen, splits.search)
-    searched = sum(best_scores) / len(best_scores) if best_scores else None
-    performance = searched
-    judged = ending.gate.judged if ending.gate else None
-    if judged is not None:
-        # Both numbers from the same fresh items, whoever stays.
-        seed_performance = judged.seed_score
-        performance = fresh.score if fresh else judged.seed_score
-    return {
-        "best_performance": performance,
-        "best_prompt": chosen.prompt.render(),
-        "performance_history": history,
-        "outcome": ending.outcome,
-        "reason": ending.reason,
-        "gate": ending.gate.as_dict() if ending.gate else None,
-        "judged": asdict(judged) if judged else None,
-        "seed_performance": seed_performance,
-        "best_version": chosen.version,
-        "best_package": {
-            "prompt": chosen.prompt.render(),
-            "blocks": chosen.prompt.as_blocks(),
-            "label_bias": search.matrix.bias(chosen),
-            "label_sharpness": search.matrix.calibration(chosen).sharpness,
-        },
-        "search_best": {
-            "prompt": search.best.prompt.render(),
-            "version": search.best.version,
-            "calibrated": search.best.calibrated,
-        },
-        "lineage": search.tracker.lineage,
-        "decisions": search.tracker.decisions,
-        "items": {"search": len(splits.search), "gate": len(splits.gate), "duplicates": splits.duplicates_count},
-    }

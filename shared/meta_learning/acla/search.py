@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from meta_learning.acla.asking import Asking, stream
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.evaluating import Evaluator
+from meta_learning.acla.front import Offer
 from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.performance_tracker import Birth
 from meta_learning.acla.prompt_evolver import PromptEvolver
 from meta_learning.acla.racing.convergence import CHANCE_MIN, chance_of_newcomers, chance_that_any_beats
 from meta_learning.acla.racing.race import Race
-from meta_learning.acla.racing.shrinkage import Gain
+from meta_learning.acla.racing.shrinkage import Gain, shrunken_gain
 from meta_learning.acla.splits import Item
 from meta_learning.acla.strategies import Answered, Situation, by_name
 from meta_learning.acla.strategies.bandit import StrategyBandit
@@ -159,6 +160,30 @@ class Search:
                 value = 0.0 if candidate is race.anchor else over.mean
                 ranked.append((-value, index, candidate))
         return [candidate for _, _, candidate in sorted(ranked, key=lambda one: one[:2])[:count]]
+
+    def offers(self) -> list[Offer]:
+        """The seed and everybody past the second rung, with what a call of each takes."""
+        raced = [
+            one.candidate for one in self.race.ladder.standings.values() if one.rung >= min(1, self.race.ladder.last)
+        ]
+        scores = self.matrix.scores(self.seed, self._items)
+        base = sum(scores) / max(1, len(scores))
+        return [self._offer(one, base) for one in dict.fromkeys([self.seed, self.race.anchor, *raced])]
+
+    def _offer(self, candidate: Candidate, base: float) -> Offer:
+        answers = self.matrix.answers.get(candidate.prompt.version, {}).values()
+        known = [answer for answer in answers if answer.missing is None]
+        prices = [answer.price_usd for answer in known if answer.price_usd is not None]
+        count = max(1, len(known))
+        gain = shrunken_gain(self.matrix.differences(candidate, self.seed, self._items))
+        return Offer(
+            version=candidate.version,
+            score=base + (gain.mean if candidate is not self.seed else 0.0),
+            score_sd=gain.sd if candidate is not self.seed else 0.0,
+            tokens=sum(answer.tokens for answer in known) / count,
+            latency_s=sum(answer.latency_s for answer in known) / count,
+            price_usd=sum(prices) / count if prices else None,
+        )
 
     def note_best(self, iteration: int) -> None:
         """Enter the best prompt into the history."""

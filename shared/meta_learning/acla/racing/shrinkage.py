@@ -9,6 +9,8 @@ from statistics import NormalDist, fmean
 
 # Most rewrites change little: a gain of more than ten points is rare before the evidence says so.
 PRIOR_SD = 0.05
+# Graded scores of one item seldom lie closer than this apart, squared, when prompts differ at all.
+IMAGINED_SQUARE_MIN = 0.05
 _NORMAL = NormalDist()
 
 
@@ -34,7 +36,7 @@ def shrunken_gain(differences: Sequence[float], prior_sd: float = PRIOR_SD) -> G
     """The posterior of a mean difference under a normal prior at 0.
 
     >>> round(shrunken_gain([1.0, 1.0, 0.0, 0.0]).mean, 3), round(shrunken_gain([1.0, 1.0, 0.0, 0.0] * 25).mean, 3)
-    (0.012, 0.246)
+    (0.013, 0.249)
     """
     return stratified_gain([(1.0, differences)], prior_sd)
 
@@ -59,13 +61,14 @@ def stratified_gain(strata: Sequence[tuple[float, Sequence[float]]], prior_sd: f
 
 
 def _pooled_square(asked: Sequence[tuple[float, Sequence[float]]]) -> float:
-    """The variance within strata; one imagined discordant pair keeps that of a few equal differences from being zero."""
-    total, count = 0.0, 0
+    """The variance within strata; one imagined pair as far apart as any seen keeps that of a few equal ones from being zero."""
+    total, count, farthest = 0.0, 0, math.sqrt(IMAGINED_SQUARE_MIN)
     for _, differences in asked:
         mean = fmean(differences)
         total += sum((one - mean) ** 2 for one in differences)
         count += len(differences)
-    return (total + 1.0) / (count + 1.0)
+        farthest = max(farthest, *map(abs, differences))
+    return (total + farthest**2) / (count + 1.0)
 
 
 def _square(differences: Sequence[float], pooled: float) -> float:

@@ -1,0 +1,75 @@
+"""Prompts that vote: chosen greedily for what they get right together (Caruana et al., 2004), each of them a call more."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from meta_learning.acla.outcomes import Candidate, OutcomeMatrix
+from meta_learning.acla.parsing import is_right
+from meta_learning.acla.racing.shrinkage import shrunken_gain
+from meta_learning.acla.splits import Item
+
+ITEMS_COUNT_MIN = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Ensemble:
+    """Two or more packages, asked together; the first decides a tie. Its price is a call for each."""
+
+    members: tuple[Candidate, ...]
+
+    @property
+    def version(self) -> str:
+        """The members' versions."""
+        return "+".join(one.version for one in self.members)
+
+
+def vote(matrix: OutcomeMatrix, members: Sequence[Candidate], item: Item) -> str | None:
+    """What they answer together: the product of their chances where all of them give some, else the majority."""
+    chances = [_log_chances(matrix, one, item) for one in members]
+    if all(chances):
+        labels = chances[0].keys()
+        return max(labels, key=lambda label: sum(one[label] for one in chances))
+    said = [one for one in (matrix.decision(member, item) for member in members) if one is not None]
+    # Counter keeps the order of first votes, so that the first member decides a tie.
+    return Counter(said).most_common(1)[0][0] if said else None
+
+
+def voted_score(matrix: OutcomeMatrix, members: Sequence[Candidate], item: Item) -> float | None:
+    """Right or wrong together; None where some member's answer is missing."""
+    if any(matrix.score(one, item) is None for one in members):
+        return None
+    return float(is_right(vote(matrix, members, item), item.expected))
+
+
+def chosen(
+    matrix: OutcomeMatrix, best: Candidate, others: Sequence[Candidate], items: Sequence[Item], size_max: int
+) -> Ensemble | None:
+    """Add to ``best`` whoever helps most on the items that all have answered, as long as somebody helps; None if nobody does."""
+    members = [best]
+    while len(members) < size_max:
+        gains = [(_gain(matrix, members, one, items), index) for index, one in enumerate(others) if one not in members]
+        gain, index = max(gains, key=lambda pair: (pair[0], -pair[1]), default=(0.0, 0))
+        if gain <= 0.0:
+            break
+        members.append(others[index])
+    return Ensemble(tuple(members)) if len(members) > 1 else None
+
+
+def _gain(matrix: OutcomeMatrix, members: Sequence[Candidate], one: Candidate, items: Sequence[Item]) -> float:
+    pairs = [(voted_score(matrix, [*members, one], item), voted_score(matrix, members, item)) for item in items]
+    known = [new - old for new, old in pairs if new is not None and old is not None]
+    return shrunken_gain(known).mean if len(known) >= ITEMS_COUNT_MIN else 0.0
+
+
+def _log_chances(matrix: OutcomeMatrix, member: Candidate, item: Item) -> dict[str, float]:
+    answer = matrix.answers.get(member.prompt.version, {}).get(item.id)
+    if answer is None or answer.label_logprobs is None or not member.calibrated:
+        return {}
+    weights = matrix.calibration(member, item)
+    return {
+        label: math.log(max(1e-9, weights.probability(answer.label_logprobs, label))) for label in answer.label_logprobs
+    }

@@ -1,0 +1,103 @@
+"""The end of a run: the finalists against the seed on fresh items, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from meta_learning.acla.asking import stream
+from meta_learning.acla.config import CurriculumConfig
+from meta_learning.acla.ensembles import Ensemble, chosen, voted_score
+from meta_learning.acla.gate import Finalist, GateReport, PairedScores, decide
+from meta_learning.acla.outcomes import Candidate
+from meta_learning.acla.search import Search, TooManyMissing
+from meta_learning.acla.splits import Item
+from meta_learning.acla.store import RunLog
+
+Contender = Candidate | Ensemble
+
+
+@dataclass
+class Ending:
+    """How a run ended."""
+
+    outcome: str
+    reason: str
+    winner: Contender | None = None
+    gate: GateReport | None = None
+
+
+async def judge(
+    search: Search,
+    finalists: list[Candidate],
+    items: Sequence[Item],
+    config: CurriculumConfig,
+    log: RunLog,
+    stopped_by: str,
+) -> Ending:
+    """Ask everybody the fresh ``items`` and decide."""
+    await search.race.ask(search.seed, items, kept_calls=0)
+    search.check_missing(search.seed, items)
+    for finalist in finalists:
+        await search.race.ask(finalist, items, kept_calls=0)
+    contenders = _contenders(search, finalists, config.ensemble_size)
+    pairs = [_paired(search, one, items) for one in contenders]
+    report = decide(pairs, config.alpha, seed=stream(config.seed, "gate").getrandbits(32))
+    log.decided("gate", report=report.as_dict())
+    ending = _ending(report, contenders, f" (the search was cut short: {stopped_by})" if stopped_by else "")
+    numbers = {"p_adjusted": report.judged.p_adjusted, "gain": report.judged.gain} if report.judged else {}
+    search.tracker.explain(len(search.tracker.history), f"the gate says {ending.outcome}", ending.reason, **numbers)
+    return ending
+
+
+def _contenders(search: Search, finalists: Sequence[Candidate], size_max: int) -> list[Contender]:
+    """The finalists, and together those of them that help each other: all of them are asked anyway."""
+    if size_max < 2:
+        return list(finalists)
+    others = [*finalists[1:], search.race.anchor, search.seed]
+    together = chosen(search.matrix, finalists[0], others, search.race.items, size_max)
+    return [*finalists, *([together] if together else [])]
+
+
+def _paired(search: Search, contender: Contender, items: Sequence[Item]) -> PairedScores:
+    members = contender.members if isinstance(contender, Ensemble) else (contender,)
+    matrix, race = search.matrix, search.race
+    try:
+        for member in members:
+            search.check_missing(member, items)
+    except TooManyMissing:
+        # What a model refuses is seldom the easy part: on what is left the finalist would look too good.
+        return PairedScores(contender.version, [], [])
+
+    def score(item: Item) -> float | None:
+        return voted_score(matrix, members, item) if len(members) > 1 else matrix.score(members[0], item)
+
+    both = [(score(item), matrix.score(search.seed, item)) for item in items]
+    known = [(one, other) for one, other in both if one is not None and other is not None]
+    price = sum(race.price(member) for member in members) - race.price(search.seed)
+    return PairedScores(contender.version, [one for one, _ in known], [other for _, other in known], price)
+
+
+def _ending(report: GateReport, contenders: Sequence[Contender], cut_short: str) -> Ending:
+    if report.winner is None:
+        return Ending("no_evidence", _compared(report.judged) + cut_short, gate=report)
+    winner = next(one for one in contenders if one.version == report.winner.version)
+    gain = report.winner
+    reason = (
+        f"{100 * gain.gain:+.1f} points on {gain.pairs_count} fresh items "
+        f"(95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}), p = {gain.p_adjusted:.3f}"
+    )
+    if isinstance(winner, Ensemble):
+        reason += f"; {len(winner.members)} prompts vote, so every question takes {len(winner.members)} calls"
+    elif winner.calibrated:
+        reason += "; the gain includes label calibration"
+    return Ending("improved", reason + cut_short, winner, report)
+
+
+def _compared(judged: Finalist | None) -> str:
+    if judged is None:
+        return "the model refused too many fresh items of every finalist to compare it with the seed prompt"
+    return (
+        f"on {judged.pairs_count} fresh items the best finalist has {judged.score:.2f} where the seed prompt has "
+        f"{judged.seed_score:.2f}: {100 * judged.gain:+.1f} points, p = {judged.p_adjusted:.3f}"
+    )

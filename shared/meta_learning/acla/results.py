@@ -1,0 +1,64 @@
+"""What a run hands back, as plain JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from meta_learning.acla.ensembles import Ensemble
+from meta_learning.acla.front import front
+from meta_learning.acla.judging import Ending
+from meta_learning.acla.outcomes import Candidate
+from meta_learning.acla.search import Search
+from meta_learning.acla.splits import Splits
+
+
+def results_of(search: Search, ending: Ending, splits: Splits) -> dict[str, Any]:
+    """The result keys of the public contract, as plain JSON."""
+    winner = ending.winner or search.seed
+    members = winner.members if isinstance(winner, Ensemble) else (winner,)
+    chosen = members[0]
+    fresh = ending.gate.winner if ending.gate else None
+    history = search.tracker.history
+    seed_scores = search.matrix.scores(search.seed, splits.search)
+    seed_performance = sum(seed_scores) / len(seed_scores) if seed_scores else None
+    best_scores = search.matrix.scores(chosen, splits.search)
+    searched = sum(best_scores) / len(best_scores) if best_scores else None
+    performance = searched
+    judged = ending.gate.judged if ending.gate else None
+    if judged is not None:
+        # Both numbers from the same fresh items, whoever stays.
+        seed_performance = judged.seed_score
+        performance = fresh.score if fresh else judged.seed_score
+    return {
+        "best_performance": performance,
+        "best_prompt": chosen.prompt.render(),
+        "performance_history": history,
+        "outcome": ending.outcome,
+        "reason": ending.reason,
+        "gate": ending.gate.as_dict() if ending.gate else None,
+        "judged": asdict(judged) if judged else None,
+        "seed_performance": seed_performance,
+        "best_version": winner.version,
+        "best_package": _package(search, chosen),
+        "ensemble": [_package(search, one) for one in members] if len(members) > 1 else [],
+        "front": [asdict(one) for one in front(search.offers())],
+        "search_best": {
+            "prompt": search.best.prompt.render(),
+            "version": search.best.version,
+            "calibrated": search.best.calibrated,
+        },
+        "lineage": search.tracker.lineage,
+        "decisions": search.tracker.decisions,
+        "items": {"search": len(splits.search), "gate": len(splits.gate), "duplicates": splits.duplicates_count},
+    }
+
+
+def _package(search: Search, candidate: Candidate) -> dict[str, Any]:
+    """The prompt with everything that it was measured with."""
+    return {
+        "prompt": candidate.prompt.render(),
+        "blocks": candidate.prompt.as_blocks(),
+        "label_bias": search.matrix.bias(candidate),
+        "label_sharpness": search.matrix.calibration(candidate).sharpness,
+    }
