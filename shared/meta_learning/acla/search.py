@@ -254,6 +254,8 @@ class Search:
             history=history,
             children_count=self._tools.config.children_count,
             solved=solved,
+            tried=self._tools.evolver.known,
+            by_label=self.race.anchor.calibrated,
             partner=partner,
         )
 

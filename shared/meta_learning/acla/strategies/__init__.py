@@ -6,7 +6,7 @@ Each works without a clever proposer too: templates, exemplars out of the model'
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -34,6 +34,10 @@ class Situation:
     history: Sequence[tuple[str, float]] = field(default=())
     # Of the failures, those that some other candidate got right: that they can be solved is known.
     solved: Sequence[Answered] = ()
+    # Versions of prompts that were proposed before.
+    tried: Set[str] = frozenset()
+    # Answers are read off log-probabilities of labels: a written chain of thought would give them up.
+    by_label: bool = False
     # Another candidate that is right where the parent is wrong.
     partner: Candidate | None = None
     children_count: int = 3
@@ -45,6 +49,12 @@ class Proposal:
 
     prompt: Prompt
     note: str
+
+
+def untried(proposals: Sequence[Proposal], situation: Situation) -> list[Proposal]:
+    """The first of them that were not proposed before, as many as are wanted."""
+    new = [one for one in proposals if one.prompt.version not in situation.tried]
+    return new[: situation.children_count]
 
 
 class Proposer(Protocol):

@@ -6,7 +6,7 @@ import random
 import re
 
 from meta_learning.acla.prompt import Prompt
-from meta_learning.acla.strategies import Proposal, Proposer, Situation
+from meta_learning.acla.strategies import Proposal, Proposer, Situation, untried
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
@@ -20,7 +20,7 @@ class Ablation:
         """The possible cuts in random order; nothing where there is only one sentence left."""
         cuts = _cuts(situation.parent.prompt)
         rng.shuffle(cuts)
-        return cuts[: situation.children_count]
+        return untried(cuts, situation)
 
 
 def _cuts(prompt: Prompt) -> list[Proposal]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from meta_learning.acla.strategies import Proposal, Proposer, Situation
+from meta_learning.acla.strategies import Proposal, Proposer, Situation, untried
 
 ALOUD = (
     "Think step by step in one or two short sentences. Then write a last line of the form\nAnswer: <your answer>",
@@ -33,7 +33,9 @@ class ChainOfThought:
         written = await proposer.write(_brief(situation))
         own = [Proposal(parent.edit(reasoning=written), "a way of thinking written for this task")] if written else []
         none = [Proposal(parent.edit(reasoning=""), "no reasoning")] if parent.reasoning else []
-        return [*none, *silent[:1], *own, *aloud[:1], *silent[1:], *aloud[1:]][: situation.children_count]
+        if situation.by_label:
+            return untried([*none, *silent, *own, *aloud[:1]], situation)
+        return untried([*none, *silent[:1], *own, *aloud[:1], *silent[1:], *aloud[1:]], situation)
 
 
 def _brief(situation: Situation) -> str:

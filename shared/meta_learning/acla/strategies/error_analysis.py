@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
-from meta_learning.acla.strategies import Answered, Proposal, Proposer, Situation
+from meta_learning.acla.strategies import Answered, Proposal, Proposer, Situation, untried
 
 SHOWN_COUNT = 4
 RULE_CHARS_MAX = 400
@@ -27,7 +27,7 @@ class ErrorAnalysis:
         rules = [_named(written)] if written else []
         rules += [rule for rule in _confusion_rules(situation.failures) if rule[0] not in parent.rules]
         found = [Proposal(parent.edit(rules=(*parent.rules, rule)), note) for rule, note in rules]
-        return found[: situation.children_count]
+        return untried(found, situation)
 
 
 def _confusion_rules(failures: Sequence[Answered]) -> list[tuple[str, str]]:

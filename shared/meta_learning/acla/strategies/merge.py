@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from meta_learning.acla.strategies import Proposal, Proposer, Situation
+from meta_learning.acla.outcomes import Candidate
+from meta_learning.acla.prompt import Prompt
+from meta_learning.acla.strategies import Proposal, Proposer, Situation, untried
 
 BLOCKS = ("role", "task", "rules", "reasoning", "exemplars")
 
@@ -25,14 +27,12 @@ class Merge:
         proposals = []
         if len(differing) > 1:
             half = differing[: (len(differing) + 1) // 2]
-            proposals.append(_borrowing(situation, half))
-        proposals += [_borrowing(situation, [name]) for name in differing]
-        return proposals[: situation.children_count]
+            proposals.append(_borrowing(parent, partner, half))
+        proposals += [_borrowing(parent, partner, [name]) for name in differing]
+        return untried(proposals, situation)
 
 
-def _borrowing(situation: Situation, names: list[str]) -> Proposal:
-    assert situation.partner is not None
-    parent, partner = situation.parent.prompt, situation.partner
+def _borrowing(parent: Prompt, partner: Candidate, names: list[str]) -> Proposal:
     blocks: dict[str, Any] = {name: getattr(partner.prompt, name) for name in names}
     if names == ["rules"]:
         blocks["rules"] = tuple(dict.fromkeys((*parent.rules, *partner.prompt.rules)))

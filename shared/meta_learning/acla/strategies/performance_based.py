@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from meta_learning.acla.strategies import Proposal, Proposer, Situation
+from meta_learning.acla.strategies import Proposal, Proposer, Situation, untried
 
 HISTORY_COUNT = 5
 FRAMINGS = (
@@ -31,7 +31,7 @@ class PerformanceBased:
         proposals = [Proposal(parent.edit(task=written), "rewritten in view of the scores so far")] if written else []
         templates = _templates(situation)
         rng.shuffle(templates)
-        return (proposals + templates)[: situation.children_count]
+        return untried(proposals + templates, situation)
 
 
 def _templates(situation: Situation) -> list[Proposal]:
