@@ -31,6 +31,22 @@ def draw(*keys: object) -> float:
     return _NORMAL.inv_cdf((number + 0.5) / 2**48)
 
 
+@lru_cache(maxsize=10_000)
+def parsed(text: str) -> Prompt:
+    """A prompt's blocks."""
+    return Prompt.parse(text)
+
+
+@lru_cache(maxsize=10_000)
+def _version(prompt: Prompt) -> str:
+    return prompt.version
+
+
+@lru_cache(maxsize=10_000)
+def _quality(world: World, prompt: Prompt) -> float:
+    return world._sum_of_effects(prompt)
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """``drift``: mean effect of a changed block, in units in which difficulty has spread 1 (0.1 is about 3 points of accuracy);
@@ -47,9 +63,12 @@ class World:
 
     def quality(self, prompt: Prompt) -> float:
         """How good a prompt truly is, beside its leaning."""
+        return _quality(self, prompt)
+
+    def _sum_of_effects(self, prompt: Prompt) -> float:
         blocks: list[object] = [prompt.role, prompt.task, prompt.reasoning, *prompt.rules]
         blocks.append(tuple(sorted(one.item_id for one in prompt.exemplars)))
-        seeded = Prompt.parse(SEED_PROMPT)
+        seeded = parsed(SEED_PROMPT)
         ours = [one for one in blocks if one and one not in (seeded.role, seeded.task)]
         lost = [name for name in ("role", "task") if getattr(prompt, name) != getattr(seeded, name)]
         changes = [("has", one) for one in ours] + [("lost", one) for one in lost]
@@ -57,14 +76,14 @@ class World:
 
     def margin(self, prompt: Prompt, quality: float, text: str) -> float:
         """How clearly the model sees the right label; negative where it sees the wrong one."""
-        own = draw(self.number, "whim", prompt.version, text)
+        own = draw(self.number, "whim", _version(prompt), text)
         return quality + draw(self.number, "item", text) + self.whim * own
 
     def answer(self, prompt: Prompt, text: str, quality: float | None = None) -> tuple[str, dict[str, float]]:
         """The label that the model says, and the log-probabilities of both."""
         margin = self.margin(prompt, self.quality(prompt) if quality is None else quality, text)
         towards_positive = margin if self.label(text) == "positive" else -margin
-        lean = self.leaning + 0.3 * self.leaning * draw(self.number, "lean", prompt.version)
+        lean = self.leaning + 0.3 * self.leaning * draw(self.number, "lean", _version(prompt))
         odds = 1.5 * (towards_positive + lean)
         logprobs = {"positive": -math.log1p(math.exp(-odds)) - 1.0, "negative": -math.log1p(math.exp(odds)) - 1.0}
         return max(logprobs, key=logprobs.__getitem__), logprobs
@@ -92,7 +111,7 @@ class World:
         def reply(request: Request) -> Reply:
             if request.purpose == "proposer":
                 return Reply(f"```\nIdea {request.sample}: decide with care.\n```", "world", 300, 20)
-            prompt, text = Prompt.parse(request.messages[0].text), request.messages[-1].text
+            prompt, text = parsed(request.messages[0].text), request.messages[-1].text
             said, logprobs = self.answer(prompt, text)
             length = len(request.messages[0].text.split()) + len(text.split())
             return Reply(said, "world", length, 1, 0.0, logprobs if self.logprobs else None)

@@ -115,7 +115,7 @@ class AdaptiveCurriculumAgent:
         evolver = PromptEvolver(config, proposer, splits.search)
         seed = Candidate(Prompt.parse(config.initial_prompt), config.initial_calibrated)
         evolver.known.add(seed.prompt.version)
-        plan = plan_gate(len(splits.gate), config.calls_max)
+        plan = plan_gate(len(splits.gate), config.calls_max, config.ensemble_size)
         planned = plan.report(config.alpha)
         log.decided("planned", **planned)
 

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from meta_learning.acla.outcomes import Candidate, OutcomeMatrix
 from meta_learning.acla.parsing import is_right
@@ -49,18 +50,21 @@ def chosen(
     matrix: OutcomeMatrix, best: Candidate, others: Sequence[Candidate], items: Sequence[Item], size_max: int
 ) -> Ensemble | None:
     """Add to ``best`` whoever helps most on the items that all have answered, as long as somebody helps; None if nobody does."""
-    members = [best]
+    members: list[Candidate] = [best]
     while len(members) < size_max:
-        gains = [(_gain(matrix, members, one, items), index) for index, one in enumerate(others) if one not in members]
-        gain, index = max(gains, key=lambda pair: (pair[0], -pair[1]), default=(0.0, 0))
+        left = [one for one in others if one not in members]
+        # Also two at a time: where answers are counted, one more voter than a single one only makes ties.
+        more = [list(few) for size in (1, 2) if len(members) + size <= size_max for few in combinations(left, size)]
+        gains = [(_gain(matrix, members, few, items), -index) for index, few in enumerate(more)]
+        gain, index = max(gains, default=(0.0, 0))
         if gain <= 0.0:
             break
-        members.append(others[index])
+        members += more[-index]
     return Ensemble(tuple(members)) if len(members) > 1 else None
 
 
-def _gain(matrix: OutcomeMatrix, members: Sequence[Candidate], one: Candidate, items: Sequence[Item]) -> float:
-    pairs = [(voted_score(matrix, [*members, one], item), voted_score(matrix, members, item)) for item in items]
+def _gain(matrix: OutcomeMatrix, members: list[Candidate], more: list[Candidate], items: Sequence[Item]) -> float:
+    pairs = [(voted_score(matrix, members + more, item), voted_score(matrix, members, item)) for item in items]
     known = [new - old for new, old in pairs if new is not None and old is not None]
     return shrunken_gain(known).mean if len(known) >= ITEMS_COUNT_MIN else 0.0
 

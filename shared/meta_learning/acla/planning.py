@@ -43,19 +43,19 @@ class GatePlan:
         }
 
 
-def plan_gate(available_count: int, calls_max: int | None) -> GatePlan:
-    """At most a third of the calls: rather all items for fewer finalists, then fewer items for one.
+def plan_gate(available_count: int, calls_max: int | None, finalists_min: int = 1) -> GatePlan:
+    """At most a third of the calls: rather all items for fewer finalists, then fewer items for ``finalists_min`` of them.
 
     >>> plan_gate(100, None), plan_gate(100, 300)
     (GatePlan(items_count=100, finalists_count=3), GatePlan(items_count=50, finalists_count=1))
     """
     if calls_max is None:
-        return GatePlan(available_count, FINALISTS_COUNT_MAX)
-    for finalists_count in range(FINALISTS_COUNT_MAX, 0, -1):
+        return GatePlan(available_count, max(FINALISTS_COUNT_MAX, finalists_min))
+    for finalists_count in range(max(FINALISTS_COUNT_MAX, finalists_min), finalists_min - 1, -1):
         plan = GatePlan(available_count, finalists_count)
         if plan.calls_count <= calls_max // 3:
             return plan
-    return GatePlan(min(available_count, calls_max // 6), 1)
+    return GatePlan(min(available_count, calls_max // 3 // (1 + finalists_min)), finalists_min)
 
 
 def detectable_gain(count: int, discordant: float, alpha: float) -> float:
