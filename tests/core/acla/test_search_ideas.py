@@ -153,7 +153,7 @@ class Author:
 def situation(**facts: Any) -> Situation:
     asked = items(12)
     wrong = [Answered(item, "b") for item in asked[:6]]
-    settings = {"parent": candidate("parent", rules=("One.",)), "failures": wrong, "solved": wrong[:3]}
+    settings: dict[str, Any] = {"parent": candidate("parent", rules=("One.",)), "failures": wrong, "solved": wrong[:3]}
     return Situation(**(settings | {"successes": [Answered(item, "a") for item in asked[6:]]} | facts))
 
 

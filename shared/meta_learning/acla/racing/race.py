@@ -20,6 +20,8 @@ from meta_learning.errors import BudgetExhausted
 # Before this many items nobody leads: a lead on fewer would be luck as often as not.
 LEADING_COUNT = 48
 PRIOR_SPREAD = 0.25
+# Fewer prompts than this do not tell which items tell prompts apart.
+COMPARED_COUNT_MIN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +80,20 @@ class Race:
 
     def course(self, rng: random.Random) -> Course:
         """An order for newcomers: what both the seed and the best have answered comes first, and of that what tells most."""
-        if not self.config.adaptive_order or self.ladder.last == 0:
+        # Graded scores differ a little on every item: an order by disagreement cost 8 to 10 % there (benchmarks/LOG.md).
+        if not self.config.adaptive_order or self.ladder.last == 0 or self.anchor.calibrated:
             return Course(tuple(self.items), {})
         seen = self.matrix.row(self.anchor).keys() & self.matrix.row(self.best).keys()
         known = [item for item in self.items if item.id in seen]
         rest = [item for item in self.items if item.id not in seen]
         rows = [self.matrix.row(entrant.candidate) for entrant in self.entrants.values()]
         rows.append(self.matrix.row(self.anchor))
+        if len(rows) < COMPARED_COUNT_MIN:
+            return Course((*known, *rest), {})
 
         def spread(item: Item) -> float:
             scores = [row[item.id] for row in rows if item.id in row]
-            return disagreement(scores, self._prior_spread(item))
+            return disagreement(scores, PRIOR_SPREAD)
 
         return course(known, rest, spread, rng)
 
@@ -158,10 +163,3 @@ class Race:
         # At equal scores the shorter prompt leads: prompts that only ever grow cost money with every later call.
         shorter = len(candidate.prompt.render()) < len(self.best.prompt.render())
         return gain.raw > 0.0 or (gain.raw == 0.0 and shorter and self.best is not self.anchor)
-
-    def _prior_spread(self, item: Item) -> float:
-        """Before prompts were compared on an item: how unsure the anchor is of it, where it says."""
-        score = self.matrix.row(self.anchor).get(item.id)
-        if score is None or not self.anchor.calibrated:
-            return PRIOR_SPREAD
-        return score * (1.0 - score)
