@@ -267,13 +267,12 @@ async def test_a_price_on_tokens_keeps_a_gain_that_costs_more_than_it_is_worth_f
 
 
 async def test_an_ensemble_goes_through_the_same_gate_and_says_its_price() -> None:
-    asked: dict[str, Any] = {"ensemble_size": 2}
-    results, _ = await replayed(1, 900, asked, effect=0.1, drift=0.05, whim=1.5, base=0.6, logprobs=True)
+    results, _ = await replayed(0, 900, {"ensemble_size": 3}, effect=0.3, drift=0.1, whim=1.2, base=0.4)
     [together] = [one for one in results["gate"]["finalists"] if "+" in one["version"]]
     assert together["p_adjusted"] >= together["p_value"]
     assert results["outcome"] == "improved"
-    assert (len(results["ensemble"]) == 2) is ("2 calls" in results["reason"])
-    assert results["plan"]["finalists"] >= 2
+    assert (len(results["ensemble"]) == 3) is ("3 calls" in results["reason"])
+    assert results["plan"]["finalists"] >= 3
 
 
 def test_three_voters_are_found_although_two_only_make_ties() -> None:
