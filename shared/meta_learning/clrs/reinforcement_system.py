@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
+from meta_learning.clrs.acting import DEFAULT, Cause, Choice, Policy, choose, probabilities_of
+from meta_learning.clrs.asking import Asked, Asker
 from meta_learning.clrs.feedback_fold import FeedbackFold
 from meta_learning.clrs.models.port import Floats
 from meta_learning.errors import MalformedEvent
@@ -41,8 +44,12 @@ class ClosedLoopSystem(FeedbackFold):
         metadata: Mapping[str, Any] | None = None,
         user_id: str | None = None,
         occurred_at: datetime | None = None,
+        model_version: str | None = None,
+        propensity: float | None = None,
     ) -> CycleCompleted | None:
         """Take one piece of feedback; at ``cycle_size`` of them the loop trains, and the cycle's record is returned.
+
+        ``model_version`` and ``propensity``: which version chose the answer, and how likely; `act` gives both.
 
         Raises:
             MalformedEvent: an argument is invalid (the message names it); nothing was changed.
@@ -57,6 +64,8 @@ class ClosedLoopSystem(FeedbackFold):
             "feedback_score": _plain(feedback_score),
             "metadata": {} if metadata is None else dict(metadata),
             "user_id": user_id,
+            "model_version": model_version,
+            "propensity": _plain(propensity),
         }
         try:
             event = FeedbackReceived(**said)
@@ -73,6 +82,33 @@ class ClosedLoopSystem(FeedbackFold):
         scores = self.scores([(input_text, candidate) for candidate in candidates])
         order = np.argsort(-scores, kind="stable")
         return [(candidates[index], float(scores[index])) for index in order]
+
+    def act(
+        self, input_text: str, candidates: Sequence[str], unit: str | None = None, policy: Policy = DEFAULT
+    ) -> Choice:
+        """The candidate to show: mostly the best, now and then another, with a known probability; ``Greedy()`` never explores.
+
+        The draw follows from the loop's seed, the input, the candidates and ``unit`` (a user, a session; by default the
+        number of feedback so far), so it can be repeated. Feedback goes back with ``**choice.feedback``.
+
+        Raises:
+            CallerError: no candidates.
+        """
+        scores = self.scores([(input_text, candidate) for candidate in candidates])
+        shares = probabilities_of(policy, scores, self._state.counts["trained"])
+        return choose(input_text, candidates, scores, shares, self._cause(unit), self.champion_version)
+
+    @cached_property
+    def asker(self) -> Asker:
+        """Who decides in `should_ask`; put another in its place for another budget. No part of snapshots."""
+        return Asker()
+
+    def should_ask(self, input_text: str, output_text: str, unit: str | None = None) -> Asked:
+        """Whether a user's judgement of this answer is worth asking for, and with what probability that was decided."""
+        return self.asker.should_ask(self.score(input_text, output_text), self._cause(unit), input_text, output_text)
+
+    def _cause(self, unit: str | None) -> Cause:
+        return Cause(self.settings.seed, self.loop, str(self._state.counts["accepted"]) if unit is None else unit)
 
     def scores(self, pairs: Sequence[tuple[str, str]]) -> Floats:
         """`score` of many pairs at once."""
