@@ -4,8 +4,8 @@
 
 Streams, each a list of (input, candidates, index of the right one); the score is 1 for the right one and 0 for others, so regret
 is the share of wrong answers shown while learning: ``sentiment`` (10,000 tweets, 2 candidates), ``sms`` (5,575 messages, 2),
-``mixed`` (8,000 tweets and messages, 4), ``commonsense`` (9,741 questions, 5). Settings of both sides were chosen on the shuffle with seed 0;
-what is printed are the seeds from 1 on. Ours is learnt in blocks of 10 events, Vowpal Wabbit after every event; ``loop`` is the
+``mixed`` (8,000 of both, 4), ``commonsense`` (9,741 questions, 5). Settings were chosen on the shuffle with seed 0; what is
+printed are those from 1 on. Ours is learnt in blocks of 10 events, Vowpal Wabbit after every event; ``loop`` is the
 whole closed loop with its gates, cycles of 100. The interval is Student's, of the paired difference over the seeds, against
 the line of Vowpal Wabbit that is best on these very seeds: that flatters it.
 """
@@ -19,6 +19,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -141,19 +142,29 @@ def peer(events: list[Event], options: str, chars: bool, cost: str, seed: int) -
     return np.array(ask("vowpal_wabbit", "vowpal_cb.py", asked)["rewards"], dtype=float)
 
 
+def arms(events: list[Event], seed: int, with_loop: bool) -> dict[str, Callable[[], Floats]]:
+    found: dict[str, Callable[[], Floats]] = {}
+    for options, chars, cost in PEER:
+        found[f"vw {options}{' +c' * chars}"] = partial(peer, events, options, chars, cost, seed)
+    for exploration in OURS:
+        found[f"ours {exploration}"] = partial(bare, events, exploration, seed)
+    for weighting in ("ips", "dr"):
+        found[f"ours squarecb:100, {weighting}"] = partial(bare, events, "squarecb:100", seed, weighting)
+    if with_loop:
+        found["ours loop, gates on"] = partial(loop, events, seed)
+    found["floor: chance"] = partial(chance, events)
+    return found
+
+
+def chance(events: list[Event]) -> Floats:
+    return np.array([1.0 / len(candidates) for _, candidates, _ in events])
+
+
 def report(name: str, seeds: range, with_loop: bool) -> dict[str, list[float]]:
+    """Mean regrets with paired intervals; every run as it ends."""
     regrets: dict[str, list[float]] = {}
     for seed in seeds:
-        events = STREAMS[name](seed)
-        arms: dict[str, Callable[[], Floats]] = {
-            f"vw {o[0]}{' +c' * o[1]}": lambda o=o: peer(events, *o, seed) for o in PEER
-        }  # type: ignore[misc]
-        arms |= {f"ours {e}": lambda e=e: bare(events, e, seed) for e in OURS}  # type: ignore[misc]
-        arms |= {f"ours squarecb:100, {w}": lambda w=w: bare(events, "squarecb:100", seed, w) for w in ("ips", "dr")}  # type: ignore[misc]
-        if with_loop:
-            arms["ours loop, gates on"] = lambda: loop(events, seed)
-        arms["floor: chance"] = lambda: np.array([1.0 / len(candidates) for _, candidates, _ in events])
-        for arm, run in arms.items():
+        for arm, run in arms(STREAMS[name](seed), seed, with_loop).items():
             start = time.process_time()
             regrets.setdefault(arm, []).append(1.0 - float(run().mean()))
             print(

@@ -6,6 +6,7 @@ import sys
 
 from pydantic import Field, SecretStr, field_validator
 
+from meta_learning.clrs.acting import policy_named
 from meta_learning.clrs.models.loading import load_model
 from meta_learning.errors import ConfigurationError
 from meta_learning.registry.store import FileStore
@@ -55,6 +56,13 @@ class IngestSettings(Settings):
     )
     champions_count_max: int = Field(64, ge=1, description="Models, and likewise prompts, kept in memory.")
     predict_threads: int = Field(2, ge=1, le=64, description="Threads that score candidates.")
+    exploration: str = Field(
+        "squarecb",
+        description="How rankings explore: `squarecb`, `epsilon_greedy`, `softmax` (each may take `:strength`); `greedy` does not.",
+    )
+    asks_per_100: float = Field(
+        100.0, gt=0, le=100, description="Of 100 rankings, about how many say that feedback is worth asking for."
+    )
     drain_s: int = Field(5, ge=0, le=600, description="How long open requests may take to finish at the end.")
 
     @field_validator("api_keys")
@@ -62,6 +70,15 @@ class IngestSettings(Settings):
     def _hashed(cls, keys: SecretStr | None) -> SecretStr | None:
         Keys.parse(keys.get_secret_value() if keys else "")
         return keys
+
+    @field_validator("exploration")
+    @classmethod
+    def _known(cls, exploration: str) -> str:
+        try:
+            policy_named(exploration)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None
+        return exploration
 
     def plan(self) -> Plan:
         """The values of the service's parts."""
@@ -77,6 +94,9 @@ class IngestSettings(Settings):
             champion_refresh_s=self.champion_refresh_s,
             champions_count_max=self.champions_count_max,
             predict_threads=self.predict_threads,
+            exploration=policy_named(self.exploration),
+            asks_per_100=self.asks_per_100,
+            cycle_size=self.cycle_size,
         )
 
 

@@ -13,6 +13,7 @@ from fastapi.responses import RedirectResponse
 from prometheus_client import CollectorRegistry
 
 from meta_learning import __version__
+from meta_learning.clrs.acting import Policy
 from meta_learning.errors import BrokerUnavailable, ConfigurationError
 from meta_learning.registry import Store
 from meta_learning.registry.prompts import read_prompt
@@ -22,6 +23,7 @@ from meta_learning.serving.problems import answer_problems
 from meta_learning.serving.requests import RequestContext
 from meta_learning.serving.running import Work
 from meta_learning.streams import Log
+from services.ingest.acting import Acting
 from services.ingest.bodies import Bodies
 from services.ingest.broker import Broker
 from services.ingest.champions import Champions, KnownLoops
@@ -51,6 +53,9 @@ class Plan:
     champion_refresh_s: float
     champions_count_max: int
     predict_threads: int
+    exploration: Policy
+    asks_per_100: float
+    cycle_size: int
 
 
 def ingest_app(
@@ -125,4 +130,5 @@ def _reading(
         loops=KnownLoops(broker, refresh_s),
         executor=executor,
         metrics=metrics,
+        acting=Acting(plan.exploration, plan.asks_per_100, plan.cycle_size),
     )

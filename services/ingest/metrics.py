@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from meta_learning.clrs.acting import Choice
+
 PREFIX = "meta_learning_ingest"
 OUTCOMES = ("accepted", "duplicate", "conflict", "too_many_loops", "back_pressure", "invalid", "unknown", "not_sent")
 
@@ -59,7 +61,19 @@ class IngestMetrics:
             ["kind", "result"],
             registry=registry,
         )
+        self._choices = Counter(
+            f"{PREFIX}_choices",
+            "Rankings: whether the first place had the best score (best) or another was shown to learn from it (explored), "
+            "and whether feedback on it is asked for.",
+            ["shown", "asked"],
+            registry=registry,
+        )
         self.ranked = Counter(f"{PREFIX}_ranked_candidates", "Candidates that the rank door scored.", registry=registry)
+
+    def chose(self, choice: Choice) -> None:
+        """Count one ranking."""
+        best = choice.ranked[0][2] >= max(score for _, _, score in choice.ranked)
+        self._choices.labels("best" if best else "explored", "yes" if choice.shown.asked else "no").inc()
 
     def count(self, outcome: str, items: int = 1) -> None:
         """Count items by outcome."""

@@ -1,6 +1,7 @@
-"""The doors that applications read from: the prompt to use now, and candidates in the order the model prefers.
+"""The doors that applications read from: the prompt to use now, and candidates with the one to show first.
 
-They take no part in splits yet: everybody gets the champion, so the first place has propensity 1.
+The champion scores the candidates; the first place is drawn by the policy of the setting ``META_LEARNING_EXPLORATION``, with a
+known probability, and is the same again for the same unit. ``greedy`` there, or ``explore: false`` in a request, turns it off.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from typing import Annotated, Any, Protocol
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from meta_learning.clrs.acting import Choice
 from meta_learning.errors import NotFound, WorldError
 from meta_learning.events import SLUG_PATTERN, Text
 from meta_learning.registry.prompts import PromptContent
+from services.ingest.acting import Acting
+from services.ingest.acting import Request as Wanted
 from services.ingest.bodies import media_type
 from services.ingest.champions import Champion, Champions, KnownLoops
 from services.ingest.keys import Keys
@@ -53,7 +57,11 @@ class RankRequest(BaseModel):
 
     input_text: Text
     candidates: Annotated[list[Text], Field(min_length=1, max_length=CANDIDATES_COUNT_MAX)]
-    unit: UnitName | None = None
+    unit: UnitName | None = Field(
+        None,
+        description="Who or what it is for: the same unit gets the same answer; without one each request draws anew.",
+    )
+    explore: bool = Field(True, description="False: the best candidate first, whatever the operator set.")
 
 
 class Ranked(BaseModel):
@@ -65,15 +73,19 @@ class Ranked(BaseModel):
 
 
 class Ranking(BaseModel):
-    """Candidates, best first. Without a champion they come in the order given, with no scores and no version."""
+    """The candidate to show, then the others, best first. Without a champion there are no scores and no version."""
 
     model_config = ConfigDict(protected_namespaces=())
 
     loop: str
+    unit: str = Field(description="The unit of the request, or the one that was made for it.")
     model_version: str | None
     digest: str | None
-    propensity: float = Field(
-        description="The probability with which the first candidate was put first: 1.0, for the order is deterministic."
+    propensity: float = Field(description="The probability with which the first candidate was put first.")
+    ask: bool = Field(description="Whether the user's judgement of the first candidate is worth asking for.")
+    ask_propensity: float = Field(description="The probability with which that was true.")
+    metadata: dict[str, Any] = Field(
+        description="Send it back in the metadata of the feedback, beside `model_version` and `propensity`."
     )
     candidates: list[Ranked]
 
@@ -87,6 +99,7 @@ class Reading:
     loops: KnownLoops
     executor: Executor
     metrics: IngestMetrics
+    acting: Acting
 
     async def prompt(self, loop: str) -> CurrentPrompt:
         """Raises `NotFound` for an unknown loop and for one without a prompt."""
@@ -108,36 +121,46 @@ class Reading:
     async def rank(self, loop: str, asked: RankRequest) -> Ranking:
         """Raises `NotFound` for an unknown loop, `WorldError` for a model that cannot be loaded or fails."""
         champion = await self.models.current(loop)
+        wanted = Wanted(loop, asked.input_text, asked.candidates, asked.unit, asked.explore)
         if champion is None:
             await self._check_exists(loop)
-            given = [Ranked(index=index, text=text, score=None) for index, text in enumerate(asked.candidates)]
-            return Ranking(loop=loop, model_version=None, digest=None, propensity=1.0, candidates=given)
-        ranked = await asyncio.get_running_loop().run_in_executor(self.executor, _ranked, champion, asked)
-        self.metrics.ranked.inc(len(ranked))
-        return Ranking(
-            loop=loop,
-            model_version=champion.manifest.version,
-            digest=champion.digest,
-            propensity=1.0,
-            candidates=ranked,
-        )
+            choice = self.acting.choice(wanted, None, None, None)
+        else:
+            running = asyncio.get_running_loop()
+            choice = await running.run_in_executor(self.executor, _chosen, champion, wanted, self.acting)
+            self.metrics.ranked.inc(len(asked.candidates))
+        choice = self.acting.with_asking(loop, choice)
+        self.metrics.chose(choice)
+        return _ranking(loop, choice, champion)
 
     async def _check_exists(self, loop: str) -> None:
         if not await self.loops.has(loop):
             raise NotFound(f"there is no loop {loop!r}: its first feedback creates it")
 
 
-def _ranked(champion: Champion[Predicts], asked: RankRequest) -> list[Ranked]:
+def _chosen(champion: Champion[Predicts], wanted: Wanted, acting: Acting) -> Choice:
+    version = champion.manifest.version
     try:
-        scores = champion.content.predict([(asked.input_text, candidate) for candidate in asked.candidates])
+        scores = champion.content.predict([(wanted.input_text, candidate) for candidate in wanted.candidates])
     except Exception as error:
-        raise WorldError(f"model {champion.manifest.version} failed: {type(error).__name__}") from error
-    ranked = [
-        Ranked(index=index, text=text, score=float(score))
-        for index, (text, score) in enumerate(zip(asked.candidates, scores, strict=True))
-    ]
-    # A tie keeps the order of the request, so the same request always gets the same answer.
-    return sorted(ranked, key=lambda item: (-(item.score or 0.0), item.index))
+        raise WorldError(f"model {version} failed: {type(error).__name__}") from error
+    return acting.choice(wanted, scores, version, champion.manifest.cycle)
+
+
+def _ranking(loop: str, choice: Choice, champion: Champion[Predicts] | None) -> Ranking:
+    return Ranking(
+        loop=loop,
+        unit=choice.shown.unit,
+        model_version=choice.model_version,
+        digest=champion.digest if champion else None,
+        propensity=choice.propensity,
+        ask=bool(choice.shown.asked),
+        ask_propensity=choice.shown.ask_propensity or 1.0,
+        metadata=choice.shown.metadata(),
+        candidates=[
+            Ranked(index=place, text=text, score=score if champion else None) for place, text, score in choice.ranked
+        ],
+    )
 
 
 def reading_doors(reading: Reading, keys: Keys) -> APIRouter:

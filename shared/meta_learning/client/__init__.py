@@ -5,9 +5,8 @@ from meta_learning.client import FeedbackClient
 
 with FeedbackClient("http://127.0.0.1:8001") as client:
     ranking = client.rank("support", "Where is my parcel?", ["On its way.", "No idea."])
-    best = ranking.candidates[0].text                     # show it; later, when the user has judged it:
-    client.send(loop="support", input_text="Where is my parcel?", output_text=best, feedback_score=1.0,
-                model_version=ranking.model_version, propensity=ranking.propensity)
+    shown = ranking.candidates[0].text                    # show it; ranking.ask says whether to ask for a judgement
+    client.send(**ranking.judged(1.0))                    # later, when the user has judged it
     report = client.send_many({"loop": "support", **row} for row in rows)     # any number, in batches
     report.accepted, report.duplicate, report.refused
 ```
@@ -95,9 +94,14 @@ class FeedbackClient(Dialogue):
         """The prompt to use now; ``unit`` is who or what it is for. Raises `NotFound` when the loop has none yet."""
         return self._run(self._prompt(loop, unit))
 
-    def rank(self, loop: str, input_text: str, candidates: Iterable[str], unit: str | None = None) -> Ranking:
-        """``candidates`` in the order that the current model prefers. Raises `NotFound` for a loop without any feedback."""
-        return self._run(self._rank(loop, input_text, candidates, unit))
+    def rank(
+        self, loop: str, input_text: str, candidates: Iterable[str], unit: str | None = None, explore: bool = True
+    ) -> Ranking:
+        """``candidates``, the one to show first; the same for the same ``unit``. ``explore=False``: always the best first.
+
+        Raises `NotFound` for a loop without any feedback.
+        """
+        return self._run(self._rank(loop, input_text, candidates, unit, explore))
 
     def _run(self, flow: Flow[_T]) -> _T:
         reply: Reply = None
@@ -157,9 +161,11 @@ class AsyncFeedbackClient(Dialogue):
         """See `FeedbackClient.prompt`."""
         return await self._run(self._prompt(loop, unit))
 
-    async def rank(self, loop: str, input_text: str, candidates: Iterable[str], unit: str | None = None) -> Ranking:
+    async def rank(
+        self, loop: str, input_text: str, candidates: Iterable[str], unit: str | None = None, explore: bool = True
+    ) -> Ranking:
         """See `FeedbackClient.rank`."""
-        return await self._run(self._rank(loop, input_text, candidates, unit))
+        return await self._run(self._rank(loop, input_text, candidates, unit, explore))
 
     async def _run(self, flow: Flow[_T]) -> _T:
         reply: Reply = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -17,6 +18,7 @@ from meta_learning.errors import (
     NotFound,
     WorldError,
 )
+from meta_learning.events import METADATA_BYTES_MAX
 
 WAIT_S_MAX = 30.0
 LATER = frozenset({429, 502, 503, 504})
@@ -72,11 +74,47 @@ class RankedCandidate:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Candidates, best first; in the order given when the loop has no model yet (``model_version`` is None)."""
+    """The candidate to show first, then the others, best first; ``model_version`` is None when the loop has no model yet.
+
+    ``propensity`` is the probability with which the first was put first; ``ask`` says whether the user's judgement of it is worth
+    asking for. What `judged` gives goes back with the feedback as it is.
+    """
 
     candidates: tuple[RankedCandidate, ...]
     model_version: str | None
     propensity: float
+    ask: bool = True
+    ask_propensity: float = 1.0
+    loop: str = ""
+    input_text: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def judged(self, feedback_score: float, **more: Any) -> dict[str, Any]:
+        """The fields of the feedback on the first candidate: ``client.send(**ranking.judged(1.0, user_id="u7"))``.
+
+        >>> ranking = Ranking((RankedCandidate("Yes.", 0.9, 0),), "v1", 0.95, loop="support", input_text="Open?")
+        >>> ranking.judged(1.0)["output_text"], ranking.judged(1.0)["propensity"]
+        ('Yes.', 0.95)
+        """
+        metadata = _joined(dict(more.pop("metadata", {})), self.metadata)
+        return {
+            "loop": self.loop,
+            "input_text": self.input_text,
+            "output_text": self.candidates[0].text,
+            "feedback_score": feedback_score,
+            "model_version": self.model_version,
+            "propensity": self.propensity,
+            "metadata": metadata,
+            **more,
+        }
+
+
+def _joined(own: dict[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, or where they do not fit, all but the list of candidates: then only estimates for other models lose something."""
+    both = own | dict(told)
+    if len(json.dumps(both, ensure_ascii=False, default=str).encode("utf-8", "replace")) <= METADATA_BYTES_MAX:
+        return both
+    return own | {name: {key: part[key] for key in part if key != "candidates"} for name, part in told.items()}
 
 
 def note(item: Mapping[str, Any], place: int, report: Report) -> None:

@@ -116,17 +116,31 @@ class Dialogue:
         said = reply.json()
         return CurrentPrompt(said["text"], said["prompt_version"], said.get("blocks"))
 
-    def _rank(self, loop: str, input_text: str, candidates: Iterable[str], unit: str | None) -> Flow[Ranking]:
+    def _rank(
+        self, loop: str, input_text: str, candidates: Iterable[str], unit: str | None, explore: bool
+    ) -> Flow[Ranking]:
         if isinstance(candidates, str):
             raise CallerError("candidates is one text; give a list of them")
-        asked = {"input_text": input_text, "candidates": list(candidates)} | ({} if unit is None else {"unit": unit})
+        asked: dict[str, Any] = {"input_text": input_text, "candidates": list(candidates)} | (
+            {} if unit is None else {"unit": unit}
+        )
+        asked |= {} if explore else {"explore": False}
         path = f"/v1/loops/{quote(loop, safe='')}/rank"
         reply = yield from self._ask(self._request("POST", path, json.dumps(asked).encode()), 1)
         if reply.status_code != 200:
             raise error_of(reply)
         said = reply.json()
         ranked = tuple(RankedCandidate(item["text"], item["score"], item["index"]) for item in said["candidates"])
-        return Ranking(ranked, said["model_version"], said["propensity"])
+        return Ranking(
+            ranked,
+            said["model_version"],
+            said["propensity"],
+            ask=said.get("ask", True),  # a server of an older version does not say
+            ask_propensity=said.get("ask_propensity", 1.0),
+            loop=loop,
+            input_text=input_text,
+            metadata=said.get("metadata", {}),
+        )
 
 
 def event_of(fields: Feedback) -> FeedbackReceived:

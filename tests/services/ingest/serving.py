@@ -14,6 +14,7 @@ import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
+from meta_learning.clrs.acting import Greedy
 from meta_learning.errors import MalformedState
 from meta_learning.registry.store import MemoryStore
 from meta_learning.streams import Log
@@ -37,6 +38,9 @@ PLAN = Plan(
     champion_refresh_s=0.0,
     champions_count_max=4,
     predict_threads=1,
+    exploration=Greedy(),
+    asks_per_100=100.0,
+    cycle_size=100,
 )
 GOOD = {
     "loop": "support",

@@ -50,8 +50,12 @@ def test_candidates_come_best_first_with_scores_and_version(make_log: LogMaker) 
     assert answer.json() == {
         "loop": "support",
         "model_version": "v1",
+        "unit": "u7",
         "digest": digest,
         "propensity": 1.0,
+        "ask": True,
+        "ask_propensity": 1.0,
+        "metadata": {"acting": {"unit": "u7", "candidates": ASKED["candidates"], "asked": True, "ask_propensity": 1.0}},
         "candidates": [
             {"index": 1, "text": "yes yes", "score": 0.5},
             {"index": 2, "text": "yes", "score": 0.25},
@@ -131,6 +135,7 @@ def test_a_loop_without_a_prompt_says_how_to_set_one(both: Door) -> None:
         ({"input_text": "x", "candidates": [1]}, "candidates.0"),
         ({"input_text": "x" * 40_000, "candidates": ["a"]}, "input_text"),
         ({"input_text": "x", "candidates": ["a"], "unit": ""}, "unit"),
+        ({"input_text": "x", "candidates": ["a"], "explore": "yes"}, "explore"),
     ],
 )
 def test_a_wrong_request_to_rank_is_named_by_field(memory_door: Door, body: object, field: str) -> None:

@@ -19,7 +19,8 @@ from meta_learning.errors import CallerError
 class Choice:
     """The candidate to show: its place among those given, its probability, and the probabilities of all of them.
 
-    ``propensity`` is that of the text, should it have been given more than once. ``ranked`` holds (candidate, score), the shown one first and then the others, best first.
+    ``propensity`` is that of the text, should it have been given more than once. ``ranked`` holds (place, candidate, score), the
+    shown one first and then the others, best first.
     """
 
     index: int
@@ -27,7 +28,7 @@ class Choice:
     output_text: str
     propensity: float
     probabilities: tuple[float, ...]
-    ranked: tuple[tuple[str, float], ...]
+    ranked: tuple[tuple[int, str, float], ...]
     model_version: str | None
     shown: Shown
 
@@ -87,7 +88,7 @@ def choose(
             math.fsum(p for p, text in zip(shares, candidates, strict=True) if text == candidates[index]), 1.0
         ),
         probabilities=tuple(shares),
-        ranked=tuple((candidates[place], float(scores[place])) for place in order),
+        ranked=tuple((place, candidates[place], float(scores[place])) for place in order),
         model_version=model_version,
         shown=Shown(unit=cause.unit, candidates=tuple(candidates)),
     )

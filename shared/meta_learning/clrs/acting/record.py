@@ -46,11 +46,10 @@ def shown_of(event: FeedbackReceived) -> Shown:
     if not isinstance(said, dict):
         return Shown()
     unit, candidates = said.get("unit"), said.get("candidates")
-    listed = isinstance(candidates, list) and candidates and all(isinstance(text, str) for text in candidates)
     asked = said.get("asked")
     return Shown(
         unit=unit if isinstance(unit, str) else "",
-        candidates=tuple(candidates) if listed else None,
+        candidates=_texts(candidates),
         asked=asked if isinstance(asked, bool) else None,
         ask_propensity=_probability(said.get("ask_propensity")),
     )
@@ -74,6 +73,11 @@ def weight_of(event: FeedbackReceived, weight_max: float = 10.0) -> float:
 
 def _size(texts: tuple[str, ...]) -> int:
     return len(json.dumps(texts, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+
+def _texts(said: Any) -> tuple[str, ...] | None:
+    usable = isinstance(said, list) and said and all(isinstance(text, str) for text in said)
+    return tuple(said) if usable else None
 
 
 def _probability(said: Any) -> float | None:

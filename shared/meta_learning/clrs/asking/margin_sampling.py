@@ -42,7 +42,7 @@ class Asker:
     """
 
     per_100: float = 10.0
-    sharpness: float = 6.0
+    sharpness: float = 12.0
     level: float | None = None
 
     def __post_init__(self) -> None:

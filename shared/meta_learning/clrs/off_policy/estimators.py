@@ -17,7 +17,7 @@ Method = Literal["ips", "snips", "dr"]
 Interval = Literal["bootstrap", "bernstein"]
 ESS_MIN = 50.0
 BOOTSTRAP_COUNT = 1000
-BLOCK_NUMBERS = 2_000_000  # of a bootstrap block: 16 MB
+BLOCK_NUMBERS = 500_000  # of a bootstrap block: 4 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def _bootstrap(terms: Floats, divisors: Floats, confidence: float, seed: int) ->
     rows = max(BLOCK_NUMBERS // count, 1)
     means: list[NDArray[Any]] = []
     for first in range(0, BOOTSTRAP_COUNT, rows):
-        places = draws.integers(count, size=(min(rows, BOOTSTRAP_COUNT - first), count))
+        places = draws.integers(count, size=(min(rows, BOOTSTRAP_COUNT - first), count), dtype=np.int32)
         sums = divisors[places].sum(axis=1)
         means.append(terms[places].sum(axis=1) / np.where(sums > 0.0, sums, 1.0))
     tail = (1.0 - confidence) / 2.0
