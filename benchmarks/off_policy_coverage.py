@@ -73,7 +73,7 @@ def figures(name: str, events: list[Event], learnt: int, count: int) -> Iterator
             for policy, found in ((logging, scores[0]), (judged, scores[1]))
         )
         truth = float(shares[1][np.arange(len(right)), right].mean())
-        for n in (300, 1500):
+        for n in (300, 1000):
             logs = [
                 simulated((shares[0], shares[1]), scores[1], right, n, np.random.default_rng([case, n, s]))
                 for s in range(count)

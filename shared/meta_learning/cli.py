@@ -1,6 +1,7 @@
 """`meta-learning`: what an operator asks of a running system from a shell.
 
-``meta-learning lag`` · ``meta-learning dead-letters`` · ``meta-learning replay ID …`` · ``meta-learning versions LOOP``
+``meta-learning lag`` · ``meta-learning dead-letters`` · ``meta-learning replay ID …`` · ``meta-learning versions LOOP`` ·
+``meta-learning off-policy LOOP FEEDBACK.jsonl``
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from meta_learning.clrs.acting import policy_named
+from meta_learning.clrs.models.loading import load_model
+from meta_learning.clrs.off_policy import METHODS, estimate, logged_events, replayed
 from meta_learning.errors import MetaLearningError, NotFound
 from meta_learning.registry.store import FileStore
-from meta_learning.registry.versions import lineage
+from meta_learning.registry.versions import lineage, manifest_of
 from meta_learning.streams import Log
 from meta_learning.streams.embedded import socket_path
 from meta_learning.streams.opening import open_log
@@ -82,6 +86,42 @@ def versions(
     _print(table)
 
 
+@app.command("off-policy")
+def off_policy(
+    loop: str,
+    feedback: Path,
+    manifest: Annotated[str, typer.Option(help="Digest of the version's manifest; default: the champion's.")] = "",
+    exploration: Annotated[
+        str, typer.Option(help="As META_LEARNING_EXPLORATION; default: the best, always.")
+    ] = "greedy",
+    redis_url: Url = DEFAULT_URL,
+    partitions: Partitions = 4,
+    data_folder: Data = DEFAULT_DATA,
+) -> None:
+    """What a version would have earned on logged FEEDBACK (events or archive segments as JSON lines) that it has not learnt from."""
+    digest = manifest or _ask(redis_url, partitions, lambda log: log.pointer(loop, "model"))
+    if not digest:
+        _refuse(NotFound(f"loop {loop!r} has no model yet"))
+    try:
+        store = FileStore(data_folder / "registry")
+        about = manifest_of(store, digest)
+        policy, model = policy_named(exploration), load_model(store.get(about.content))
+        table = _table("estimate", "value", "low", "high", "n", "effective n", "clipped", "left out")
+        with feedback.open(encoding="utf-8") as lines:
+            found = replayed((event for event in logged_events(lines) if event.loop == loop), model, policy)
+    except (MetaLearningError, OSError) as error:
+        _refuse(error)
+    for method in METHODS:
+        told = estimate(found.logged, method)
+        shown = (
+            [told.refused, "", ""]
+            if told.refused
+            else [f"{number:.4f}" for number in (told.value, told.low, told.high)]
+        )
+        table.add_row(method, *shown, str(told.n), f"{told.ess:.0f}", f"{told.clipped:.1%}", str(found.left_out))
+    _print(table)
+
+
 def _ask(url: str, partitions: int, question: Callable[[Log], Awaitable[_T]]) -> _T:
     async def asked() -> _T:
         log = open_log(_found(url), partitions)
@@ -103,7 +143,7 @@ def _found(url: str) -> str:
     return f"unix://{embedded}" if url == DEFAULT_URL and embedded.exists() else url
 
 
-def _refuse(error: MetaLearningError) -> NoReturn:
+def _refuse(error: Exception) -> NoReturn:
     typer.echo(f"meta-learning: {error}", err=True)
     raise typer.Exit(1)
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from meta_learning.clrs import ClosedLoopSystem
+from meta_learning.cli import app
+from meta_learning.clrs import ClosedLoopSystem, OnlineTextModel
 from meta_learning.clrs.acting import Cause, EpsilonGreedy, Greedy, Shown, choose
 from meta_learning.clrs.models.port import Floats
 from meta_learning.clrs.off_policy import Logged, estimate, replayed, what_if
+from meta_learning.clrs.off_policy import logged_events as read
 from meta_learning.clrs.off_policy.estimators import Interval, Method
-from meta_learning.errors import CallerError
+from meta_learning.errors import CallerError, MalformedEvent
 from meta_learning.events import FeedbackReceived
+from meta_learning.registry.store import FileStore
+from meta_learning.registry.versions import Manifest, publish
 from tests.core.clrs.streams import events, labelled
 
 WAYS: list[tuple[Method, Interval]] = [
@@ -150,3 +157,28 @@ def test_a_loops_own_log_judges_its_champion() -> None:
     found = what_if(log, champion)
     assert found.low is not None
     assert found.low > 0.8
+
+
+def test_feedback_is_read_from_events_and_from_archive_segments() -> None:
+    event = logged_events(1)[0][0]
+    plain = event.encode().decode()
+    archived = json.dumps({"id": "1-0", "type": "FeedbackReceived", "body": plain})
+    other = json.dumps({"id": "2-0", "type": "CycleCompleted", "body": "{}"})
+    assert list(read([plain, other, archived])) == [event, event]
+    for bad in ("[]", "{", '{"type": "FeedbackReceived"}'):
+        with pytest.raises(MalformedEvent, match="line 2"):
+            list(read([plain, bad]))
+
+
+def test_the_command_judges_a_stored_version(tmp_path: Path) -> None:
+    log, _ = logged_events(300)
+    model = OnlineTextModel()
+    model.learn([(f"a lovely day {n}", ("negative", "positive")[n % 2]) for n in range(100)], np.arange(100) % 2.0)
+    store = FileStore(tmp_path / "registry")
+    version = Manifest(kind="model", loop="default", version=model.version(), content=store.put(model.dump()))
+    (tmp_path / "log.jsonl").write_text("\n".join(event.encode().decode() for event in log), encoding="utf-8")
+    asked = ["off-policy", "default", str(tmp_path / "log.jsonl"), "--data-folder", str(tmp_path), "--manifest"]
+    answer = CliRunner().invoke(app, [*asked, publish(store, version)])
+    assert answer.exit_code == 0, answer.output
+    assert [line.split()[0] for line in answer.output.splitlines()[1:]] == ["ips", "snips", "dr"]
+    assert CliRunner().invoke(app, [*asked, "0" * 64]).exit_code == 1

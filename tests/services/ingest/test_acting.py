@@ -75,7 +75,7 @@ def test_what_the_door_said_goes_back_with_the_feedback() -> None:
     fake, opened = served_word(EpsilonGreedy(0.5), asks_per_100=50.0)
     with opened as served, FeedbackClient(served.url) as client:
         asyncio.run(promote(MemoryLog(2, broker=fake), served, "model", "v1", b"yes"))
-        rankings = [client.rank("support", "Hi", ASKED["candidates"]) for _ in range(200)]  # type: ignore[arg-type]
+        rankings = [client.rank("support", "Hi", ASKED["candidates"]) for _ in range(200)]
         ranking = next(ranking for ranking in rankings if ranking.ask)
         sent = client.send(**ranking.judged(1.0, user_id="u7", metadata={"source": "user"}))
     assert sent.outcome == "accepted"

@@ -14,6 +14,7 @@ from meta_learning.clrs.off_policy.logged import Logged
 from meta_learning.errors import CallerError
 
 Method = Literal["ips", "snips", "dr"]
+METHODS: tuple[Method, ...] = ("ips", "snips", "dr")
 Interval = Literal["bootstrap", "bernstein"]
 ESS_MIN = 50.0
 BOOTSTRAP_COUNT = 1000
