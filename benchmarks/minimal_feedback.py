@@ -2,9 +2,9 @@
 
     META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.minimal_feedback [--seeds 5] [--out figure.json]
 
-Sentiment140, 10,000 tweets of each of the shuffles with seeds from 1 on, in blocks of 10; the answer shown is the one that the model
+Sentiment140, 5,000 tweets of each of the shuffles with seeds from 1 on, in blocks of 10; the answer shown is the one that the model
 scores higher, and its score (right or wrong) is learnt only if it was asked about. Figures: accuracy of the shown answers over
-the second half, asked about or not, and over 4,000 other tweets at the end; mean and Student's 95 % interval over the seeds.
+the second half, asked about or not, and over 2,000 other tweets at the end; mean and Student's 95 % interval over the seeds.
 ``weighted`` learns with weights budget/p. ``estimate``: the weighted accuracy among the asked less the accuracy among all: the
 bias that weights 1/p are to take away (``plain``: without them). The sharpness was chosen on seed 0.
 """
@@ -28,7 +28,7 @@ from meta_learning.clrs.models.port import Floats
 NAMES = ("negative", "positive")
 BUDGETS = (2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 WAYS = ("random", "least margin", "randomised margin", "randomised margin, weighted")
-BLOCK, COUNT, PROBE = 10, 10_000, 4_000
+BLOCK, COUNT, PROBE = 10, 5_000, 2_000
 
 
 class LeastMargin:

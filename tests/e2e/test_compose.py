@@ -194,7 +194,8 @@ def test_feedback_becomes_versions(system: System) -> None:
     status, answer, _ = system.ask("ingest", "/v1/feedback/batch", feedback(0, 300))
     assert (status, {item["outcome"] for item in answer["items"]}) == (200, {"accepted"})
     assert sum(system.learnt(300)["cycles"].values()) == 3
-    body = {"input_text": "Where is it?", "candidates": ["No idea, look yourself.", "It arrives today, thank you."]}
+    candidates = ["No idea, look yourself.", "It arrives today, thank you."]
+    body = {"input_text": "Where is it?", "candidates": candidates, "explore": False}
     status, answer, _ = system.ask("ingest", "/v1/loops/parcels/rank", body)
     assert status == 200
     assert "thank you" in json.dumps(answer["candidates"][0])
