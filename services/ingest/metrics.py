@@ -61,13 +61,7 @@ class IngestMetrics:
             ["kind", "result"],
             registry=registry,
         )
-        self._choices = Counter(
-            f"{PREFIX}_choices",
-            "Rankings: whether the first place had the best score (best) or another was shown to learn from it (explored), "
-            "and whether feedback on it is asked for.",
-            ["shown", "asked"],
-            registry=registry,
-        )
+        self._choices = _choices(registry)
         self.ranked = Counter(f"{PREFIX}_ranked_candidates", "Candidates that the rank door scored.", registry=registry)
 
     def chose(self, choice: Choice) -> None:
@@ -78,3 +72,13 @@ class IngestMetrics:
     def count(self, outcome: str, items: int = 1) -> None:
         """Count items by outcome."""
         self._outcomes[outcome].inc(items)
+
+
+def _choices(registry: CollectorRegistry) -> Counter:
+    return Counter(
+        f"{PREFIX}_choices",
+        "Rankings: whether the first place had the best score (best) or another was shown to learn from it (explored), "
+        "and whether feedback on it is asked for.",
+        ["shown", "asked"],
+        registry=registry,
+    )

@@ -1,7 +1,7 @@
 """`meta-learning`: what an operator asks of a running system from a shell.
 
 ``meta-learning lag`` · ``meta-learning dead-letters`` · ``meta-learning replay ID …`` · ``meta-learning versions LOOP`` ·
-``meta-learning off-policy LOOP FEEDBACK.jsonl``
+``meta-learning off-policy DIGEST FEEDBACK.jsonl``
 """
 
 from __future__ import annotations
@@ -88,27 +88,21 @@ def versions(
 
 @app.command("off-policy")
 def off_policy(
-    loop: str,
-    feedback: Path,
-    manifest: Annotated[str, typer.Option(help="Digest of the version's manifest; default: the champion's.")] = "",
+    digest: Annotated[str, typer.Argument(help="Of the version's manifest, as rankings say it.")],
+    feedback: Annotated[Path, typer.Argument(help="JSON lines: events as they are, or segments of the archive.")],
     exploration: Annotated[
-        str, typer.Option(help="As META_LEARNING_EXPLORATION; default: the best, always.")
+        str, typer.Option(help="As META_LEARNING_EXPLORATION; greedy: the best, always.")
     ] = "greedy",
-    redis_url: Url = DEFAULT_URL,
-    partitions: Partitions = 4,
     data_folder: Data = DEFAULT_DATA,
 ) -> None:
-    """What a version would have earned on logged FEEDBACK (events or archive segments as JSON lines) that it has not learnt from."""
-    digest = manifest or _ask(redis_url, partitions, lambda log: log.pointer(loop, "model"))
-    if not digest:
-        _refuse(NotFound(f"loop {loop!r} has no model yet"))
+    """What a version would have earned on logged feedback of its loop that it has not learnt from."""
+    table = _table("estimate", "value", "low", "high", "n", "effective n", "clipped", "left out")
     try:
         store = FileStore(data_folder / "registry")
-        about = manifest_of(store, digest)
-        policy, model = policy_named(exploration), load_model(store.get(about.content))
-        table = _table("estimate", "value", "low", "high", "n", "effective n", "clipped", "left out")
+        version = manifest_of(store, digest)
+        policy, model = policy_named(exploration), load_model(store.get(version.content))
         with feedback.open(encoding="utf-8") as lines:
-            found = replayed((event for event in logged_events(lines) if event.loop == loop), model, policy)
+            found = replayed((event for event in logged_events(lines) if event.loop == version.loop), model, policy)
     except (MetaLearningError, OSError) as error:
         _refuse(error)
     for method in METHODS:

@@ -58,7 +58,7 @@ class Asker:
             return Asked(True, 1.0)
         urgency = -self.sharpness * abs(score - 0.5)
         if self.level is None:
-            self.level = math.log(budget) - urgency
+            self.level = math.log(budget)  # nobody is asked more often than the budget before the margins are known
         propensity = min(max(math.exp(min(self.level + urgency, 0.0)), FLOOR_SHARE * budget), 1.0)
         self.level += STEP * (1.0 - propensity / budget)
         return Asked(uniform_of("ask", cause, input_text, output_text) < propensity, propensity)
