@@ -34,7 +34,7 @@ DATA = Path(os.environ.get("META_LEARNING_DATA_SETS", "../shared/data"))
 Event = tuple[str, list[str], int]
 BLOCK = 10
 BASE = "--cb_explore_adf -b 22 --ngram t2 -q ta"
-# (options, characters as features, encoding of the cost): the best five of the 17 lines tried on seed 0. What lost there: costs as
+# (options, characters as features, encoding of the cost): what won among 17 lines tried on seed 0, combined. What lost there: costs as
 # gains, --cb_type dr and ips, --cover 4, --bag 5, --softmax --lambda 20, --epsilon 0.02 and 0.05, learning rates 1 and 2.
 PEER = (
     (f"{BASE} --ignore_linear t --squarecb --gamma_scale 100", False, "loss"),

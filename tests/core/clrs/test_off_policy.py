@@ -173,7 +173,10 @@ def test_feedback_is_read_from_events_and_from_archive_segments() -> None:
 def test_the_command_judges_a_stored_version(tmp_path: Path) -> None:
     log, _ = logged_events(300)
     model = OnlineTextModel()
-    model.learn([(f"a lovely day {n}", ("negative", "positive")[n % 2]) for n in range(100)], (np.arange(100) % 2).astype(np.float64))
+    model.learn(
+        [(f"a lovely day {n}", ("negative", "positive")[n % 2]) for n in range(100)],
+        (np.arange(100) % 2).astype(np.float64),
+    )
     store = FileStore(tmp_path / "registry")
     version = Manifest(kind="model", loop="default", version=model.version(), content=store.put(model.dump()))
     (tmp_path / "log.jsonl").write_text("\n".join(event.encode().decode() for event in log), encoding="utf-8")
