@@ -4,5 +4,6 @@ The folder knows nothing of the loops: it takes plain numbers and histories, fro
 """
 
 from meta_learning.utils.logger import ExperimentLogger
+from meta_learning.utils.visualizer import MetaLearningVisualizer
 
-__all__ = ["ExperimentLogger"]
+__all__ = ["ExperimentLogger", "MetaLearningVisualizer"]
