@@ -121,10 +121,10 @@ def calibration_errors(samples: Floats) -> Floats:
     """Of samples × items × (confidence, right): the gap between both, by bin, weighted by the items in it."""
     confidence, right = samples[:, :, 0], samples[:, :, 1]
     places = np.minimum((confidence * BINS_COUNT).astype(np.int64), BINS_COUNT - 1)
-    gaps = np.zeros(len(samples))
-    for place in range(BINS_COUNT):
-        gaps += np.abs(np.where(places == place, confidence - right, 0.0).sum(axis=1))
-    return np.asarray(gaps / samples.shape[1])
+    # One count for all samples and bins at once: a loop over bins took ten passes over everything.
+    cells = places + BINS_COUNT * np.arange(len(samples))[:, None]
+    gaps = np.bincount(cells.ravel(), (confidence - right).ravel(), minlength=BINS_COUNT * len(samples))
+    return np.asarray(np.abs(gaps.reshape(len(samples), BINS_COUNT)).sum(axis=1) / samples.shape[1])
 
 
 def _bins(pairs: Floats) -> list[dict[str, Any]]:
