@@ -90,7 +90,7 @@ def test_a_model_that_means_what_it_says_has_a_small_calibration_error() -> None
     rng = random.Random(3)
     honest = [
         Prediction(str(n), "a", "a", float(rng.random() < p), confidence=p)
-        for n in range(2000)
+        for n in range(1000)
         for p in [rng.uniform(0.5, 1)]
     ]
     boastful = [Prediction(one.item, "a", "a", one.score, confidence=0.99) for one in honest]
