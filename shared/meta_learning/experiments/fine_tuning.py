@@ -10,6 +10,7 @@ import numpy as np
 
 from meta_learning.clrs import OnlineTextModel
 from meta_learning.errors import CallerError
+from meta_learning.experiments.intervals import Floats
 from meta_learning.experiments.predictions import Prediction, item_key, segment_of
 
 EPOCHS_COUNT = 5
@@ -39,11 +40,11 @@ def fine_tuned(
                 float(str(one["expected"]) == label) for one in order[start : start + BATCH_COUNT] for label in labels
             ]
             model.learn(pairs, np.array(right))
-    return [_predicted(model, one, labels, segment_by) for one in test]
+    scores = model.predict([(str(one["input"]), label) for one in test for label in labels]).reshape(len(test), -1)
+    return [_predicted(one, row, labels, segment_by) for one, row in zip(test, scores, strict=True)]
 
 
-def _predicted(model: OnlineTextModel, sample: Sample, labels: Sequence[str], segment_by: str | None) -> Prediction:
-    scores = model.predict([(str(sample["input"]), label) for label in labels])
+def _predicted(sample: Sample, scores: Floats, labels: Sequence[str], segment_by: str | None) -> Prediction:
     best = int(np.argmax(scores))
     expected = str(sample["expected"])
     return Prediction(

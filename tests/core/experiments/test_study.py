@@ -47,8 +47,8 @@ def cells_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.rglob("cells/*.json")}
 
 
-def test_a_study_of_a_hundred_cells_survives_a_kill_and_ends_as_the_unbroken_one(tmp_path: Path) -> None:
-    config = {**GRID, "seeds": list(range(100))}
+def test_a_study_survives_a_kill_and_ends_as_the_unbroken_one(tmp_path: Path) -> None:
+    config = {**GRID, "seeds": list(range(30))}
     (tmp_path / "study.json").write_text(json.dumps(config))
     command = [sys.executable, "-c", STUDY, str(tmp_path / "study.json"), str(tmp_path / "killed"), "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": SHARED}) as process:
@@ -57,16 +57,16 @@ def test_a_study_of_a_hundred_cells_survives_a_kill_and_ends_as_the_unbroken_one
             assert process.stdout.readline()
         process.send_signal(signal.SIGKILL)
     begun = cells_of(tmp_path / "killed")
-    assert 7 <= len(begun) < 100
+    assert 7 <= len(begun) < 30
     told: list[str] = []
     report = ExperimentRunner(folder=tmp_path / "killed").run_study(
         config, 1, lambda cell, result: told.append(cell.id)
     )
-    assert len(told) == 100 - len(begun)  # nothing twice
-    assert report["cells_count"] == 100
+    assert len(told) == 30 - len(begun)  # nothing twice
+    assert report["cells_count"] == 30
     ended = cells_of(tmp_path / "killed")
     assert begun.items() <= ended.items()
-    few = StudyConfig.read({**GRID, "seeds": list(range(10))})
+    few = StudyConfig.read({**GRID, "seeds": list(range(8))})
     unbroken = {cell.id: result for cell, result in OneProcess().run(few.cells(), tmp_path)}
     for name, result in unbroken.items():
         assert json.loads(ended[f"{name}.json"]) == result
@@ -81,7 +81,7 @@ def test_more_processes_come_to_the_same_results(tmp_path: Path) -> None:
 
 def test_a_worker_that_dies_takes_no_cell_with_it(tmp_path: Path) -> None:
     config = StudyConfig.read({**GRID, "seeds": list(range(12))})
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for cell, result in Processes(2).run(config.cells(), tmp_path):
         if not found:
             # A child of ours, so nobody else's: the pool's workers are spawned by this very process.
