@@ -47,6 +47,7 @@ def cells_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.rglob("cells/*.json")}
 
 
+@pytest.mark.slow
 def test_a_study_survives_a_kill_and_ends_as_the_unbroken_one(tmp_path: Path) -> None:
     config = {**GRID, "seeds": list(range(30))}
     (tmp_path / "study.json").write_text(json.dumps(config))
@@ -72,15 +73,9 @@ def test_a_study_survives_a_kill_and_ends_as_the_unbroken_one(tmp_path: Path) ->
         assert json.loads(ended[f"{name}.json"]) == result
 
 
-def test_more_processes_come_to_the_same_results(tmp_path: Path) -> None:
-    one = ExperimentRunner(folder=tmp_path / "one").run_study(GRID, 1)
-    two = ExperimentRunner(folder=tmp_path / "two").run_study(GRID, 2)
-    assert cells_of(tmp_path / "one") == cells_of(tmp_path / "two")
-    assert one["groups"] == two["groups"]
-
-
-def test_a_worker_that_dies_takes_no_cell_with_it(tmp_path: Path) -> None:
-    config = StudyConfig.read({**GRID, "seeds": list(range(12))})
+@pytest.mark.slow
+def test_processes_come_to_the_same_results_as_one_though_a_worker_dies(tmp_path: Path) -> None:
+    config = StudyConfig.read({**GRID, "seeds": list(range(8))})
     found: dict[str, dict[str, Any]] = {}
     for cell, result in Processes(2).run(config.cells(), tmp_path):
         if not found:
@@ -95,8 +90,7 @@ def test_a_worker_that_dies_takes_no_cell_with_it(tmp_path: Path) -> None:
             ]
             os.kill(int(spawned[-1]), signal.SIGKILL)
         found[cell.id] = result
-    assert found.keys() == {cell.id for cell in config.cells()}
-    assert not [result for result in found.values() if "error" in result]
+    assert found == {cell.id: result for cell, result in OneProcess().run(config.cells(), tmp_path)}
 
 
 def test_a_cell_that_cannot_be_run_is_named_and_the_others_go_on(tmp_path: Path) -> None:
