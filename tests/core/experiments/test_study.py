@@ -49,25 +49,25 @@ def cells_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_a_study_survives_a_kill_and_ends_as_the_unbroken_one(tmp_path: Path) -> None:
-    config = {**GRID, "seeds": list(range(30))}
+    config = {**GRID, "seeds": list(range(12))}
     (tmp_path / "study.json").write_text(json.dumps(config))
     command = [sys.executable, "-c", STUDY, str(tmp_path / "study.json"), str(tmp_path / "killed"), "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": SHARED}) as process:
         assert process.stdout is not None
-        for _ in range(7):
+        for _ in range(3):
             assert process.stdout.readline()
         process.send_signal(signal.SIGKILL)
     begun = cells_of(tmp_path / "killed")
-    assert 7 <= len(begun) < 30
+    assert 3 <= len(begun) < 12
     told: list[str] = []
     report = ExperimentRunner(folder=tmp_path / "killed").run_study(
         config, 1, lambda cell, result: told.append(cell.id)
     )
-    assert len(told) == 30 - len(begun)  # nothing twice
-    assert report["cells_count"] == 30
+    assert len(told) == 12 - len(begun)  # nothing twice
+    assert report["cells_count"] == 12
     ended = cells_of(tmp_path / "killed")
     assert begun.items() <= ended.items()
-    few = StudyConfig.read({**GRID, "seeds": list(range(8))})
+    few = StudyConfig.read({**GRID, "seeds": list(range(4))})
     unbroken = {cell.id: result for cell, result in OneProcess().run(few.cells(), tmp_path)}
     for name, result in unbroken.items():
         assert json.loads(ended[f"{name}.json"]) == result
@@ -75,7 +75,7 @@ def test_a_study_survives_a_kill_and_ends_as_the_unbroken_one(tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_processes_come_to_the_same_results_as_one_though_a_worker_dies(tmp_path: Path) -> None:
-    config = StudyConfig.read({**GRID, "seeds": list(range(8))})
+    config = StudyConfig.read({**GRID, "seeds": list(range(4))})
     found: dict[str, dict[str, Any]] = {}
     for cell, result in Processes(2).run(config.cells(), tmp_path):
         if not found:
