@@ -1,22 +1,15 @@
-"""`meta-learning`: what an operator asks of a running system from a shell.
-
-``meta-learning lag`` · ``meta-learning dead-letters`` · ``meta-learning replay ID …`` · ``meta-learning versions LOOP`` ·
-``meta-learning off-policy DIGEST FEEDBACK.jsonl``
-"""
+"""What an operator asks of a running system: ``lag``, ``dead-letters``, ``replay ID …``, ``versions LOOP``, ``off-policy DIGEST FILE``."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from meta_learning.cli.printing import printed, refuse, table_of
 from meta_learning.clrs.acting import policy_named
 from meta_learning.clrs.models.loading import load_model
 from meta_learning.clrs.off_policy import METHODS, estimate, logged_events, replayed
@@ -27,7 +20,6 @@ from meta_learning.streams import Log
 from meta_learning.streams.embedded import socket_path
 from meta_learning.streams.opening import open_log
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Ask a running system; it is found by REDIS_URL.")
 Url = Annotated[str, typer.Option("--redis-url", envvar="REDIS_URL", help="The broker of the event log.")]
 Partitions = Annotated[int, typer.Option(envvar="META_LEARNING_PARTITIONS_COUNT", help="As stored at first start.")]
 Data = Annotated[Path, typer.Option(envvar="META_LEARNING_DATA_FOLDER", help="Where the artifacts are kept.")]
@@ -35,58 +27,53 @@ DEFAULT_URL, DEFAULT_DATA = "redis://127.0.0.1:6379/0", Path("data/meta_learning
 _T = TypeVar("_T")
 
 
-@app.command()
 def lag(redis_url: Url = DEFAULT_URL, partitions: Partitions = 4) -> None:
     """How far every reader is behind, by partition and stream, with the age of its oldest entry."""
-    table = _table("role", "partition", "stream", "entries behind", "oldest, s")
+    table = table_of("role", "partition", "stream", "entries behind", "oldest, s")
     for item in _ask(redis_url, partitions, lambda log: log.lags()):
         table.add_row(
             item.role, str(item.partition), item.stream, f"{item.entries_count:,}", f"{item.oldest_age_s:.1f}"
         )
-    _print(table)
+    printed(table)
 
 
-@app.command("dead-letters")
 def dead_letters(redis_url: Url = DEFAULT_URL, partitions: Partitions = 4, count: int = 100) -> None:
     """The entries that could not be read: what they are called, who parked them and why."""
-    table = _table("id", "stream", "entry", "parked by", "reason")
+    table = table_of("id", "stream", "entry", "parked by", "reason")
     for letter in _ask(redis_url, partitions, lambda log: log.dead_letters(count)):
         table.add_row(letter.id, letter.source.stream, letter.source.id, letter.role, letter.reason)
-    _print(table)
+    printed(table)
 
 
-@app.command()
 def replay(ids: list[str], redis_url: Url = DEFAULT_URL, partitions: Partitions = 4) -> None:
     """Put parked entries back on their streams (after the cause is mended)."""
     known = {letter.id for letter in _ask(redis_url, partitions, lambda log: log.dead_letters(100_000))}
     if unknown := [name for name in ids if name not in known]:
-        _refuse(NotFound(f"no dead letter {', '.join(unknown)}: `meta-learning dead-letters` lists them"))
+        refuse(NotFound(f"no dead letter {', '.join(unknown)}: `meta-learning dead-letters` lists them"))
     typer.echo(f"replayed {_ask(redis_url, partitions, lambda log: log.replay(ids))} of {len(ids)}")
 
 
-@app.command()
 def versions(
     loop: str, redis_url: Url = DEFAULT_URL, partitions: Partitions = 4, data_folder: Data = DEFAULT_DATA
 ) -> None:
     """The model that answers for LOOP now, and its ancestors."""
     pointer = _ask(redis_url, partitions, lambda log: log.pointer(loop, "model"))
     if pointer is None:
-        _refuse(NotFound(f"loop {loop!r} has no model yet: one is promoted once it beats the constant predictor"))
-    table = _table("version", "cycle", "gain", "made with")
+        refuse(NotFound(f"loop {loop!r} has no model yet: one is promoted once it beats the constant predictor"))
+    table = table_of("version", "cycle", "gain", "made with")
     try:
         manifests = list(lineage(FileStore(data_folder / "registry"), pointer))
     except MetaLearningError as error:
-        _refuse(error)
+        refuse(error)
     if not manifests:
-        _refuse(NotFound(f"no artifact under {data_folder}: set META_LEARNING_DATA_FOLDER to the system's folder"))
+        refuse(NotFound(f"no artifact under {data_folder}: set META_LEARNING_DATA_FOLDER to the system's folder"))
     for manifest in manifests:
         gain = manifest.numbers.get("gain")
         made = ", ".join(f"{name} {version}" for name, version in manifest.made_with.items())
         table.add_row(manifest.version[:16], str(manifest.cycle or ""), "" if gain is None else f"{gain:+.4f}", made)
-    _print(table)
+    printed(table)
 
 
-@app.command("off-policy")
 def off_policy(
     digest: Annotated[str, typer.Argument(help="Of the version's manifest, as rankings say it.")],
     feedback: Annotated[Path, typer.Argument(help="JSON lines: events as they are, or segments of the archive.")],
@@ -96,7 +83,7 @@ def off_policy(
     data_folder: Data = DEFAULT_DATA,
 ) -> None:
     """What a version would have earned on logged feedback of its loop that it has not learnt from."""
-    table = _table("estimate", "value", "low", "high", "n", "effective n", "clipped", "left out")
+    table = table_of("estimate", "value", "low", "high", "n", "effective n", "clipped", "left out")
     try:
         store = FileStore(data_folder / "registry")
         version = manifest_of(store, digest)
@@ -104,7 +91,7 @@ def off_policy(
         with feedback.open(encoding="utf-8") as lines:
             found = replayed((event for event in logged_events(lines) if event.loop == version.loop), model, policy)
     except (MetaLearningError, OSError) as error:
-        _refuse(error)
+        refuse(error)
     for method in METHODS:
         told = estimate(found.logged, method)
         shown = (
@@ -113,7 +100,7 @@ def off_policy(
             else [f"{number:.4f}" for number in (told.value, told.low, told.high)]
         )
         table.add_row(method, *shown, str(told.n), f"{told.ess:.0f}", f"{told.clipped:.1%}", str(found.left_out))
-    _print(table)
+    printed(table)
 
 
 def _ask(url: str, partitions: int, question: Callable[[Log], Awaitable[_T]]) -> _T:
@@ -128,7 +115,7 @@ def _ask(url: str, partitions: int, question: Callable[[Log], Awaitable[_T]]) ->
     try:
         return asyncio.run(asked())
     except MetaLearningError as error:
-        _refuse(error)
+        refuse(error)
 
 
 def _found(url: str) -> str:
@@ -137,23 +124,10 @@ def _found(url: str) -> str:
     return f"unix://{embedded}" if url == DEFAULT_URL and embedded.exists() else url
 
 
-def _refuse(error: Exception) -> NoReturn:
-    typer.echo(f"meta-learning: {error}", err=True)
-    raise typer.Exit(1)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, padding=(0, 2), header_style="bold")
-    for column in columns:
-        table.add_column(column)
-    return table
-
-
-def _print(table: Table) -> None:
-    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "160"))
-    Console(width=width).print(table if table.row_count else "(none)")
-
-
-def main() -> None:
-    """The console script."""
-    app()
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(lag)
+    app.command("dead-letters")(dead_letters)
+    app.command()(replay)
+    app.command()(versions)
+    app.command("off-policy")(off_policy)
