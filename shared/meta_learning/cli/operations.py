@@ -1,4 +1,4 @@
-"""What an operator asks of a running system: ``lag``, ``dead-letters``, ``replay ID …``, ``versions LOOP``, ``off-policy DIGEST FILE``."""
+"""What an operator asks of a running system: its lags, dead letters, versions, and what a version would have earned."""
 
 from __future__ import annotations
 

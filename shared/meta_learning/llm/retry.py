@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -42,17 +43,24 @@ class RetryPolicy:
 
 
 class Retrying:
-    """Runs an attempt until it succeeds, fails for good, or ``policy`` gives up. Sleep and chance are passed in."""
+    """Runs an attempt until it succeeds, fails for good, or ``policy`` gives up. Sleep, chance and clock are passed in.
+
+    Once a server has named a wait (``Retry-After``), no attempt begins before it is over, whoever was told: the limit is the
+    account's, and attempts that are sure to be refused would be calls all the same.
+    """
 
     def __init__(
         self,
         policy: RetryPolicy = RetryPolicy(),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: random.Random | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.policy = policy
         self._sleep = sleep
         self._rng = rng or random.Random()
+        self._clock = clock
+        self._quiet_until = float("-inf")
 
     async def run(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
         """The first success.
@@ -63,10 +71,14 @@ class Retrying:
         count = 0
         while True:
             count += 1
+            if count == 1 and (quiet_s := self._quiet_until - self._clock()) > 0.0:
+                await self._sleep(quiet_s)
             try:
                 return await attempt()
             except LLMUnavailable as error:
                 wait_s = self.policy.wait_s(count, error, self._rng.random())
                 if wait_s is None:
                     raise LLMUnavailable(f"{error}; gave up after {count} attempts", error.retry_after_s) from error
+                if error.retry_after_s is not None:
+                    self._quiet_until = max(self._quiet_until, self._clock() + wait_s)
                 await self._sleep(wait_s)
