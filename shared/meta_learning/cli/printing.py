@@ -13,7 +13,7 @@ from rich.table import Table
 from meta_learning.errors import MetaLearningError
 
 
-def refuse(error: MetaLearningError) -> NoReturn:
+def refuse(error: MetaLearningError | OSError) -> NoReturn:
     """End with what the error says, and status 1."""
     typer.echo(f"meta-learning: {error}", err=True)
     raise typer.Exit(1)

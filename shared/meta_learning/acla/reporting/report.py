@@ -59,8 +59,8 @@ def _decision(results: Mapping[str, Any]) -> str:
     planned = ""
     if plan:
         planned = (
-            f"Planned before the first call: {plan['gate_items']} fresh items for {plan['finalists']} finalists; a true gain "
-            f"of 5 points is seen in {100 * plan['power_for_5_points']:.0f} % of such runs, one of "
+            f"Planned before the first call: {plan['gate_items']} fresh items, {plan['finalists']} of the candidates at most; "
+            f"a true gain of 5 points is seen in {100 * plan['power_for_5_points']:.0f} % of such runs, one of "
             f"{100 * plan['detectable_gain']:.0f} points in 80 %."
         )
     if not gate:

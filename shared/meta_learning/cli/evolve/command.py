@@ -11,24 +11,25 @@ import asyncio
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
-from click.core import ParameterSource
 from rich.console import Console
 from rich.text import Text
 
 from meta_learning.acla.reporting import difference
 from meta_learning.cli.evolve.budget import Budget, divided, settled
-from meta_learning.cli.evolve.folder import RunFolder
+from meta_learning.cli.evolve.folder import RunFolder, free_name
 from meta_learning.cli.evolve.order import NAMED, Order
 from meta_learning.cli.evolve.running import run
 from meta_learning.cli.evolve.screen import Screen
 from meta_learning.errors import Cancelled, ConfigurationError, LLMUnavailable, MetaLearningError
 from meta_learning.llm import LLM
+from meta_learning.llm.estimate import Estimate
 from meta_learning.utils.logger import DATA_FOLDER
 
 FAILED, UNAVAILABLE, NOT_AGREED, STOPPED = 1, 3, 4, 130
+WIDTH = 160  # of a pipe: nothing is cut, few lines are folded
 # What may be said to a run that goes on: nothing that could change its result.
 WITH_RESUME = {"resume", "yes", "data_folder", "api_key"}
 
@@ -85,35 +86,36 @@ def evolve(
     Ends with 0 when the run ended (also where nothing better was found), 1 when it was refused or failed, 2 on wrong options,
     3 when the model does not answer and 130 when it was stopped (--resume goes on with it), 4 when nobody agreed to spend.
     """  # fmt: skip
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    order, name = _ordered(ctx, data_folder, resume)
+    resumable = f"go on with: meta-learning evolve --resume {name}"
     try:
-        folder, order = _ordered(ctx, data_folder, resume)
-        with folder.locked():
-            asyncio.run(_evolve(order, folder, console, api_key, yes or resume is not None))
+        asyncio.run(_evolve(order, RunFolder(data_folder, name), console, api_key, yes or resume is not None))
     except Cancelled as error:
-        _end(f"{error}\ngo on with: meta-learning evolve --resume {folder.run_id}", STOPPED)
+        _end(f"{error}\n{resumable}", STOPPED)
     except LLMUnavailable as error:
-        _end(
-            f"{error}\nwhat was paid for is kept; go on with: meta-learning evolve --resume {folder.run_id}",
-            UNAVAILABLE,
-        )
+        _end(f"{error}\nwhat was paid for is kept; {resumable}", UNAVAILABLE)
     except MetaLearningError as error:
         _end(str(error), FAILED)
 
 
-def _ordered(ctx: typer.Context, data_folder: Path, resume: str | None) -> tuple[RunFolder, Order]:
-    """A new run, or an earlier one as it was ordered."""
-    if resume is None:
-        order = Order.of(ctx.params)
-        order = divided(order, len(order.loader()))
-        folder = RunFolder.new(data_folder, datetime.now())
-        folder.keep(order)
-        return folder, order
-    given = [name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
-    if others := sorted(set(given) - WITH_RESUME):
+def _ordered(ctx: typer.Context, data_folder: Path, resume: str | None) -> tuple[Order, str]:
+    """A new order with a name for its run, or that of an earlier one."""
+    given = {name for name in ctx.params if _is_given(ctx, name)}
+    if resume is not None and (others := sorted(given - WITH_RESUME)):
         raise typer.BadParameter(f"a run goes on as it was ordered: leave out {', '.join(others)}", ctx)
-    folder = RunFolder(data_folder, resume)
-    return folder, folder.order()
+    try:
+        if resume is not None:
+            return RunFolder(data_folder, resume).order(), resume
+        order = Order.of(ctx.params)
+        return divided(order, len(order.loader())), free_name(data_folder, datetime.now())
+    except MetaLearningError as error:
+        _end(str(error), FAILED)
+
+
+def _is_given(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 async def _evolve(order: Order, folder: RunFolder, console: Console, api_key: str | None, agreed: bool) -> None:
@@ -121,35 +123,46 @@ async def _evolve(order: Order, folder: RunFolder, console: Console, api_key: st
     try:
         budget = await settled(order, order.loader(), llm)
         about = _about(order, budget, llm)
-        for name, value in (*about.items(), ("run", f"{folder.run_id}, in {folder.path}")):
+        for name, value in (*about.items(), *_decision(budget).items(), ("run", f"{folder.run_id}, in {folder.path}")):
             console.print(f"{name:<10} {value}", highlight=False, markup=False)
         if not agreed:
             _ask()
-        results = await run(order, budget, llm, folder, Screen(console, budget.config))
+        with folder.locked(order):
+            results = await run(order, budget, llm, folder, Screen(console, budget.config))
+            report = folder.report(results, order, about)
     finally:
         await llm.close()
-    report = folder.report(results, order, about)
     _say(results, order, report, console)
 
 
 def _about(order: Order, budget: Budget, llm: LLM) -> dict[str, str]:
-    guess, plan, parts = budget.estimate, budget.plan, budget.splits
-    money = "at an unknown price"
-    if guess.money_low_usd is not None and guess.money_high_usd is not None:
-        money = f"{guess.money_low_usd:.4f} to {guess.money_high_usd:.4f} US dollars"
+    guess, parts = budget.estimate, budget.splits
     caps = {"calls": order.calls, "tokens": order.tokens, "US dollars": order.money, "seconds": order.seconds}
-    warning = f" — {plan['warning']}" if plan["warning"] else ""
     return {
         "data set": f"{order.data}: {len(parts.search)} items to search on, {len(parts.gate)} fresh ones to decide on",
         "model": f"{llm.model} ({order.base_url or order.provider})",
         "budget": ", ".join(f"{cap:,} {name}" for name, cap in caps.items() if cap is not None),
-        "estimate": f"up to {guess.calls:,} calls, {guess.tokens_low:,} to {guess.tokens_high:,} tokens, {money}",
-        "decision": (
-            f"{plan['gate_items']} fresh items for {plan['finalists']} finalist(s), {plan['calls_kept']} calls kept for it; "
-            f"power for +5 points: {100 * plan['power_for_5_points']:.0f} %; "
-            f"a gain of {100 * plan['detectable_gain']:.0f} points is seen in 80 %{warning}"
-        ),
+        "estimate": f"up to {guess.calls:,} calls, {guess.tokens_low:,} to {guess.tokens_high:,} tokens, {_money(guess)}",
     }
+
+
+def _money(guess: Estimate) -> str:
+    if guess.money_low_usd is None or guess.money_high_usd is None:
+        return "at an unknown price"
+    return f"{guess.money_low_usd:.4f} to {guess.money_high_usd:.4f} US dollars" if guess.money_high_usd else "no money"
+
+
+def _decision(budget: Budget) -> dict[str, str]:
+    plan = budget.plan
+    finalists = "one finalist" if plan["finalists"] == 1 else f"{plan['finalists']} finalists"
+    said = {
+        "decision": f"{plan['gate_items']} fresh items for {finalists}, {plan['calls_kept']} calls kept for it",
+        "power": f"{100 * plan['power_for_5_points']:.0f} % for a true gain of 5 points; "
+        f"80 % for one of {100 * plan['detectable_gain']:.0f} points",
+    }
+    return said | (
+        {"warning": f"{plan['warning']}: more --calls and --gate-samples see more"} if plan["warning"] else {}
+    )
 
 
 def _ask() -> None:
@@ -169,6 +182,6 @@ def _say(results: dict[str, Any], order: Order, report: Path, console: Console) 
         raise typer.Exit(FAILED)
 
 
-def _end(said: str, code: int) -> None:
+def _end(said: str, code: int) -> NoReturn:
     typer.echo(f"meta-learning: {said}", err=True)
     raise typer.Exit(code)

@@ -34,21 +34,6 @@ class RunFolder:
         self.store = FileRunStore(self.root)
         self.store.read(run_id)  # refuses what is no name of a run
 
-    @classmethod
-    def new(cls, data_folder: Path, now: datetime) -> RunFolder:
-        """A folder that nobody has, named by the time."""
-        number, stem = 1, f"{now:%Y%m%dT%H%M%S}"
-        while True:
-            folder = cls(data_folder, stem if number == 1 else f"{stem}-{number}")
-            with suppress(FileExistsError):
-                folder.path.mkdir(parents=True)
-                return folder
-            number += 1
-
-    def keep(self, order: Order) -> None:
-        """Write down what was ordered."""
-        write_whole(self.path / "order.json", order.model_dump_json(indent=2).encode())
-
     def order(self) -> Order:
         """What was ordered.
 
@@ -64,17 +49,19 @@ class RunFolder:
             raise MalformedState(f"{self.path / 'order.json'} cannot be read: {error}") from None
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Work on the run alone; the lock goes with the process, however it ends.
+    def locked(self, order: Order) -> Iterator[None]:
+        """Work on the run alone, with its order written down; the lock goes with the process, however it ends.
 
         Raises:
             CallerError: another process works on this run.
         """
+        self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / "lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise CallerError(f"another process works on run {self.run_id}") from None
+            write_whole(self.path / "order.json", order.model_dump_json(indent=2).encode())
             yield
 
     def report(self, results: Mapping[str, Any], order: Order, about: Mapping[str, Any]) -> Path:
@@ -105,3 +92,11 @@ class RunFolder:
             writer.writeheader()
             writer.writerows(rows)
         return text.getvalue()
+
+
+def free_name(data_folder: Path, now: datetime) -> str:
+    """A name that no run has: the time, counted on where two begin in one second."""
+    number, stem = 1, f"{now:%Y%m%dT%H%M%S}"
+    while (data_folder / EVOLUTIONS / (name := stem if number == 1 else f"{stem}-{number}")).exists():
+        number += 1
+    return name

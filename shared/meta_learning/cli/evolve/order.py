@@ -17,6 +17,7 @@ from meta_learning.events import describe
 from meta_learning.llm import LLM, connect
 from meta_learning.llm.models import DEFAULTS
 
+UNSAID: tuple[object, ...] = (None, [], ())
 NAMED = ("sentiment140", "commonsense_qa")
 DEFAULT_PROMPTS = {
     "sentiment140": "Decide whether the tweet is positive or negative. Answer with one word: positive or negative.",
@@ -62,7 +63,7 @@ class Order(BaseModel):
         Raises:
             ConfigurationError: an option is out of bounds, or there is no prompt.
         """
-        said = {name: value for name, value in options.items() if name in cls.model_fields and value not in (None, [])}
+        said = {name: value for name, value in options.items() if name in cls.model_fields and value not in UNSAID}
         data = said.get("data", "sentiment140")
         layout = options.get("layout") or (data if data in NAMED else "table")
         prompt = _prompt(options.get("prompt"), options.get("prompt_file"), layout)
