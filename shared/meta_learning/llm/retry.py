@@ -26,6 +26,18 @@ class RetryPolicy:
     wait_s_max: float = 30.0
     retry_after_s_max: float = 120.0
 
+    @classmethod
+    def within(cls, wait_s: float) -> RetryPolicy:
+        """Waits of 0.5, 1, 2, 4, … up to 10 s that add up to at most ``wait_s``; a server that asks for more is left alone.
+
+        >>> RetryPolicy.within(0).attempts_max, RetryPolicy.within(7.5).attempts_max
+        (1, 5)
+        """
+        attempts, waited, wait = 1, 0.0, 0.5
+        while waited + wait <= wait_s:
+            attempts, waited, wait = attempts + 1, waited + wait, min(2 * wait, 10.0)
+        return cls(attempts_max=attempts, wait_s_first=0.5, wait_s_max=10.0, retry_after_s_max=wait_s)
+
     def wait_s(self, attempt: int, error: LLMUnavailable, chance: float) -> float | None:
         """Seconds to wait after failed attempt number ``attempt`` (from 1), None to give up; ``chance`` in [0, 1) spreads callers.
 

@@ -31,7 +31,7 @@ from meta_learning.utils.logger import DATA_FOLDER
 FAILED, UNAVAILABLE, NOT_AGREED, STOPPED = 1, 3, 4, 130
 WIDTH = 160  # of a pipe: nothing is cut, few lines are folded
 # What may be said to a run that goes on: nothing that could change its result.
-WITH_RESUME = {"resume", "yes", "data_folder", "api_key"}
+WITH_RESUME = {"resume", "yes", "data_folder", "api_key", "patience"}
 
 
 def evolve(
@@ -75,6 +75,7 @@ def evolve(
     ensemble: Annotated[int | None, typer.Option(min=1, help="Up to so many prompts may vote. (default: 1)")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of all that is random. (default: 0)")] = None,
     cache: Annotated[bool, typer.Option(help="Use answers that earlier runs paid for.")] = True,
+    patience: Annotated[float, typer.Option(min=0.0, help="Seconds to wait for a silent model.")] = 60.0,
     resume: Annotated[str | None, typer.Option(help="Go on with this run.")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before spending.")] = False,
     data_folder: Annotated[
@@ -90,7 +91,8 @@ def evolve(
     order, name = _ordered(ctx, data_folder, resume)
     resumable = f"go on with: meta-learning evolve --resume {name}"
     try:
-        asyncio.run(_evolve(order, RunFolder(data_folder, name), console, api_key, yes or resume is not None))
+        llm = order.connected(api_key)
+        asyncio.run(_evolve(order, llm, RunFolder(data_folder, name), console, patience, yes or resume is not None))
     except Cancelled as error:
         _end(f"{error}\n{resumable}", STOPPED)
     except LLMUnavailable as error:
@@ -118,8 +120,7 @@ def _is_given(ctx: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-async def _evolve(order: Order, folder: RunFolder, console: Console, api_key: str | None, agreed: bool) -> None:
-    llm = order.connected(api_key)
+async def _evolve(order: Order, llm: LLM, folder: RunFolder, console: Console, patience_s: float, agreed: bool) -> None:
     try:
         budget = await settled(order, order.loader(), llm)
         about = _about(order, budget, llm)
@@ -128,7 +129,8 @@ async def _evolve(order: Order, folder: RunFolder, console: Console, api_key: st
         if not agreed:
             _ask()
         with folder.locked(order):
-            results = await run(order, budget, llm, folder, Screen(console, budget.config))
+            screen = Screen(console, budget.config)
+            results = await run(order, budget, llm, folder, screen, patience_s)
             report = folder.report(results, order, about)
     finally:
         await llm.close()

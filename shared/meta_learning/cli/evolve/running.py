@@ -18,6 +18,7 @@ from meta_learning.datasets import BaseDatasetLoader
 from meta_learning.errors import Cancelled
 from meta_learning.llm import LLM
 from meta_learning.llm.cache import FileCache, remembering
+from meta_learning.llm.retry import Retrying, RetryPolicy
 
 REPLIES = "replies"
 # What a call on its way gets once the run is to stop; after that, or at a second Ctrl-C, it is given up.
@@ -56,7 +57,9 @@ class Stop:
         asyncio.get_running_loop().call_later(GRACE_S, self._task.cancel)
 
 
-async def run(order: Order, budget: Budget, llm: LLM, folder: RunFolder, screen: Screen) -> dict[str, Any]:
+async def run(
+    order: Order, budget: Budget, llm: LLM, folder: RunFolder, screen: Screen, patience_s: float
+) -> dict[str, Any]:
     """The results.
 
     Raises:
@@ -70,6 +73,7 @@ async def run(order: Order, budget: Budget, llm: LLM, folder: RunFolder, screen:
         remembering(llm, cache) if order.cache else llm,
         store=folder.store,
         run_id=folder.run_id,
+        retry=Retrying(RetryPolicy.within(patience_s)),
         on_progress=screen.iteration,
         should_stop=lambda: stop.asked,
     )
