@@ -132,6 +132,7 @@ class AdaptiveCurriculumAgent:
         asked = isinstance(evaluator, ModelEvaluator)
         scoring = "evaluation_fn" if not asked else "label_logprobs" if evaluator.scores_labels else "text"  # type: ignore[union-attr]
         return results_of(search, ending, splits) | {
+            "candidates": [asdict(row) for row in snapshot_of(search, ledger, asking.calls_count).rows],
             "plan": planned,
             "calls": asking.calls_count,
             "spent": asdict(ledger.spent) | {"purposes": ledger.by_purpose()},

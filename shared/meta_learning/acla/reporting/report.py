@@ -103,7 +103,7 @@ def _spent(results: Mapping[str, Any]) -> str:
 
 def _history(results: Mapping[str, Any]) -> str:
     rows = [
-        (point["iteration"], point["score"], f"{point['low']:.3f} to {point['high']:.3f}", point["calls"])
+        (point["iteration"], point["score"], _interval(point), point["calls"])
         for point in results.get("performance_history", [])
     ]
     head = ("iteration", "best score on search items (it flatters)", "95 % interval", "calls")
@@ -111,12 +111,29 @@ def _history(results: Mapping[str, Any]) -> str:
 
 
 def _candidates(results: Mapping[str, Any]) -> str:
+    ideas = {one["version"]: one["note"] for one in results.get("lineage", [])}
     rows = [
-        (one["version"], one["strategy"], one["items_count"], f"{100 * one['gain']:+.1f}", one["chance"], one["note"])
-        for one in results.get("lineage", [])
+        (
+            one["version"],
+            one["strategy"],
+            one["items_count"],
+            one["score"],
+            _interval(one),
+            _gain(one),
+            ideas.get(one["version"], ""),
+        )
+        for one in results.get("candidates", [])
     ]
-    head = ("candidate", "made by", "items", "points over the seed", "chance of a true gain", "idea")
+    head = ("candidate", "made by", "items", "score", "95 % interval", "points over the seed on the same items", "idea")
     return "## The candidates\n\n" + table(head, rows) if rows else ""
+
+
+def _interval(one: Mapping[str, Any]) -> str:
+    return f"{one['low']:.3f} to {one['high']:.3f}"
+
+
+def _gain(one: Mapping[str, Any]) -> str:
+    return "" if one["strategy"] == "seed" else f"{100 * one['gain']:+.1f}"
 
 
 def _decisions(results: Mapping[str, Any]) -> str:

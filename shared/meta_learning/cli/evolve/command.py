@@ -11,16 +11,17 @@ import asyncio
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from meta_learning.acla.reporting import difference
+from meta_learning.cli.evolve import options as on
 from meta_learning.cli.evolve.budget import Budget, divided, settled
 from meta_learning.cli.evolve.folder import RunFolder, free_name
-from meta_learning.cli.evolve.order import NAMED, Order
+from meta_learning.cli.evolve.order import Order
 from meta_learning.cli.evolve.running import run
 from meta_learning.cli.evolve.screen import Screen
 from meta_learning.errors import Cancelled, ConfigurationError, LLMUnavailable, MetaLearningError
@@ -36,51 +37,32 @@ WITH_RESUME = {"resume", "yes", "data_folder", "api_key", "patience"}
 
 def evolve(
     ctx: typer.Context,
-    data: Annotated[
-        str, typer.Argument(help=f"{' or '.join(NAMED)} (bundled samples), or a CSV, TSV, JSONL or Parquet file.")
-    ] = "sentiment140",
-    prompt: Annotated[str | None, typer.Option(help="The prompt to begin with.")] = None,
-    prompt_file: Annotated[Path | None, typer.Option(help="The same, as a file.")] = None,
-    layout: Annotated[
-        str | None, typer.Option(help="sentiment140 or commonsense_qa, for their official files.")
-    ] = None,
-    input_column: Annotated[str | None, typer.Option(help="What is asked. (default: input)")] = None,
-    expected_column: Annotated[str | None, typer.Option(help="The right answer. (default: expected)")] = None,
-    samples: Annotated[int | None, typer.Option(min=1, help="Items to search on. (default: by the calls)")] = None,
-    gate_samples: Annotated[
-        int | None, typer.Option(min=0, help="Fresh items to decide on. (default: by the calls)")
-    ] = None,
-    calls: Annotated[int | None, typer.Option(min=1, help="Cap on model calls. (default: 300)")] = None,
-    tokens: Annotated[int | None, typer.Option(min=1, help="Cap on tokens.")] = None,
-    money: Annotated[float | None, typer.Option(min=0.0, help="Cap on US dollars.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0.0, help="Cap on seconds, over all lives of the run.")] = None,
-    provider: Annotated[
-        str | None, typer.Option(help="local, anthropic or openai. (default: local, the packaged model)")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Its model, or a GGUF file. (default: the provider's entry)")
-    ] = None,
-    base_url: Annotated[str | None, typer.Option(help="Another server that speaks the provider's protocol.")] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            envvar="META_LEARNING_LLM_API_KEY", help="For --base-url; vendors' keys are found where their SDKs look."
-        ),
-    ] = None,
-    iterations: Annotated[int | None, typer.Option(min=0, help="At most so many. (default: 10)")] = None,
-    strategy: Annotated[list[str] | None, typer.Option(help="Only this one; repeat for more. (default: all)")] = None,
-    alpha: Annotated[
-        float | None, typer.Option(help="The chance of calling a useless prompt better. (default: 0.1)")
-    ] = None,
-    ensemble: Annotated[int | None, typer.Option(min=1, help="Up to so many prompts may vote. (default: 1)")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of all that is random. (default: 0)")] = None,
-    cache: Annotated[bool, typer.Option(help="Use answers that earlier runs paid for.")] = True,
-    patience: Annotated[float, typer.Option(min=0.0, help="Seconds to wait for a silent model.")] = 60.0,
-    resume: Annotated[str | None, typer.Option(help="Go on with this run.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before spending.")] = False,
-    data_folder: Annotated[
-        Path, typer.Option(envvar="META_LEARNING_DATA_FOLDER", help="Where runs are kept.")
-    ] = DATA_FOLDER,
+    data: on.Data = "sentiment140",
+    prompt: on.Prompt = None,
+    prompt_file: on.PromptFile = None,
+    layout: on.Layout = None,
+    input_column: on.InputColumn = None,
+    expected_column: on.ExpectedColumn = None,
+    samples: on.Samples = None,
+    gate_samples: on.GateSamples = None,
+    calls: on.Calls = None,
+    tokens: on.Tokens = None,
+    money: on.Money = None,
+    seconds: on.Seconds = None,
+    provider: on.Provider = None,
+    model: on.Model = None,
+    base_url: on.BaseUrl = None,
+    api_key: on.ApiKey = None,
+    iterations: on.Iterations = None,
+    strategy: on.Strategy = None,
+    alpha: on.Alpha = None,
+    ensemble: on.Ensemble = None,
+    seed: on.Seed = None,
+    cache: on.Cache = True,
+    patience: on.Patience = 60.0,
+    resume: on.Resume = None,
+    yes: on.Yes = False,
+    data_folder: on.DataFolder = DATA_FOLDER,
 ) -> None:
     """Find a better prompt for DATA, within a budget; it takes over only on fresh evidence.
 
@@ -89,7 +71,8 @@ def evolve(
     """  # fmt: skip
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     order, name = _ordered(ctx, data_folder, resume)
-    resumable = f"go on with: meta-learning evolve --resume {name}"
+    elsewhere = "" if data_folder == DATA_FOLDER else f" --data-folder {data_folder}"
+    resumable = f"go on with: meta-learning evolve --resume {name}{elsewhere}"
     try:
         llm = order.connected(api_key)
         asyncio.run(_evolve(order, llm, RunFolder(data_folder, name), console, patience, yes or resume is not None))
