@@ -32,4 +32,6 @@ def test_the_example_runs_as_it_is(path: Path, tmp_path: Path) -> None:
 
 
 def test_there_is_an_example_for_each_loop() -> None:
-    assert {"example_acla", "example_clrs", "example_custom_dataset"} <= {path.stem for path in EXAMPLES}
+    assert {"example_acla", "example_clrs", "example_comparison", "example_custom_dataset"} <= {
+        path.stem for path in EXAMPLES
+    }

@@ -1,0 +1,26 @@
+"""`meta-learning`: one file a group of commands.
+
+``operations``: ``lag`` · ``dead-letters`` · ``replay ID …`` · ``versions LOOP``, asked of a running system
+``off-policy``: what a stored version would have earned on logged feedback
+``runs``: ``runs list`` · ``runs show RUN`` · ``runs compare RUN RUN …`` · ``runs export RUN``, experiments on this machine
+``study``: ``study run FILE`` · ``study work``, grids of experiments
+"""
+
+from __future__ import annotations
+
+import typer
+
+from meta_learning.cli import off_policy, operations, runs, study
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Ask a running system, and the experiments of this machine."
+)
+operations.add_to(app)
+app.command("off-policy")(off_policy.off_policy)
+app.add_typer(runs.app, name="runs")
+app.add_typer(study.app, name="study")
+
+
+def main() -> None:
+    """The console script."""
+    app()

@@ -1,0 +1,140 @@
+"""One cell of a grid from its settings to its result: plain JSON, the same wherever and however often it runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from meta_learning import datasets
+from meta_learning.acla import STRATEGIES, AdaptiveCurriculumAgent, CurriculumConfig, RunStore
+from meta_learning.errors import CallerError
+from meta_learning.experiments.asking import Package, PromptAsker
+from meta_learning.experiments.config import Cell, DatasetSpec
+from meta_learning.experiments.drawing_items import Items, Wanted, draw
+from meta_learning.experiments.evaluator import evaluate
+from meta_learning.experiments.fine_tuning import fine_tuned
+from meta_learning.experiments.predictions import Prediction, labels_of
+from meta_learning.llm import LLM
+from meta_learning.utils.provenance import data_digest
+
+# What a run says of itself that a study keeps; its log has the rest.
+KEPT = (
+    "outcome",
+    "reason",
+    "best_prompt",
+    "best_package",
+    "performance_history",
+    "lineage",
+    "calls",
+    "spent",
+    "items",
+    "gate",
+)
+
+
+async def run_cell(cell: Cell, llm: LLM | None, store: RunStore | None = None) -> dict[str, Any]:
+    """The cell's result; with a durable ``store`` a killed search goes on where it was, and nothing is paid twice.
+
+    Raises:
+        LLMUnavailable: the model does not answer; run the cell again.
+        CallerError: the cell cannot be run: no such data, no closed set of labels, no test items.
+    """
+    sizes = cell.sizes
+    loader = dataset_of(cell.dataset)
+    items = await draw(loader, Wanted(sizes.sample_size, sizes.gate_samples, sizes.test_samples), cell.seed)
+    if not items.test:
+        raise CallerError(
+            f"{cell.dataset.name} holds too few items to test on after {sizes.sample_size} to search with"
+        )
+    labels = labels_of(items.pool)
+    if cell.strategy == "fine_tuning":
+        found = fine_tuned(items.pool, items.test, labels, cell.seed, cell.dataset.segment_by)
+        made: dict[str, Any] = {"calls": 0}
+        flips = None
+    else:
+        assert llm is not None, "every other strategy asks a model"
+        made = await _searched(cell, items, llm, store)
+        bias = (made.get("best_package") or {}).get("label_bias") or {}
+        package = Package(made.get("best_prompt") or _fixed_prompt(cell), bias)
+        asker = PromptAsker(llm, labels, cell.dataset.segment_by, reasoning_tokens=sizes.reasoning_tokens)
+        found = await asker.predict(package, items.test)
+        flips = await asker.flip_rate(package, items.test[: sizes.flip_samples], found)
+    return _result(cell, items, found, labels, {**made, "flip_rate": flips.as_dict() if flips else None})
+
+
+def dataset_of(spec: DatasetSpec) -> datasets.BaseDatasetLoader:
+    """The loader of a data set.
+
+    Raises:
+        NotFound: no data set, or no file, has this name.
+    """
+    if spec.input is not None or spec.expected is not None:
+        if spec.path is None:
+            raise CallerError(f"data set {spec.name}: columns are named, but no path is")
+        return datasets.TabularLoader(spec.path, input=spec.input or "input", expected=spec.expected or "expected")
+    return datasets.load(spec.name, spec.path)
+
+
+def strategies_of(name: str) -> list[str]:
+    """The evolution strategies that an arm of the grid allows.
+
+    >>> strategies_of("only:ablation"), len(strategies_of("without:ablation")), len(strategies_of("meta"))
+    (['ablation'], 4, 5)
+    """
+    kind, _, chosen = name.partition(":")
+    if kind == "only":
+        return [chosen]
+    return [one for one in STRATEGIES if kind != "without" or one != chosen]
+
+
+async def _searched(cell: Cell, items: Items, llm: LLM, store: RunStore | None) -> dict[str, Any]:
+    if cell.strategy in ("static", "hand_written"):
+        return {"calls": 0, "best_prompt": _fixed_prompt(cell)}
+    sizes = cell.sizes
+    config = CurriculumConfig(
+        initial_prompt=cell.dataset.initial_prompt,
+        dataset_name=cell.dataset.name,
+        max_iterations=sizes.num_iterations,
+        evolution_strategies=strategies_of(cell.strategy),
+        llm_provider=llm.provider,
+        model_name=llm.model,
+        seed=cell.seed,
+        gate_samples=sizes.gate_samples,
+        calls_max=cell.budget,
+        proposal_tokens=sizes.proposal_tokens,
+        reasoning_tokens=sizes.reasoning_tokens,
+    )
+    agent = AdaptiveCurriculumAgent(config, llm, store=store, run_id=cell.id)
+    results = await agent.run_curriculum(items.load, num_samples=min(sizes.sample_size, len(items.pool)))
+    return {name: results[name] for name in KEPT}
+
+
+def _fixed_prompt(cell: Cell) -> str:
+    written = cell.dataset.hand_written_prompt if cell.strategy == "hand_written" else None
+    return written or cell.dataset.initial_prompt
+
+
+def _result(
+    cell: Cell, items: Items, found: Sequence[Prediction], labels: Sequence[str], made: dict[str, Any]
+) -> dict[str, Any]:
+    result = {
+        "format": 1,
+        "id": cell.id,
+        "cell": cell.model_dump(mode="json"),
+        "data": {"pool": data_digest(items.pool), "test": data_digest(items.test)},
+        "made": made,
+        "evaluation": evaluate(found, labels, cell.seed),
+        "predictions": [asdict(one) for one in found],
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(result))
+    return plain
+
+
+def model_store(folder: Path) -> RunStore:
+    """Logs of the searches of a study, under its folder."""
+    from meta_learning.registry.runs import FileRunStore
+
+    return FileRunStore(folder / "searches")

@@ -1,0 +1,148 @@
+"""What a study says: each arm's scores, each arm against the others on the same items, and which strategy pays."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from meta_learning.experiments.comparator import compare
+from meta_learning.experiments.intervals import mean
+
+BASELINES = ("static", "hand_written", "fine_tuning")
+Result = Mapping[str, Any]
+
+
+def report_of(results: Sequence[Result], errors: Sequence[Mapping[str, str]] = ()) -> dict[str, Any]:
+    """The report as plain JSON, one entry a data set and model; the same whatever order the cells were run in.
+
+    A score is of unique items: where seeds drew the same item for testing, their scores are averaged first.
+    """
+    groups = defaultdict(list)
+    for result in results:
+        if result["cell"]["model"] is not None:
+            groups[_group(result)].append(result)
+    tuned = [result for result in results if result["cell"]["model"] is None]
+    for name in {_group(result) for result in tuned} - {name.partition(" · ")[0] for name in groups}:
+        groups[name] = []
+    for name, group in groups.items():
+        group += [result for result in tuned if _group(result) == name.partition(" · ")[0]]
+    return {
+        "groups": {name: _of_group(groups[name]) for name in sorted(groups)},
+        "cells_count": len(results),
+        "errors": list(errors),
+    }
+
+
+def arm_name(cell: Mapping[str, Any]) -> str:
+    """The strategy, with its budget where it has one."""
+    budget = cell["budget"]
+    return str(cell["strategy"]) if budget is None else f"{cell['strategy']} @ {budget:,}"
+
+
+def _group(result: Result) -> str:
+    cell = result["cell"]
+    model = cell["model"]
+    return str(cell["dataset"]["name"]) + ("" if model is None else f" · {model['model_name'] or model['provider']}")
+
+
+def _of_group(results: Sequence[Result]) -> dict[str, Any]:
+    by_arm: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        by_arm[arm_name(result["cell"])].append(result)
+    scores = {arm: _scores(by_arm[arm]) for arm in sorted(by_arm, key=_order)}
+    arms = [_arm(arm, by_arm[arm], scores[arm]) for arm in scores]
+    return {
+        "arms": arms,
+        "comparisons": _comparisons(scores),
+        "strategies": _strategies(scores),
+        "pareto": [
+            {
+                "name": arm["arm"],
+                "cost": arm["calls_mean"],
+                "score": arm["score"],
+                "low": arm["low"],
+                "high": arm["high"],
+            }
+            for arm in arms
+        ],
+        "cost_unit": "model calls for searching, mean of the seeds",
+        "anytime": {arm: by_arm[arm][0]["made"]["performance_history"] for arm in scores if _has_history(by_arm[arm])},
+        "lineage": [birth for result in results for birth in result["made"].get("lineage", ())],
+    }
+
+
+def _comparisons(scores: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+    """Every arm that searches against every baseline, corrected together."""
+    baselines = {arm: scores[arm] for arm in scores if arm in BASELINES}
+    pairs = [(arm, against) for arm in scores if arm not in BASELINES for against in baselines]
+    return _corrected(pairs, scores)
+
+
+def _strategies(scores: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+    """Each strategy left out, or alone, against the learned mix of the same budget."""
+    pairs = []
+    for arm in scores:
+        kind, _, rest = arm.partition(":")
+        mix = "meta" + (f" @ {rest.partition(' @ ')[2]}" if " @ " in rest else "")
+        if kind in ("only", "without") and mix in scores:
+            pairs.append((arm, mix))
+    return _corrected(pairs, scores)
+
+
+def _corrected(pairs: Sequence[tuple[str, str]], scores: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+    """Holm over all pairs of one table, not over those of one arm."""
+    from dataclasses import replace
+
+    from meta_learning.experiments.comparator import holm
+
+    found = [compare(arm, scores[arm], {against: scores[against]})[0] for arm, against in pairs]
+    adjusted = holm([one.p_value for one in found])
+    return [replace(one, p_adjusted=p).as_dict() for one, p in zip(found, adjusted, strict=True)]
+
+
+def _scores(results: Sequence[Result]) -> dict[str, float]:
+    by_item: dict[str, list[float]] = defaultdict(list)
+    for result in results:
+        for one in result["predictions"]:
+            if one["refused"] is None:
+                by_item[one["item"]].append(float(one["score"]))
+    return {item: sum(found) / len(found) for item, found in by_item.items()}
+
+
+def _arm(arm: str, results: Sequence[Result], scores: Mapping[str, float]) -> dict[str, Any]:
+    estimate = mean([scores[item] for item in sorted(scores)])
+    f1 = [result["evaluation"]["macro_f1"]["value"] for result in results]
+    outcomes = [result["made"].get("outcome") for result in results]
+    named = [f"{outcomes.count(one)} {one}" for one in sorted({str(one) for one in outcomes if one})]
+    return {
+        "arm": arm,
+        "seeds": len(results),
+        "items": estimate.count,
+        "score": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "macro_f1": sum(f1) / len(f1) if all(one is not None for one in f1) else None,
+        "calls_mean": sum(result["made"]["calls"] for result in results) / len(results),
+        "iterations_to_best": _iterations_to_best(results),
+        "outcomes": ", ".join(named),
+    }
+
+
+def _iterations_to_best(results: Sequence[Result]) -> float | None:
+    """Mean number of iterations after which the best prompt no longer changed."""
+    firsts = []
+    for result in results:
+        history = result["made"].get("performance_history") or []
+        if history:
+            last = history[-1]["prompt_version"]
+            firsts.append(next(point["iteration"] for point in history if point["prompt_version"] == last))
+    return sum(firsts) / len(firsts) if firsts else None
+
+
+def _has_history(results: Sequence[Result]) -> bool:
+    return bool(results[0]["made"].get("performance_history"))
+
+
+def _order(arm: str) -> tuple[int, str]:
+    return (BASELINES.index(arm) if arm in BASELINES else len(BASELINES) + (not arm.startswith("meta")), arm)

@@ -1,0 +1,72 @@
+"""Cells on this machine: in this process, or in several that may die."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+from meta_learning.experiments.cell_process import run_encoded
+from meta_learning.experiments.config import Cell
+
+DEATHS_MAX = 3
+
+
+class OneProcess:
+    """One cell after the other, here."""
+
+    def run(self, cells: Iterable[Cell], searches_folder: Path) -> Iterator[tuple[Cell, dict[str, Any]]]:
+        """Results in the order of the cells."""
+        for cell in cells:
+            yield cell, json.loads(run_encoded(cell.model_dump_json(), str(searches_folder)))
+
+
+class Processes:
+    """``count`` processes. When one dies, all start anew, and what they were at is run again.
+
+    A cell during which processes died `DEATHS_MAX` times is given up: it may be the one that kills them.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def run(self, cells: Iterable[Cell], searches_folder: Path) -> Iterator[tuple[Cell, dict[str, Any]]]:
+        """Results as they come."""
+        left, deaths = {cell.id: cell for cell in cells}, dict[str, int]()
+        while left:
+            at_work: list[Cell] = []
+            # Who was there at two deaths runs alone next, and first: so the one that kills is told from its neighbours.
+            suspects = [name for name in left if deaths.get(name, 0) == DEATHS_MAX - 1]
+            left = {name: left[name] for name in [*suspects, *(name for name in left if name not in suspects)]}
+            count = 1 if suspects else self._count
+            with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
+                try:
+                    yield from self._until_broken(pool, count, left, searches_folder, at_work)
+                except BrokenProcessPool:
+                    for cell in at_work:
+                        deaths[cell.id] = deaths.get(cell.id, 0) + 1
+            for cell in [left[name] for name, number in deaths.items() if number >= DEATHS_MAX and name in left]:
+                yield left.pop(cell.id), {"id": cell.id, "error": f"the process died {DEATHS_MAX} times"}
+
+    @staticmethod
+    def _until_broken(
+        pool: ProcessPoolExecutor, count: int, left: dict[str, Cell], folder: Path, at_work: list[Cell]
+    ) -> Iterator[tuple[Cell, dict[str, Any]]]:
+        """No more is handed out than is worked on, so that a death is the fault of one of few."""
+        waiting = list(left.values())
+        running: dict[Future[str], Cell] = {}
+        while waiting or running:
+            while waiting and len(running) < count:
+                cell = waiting.pop(0)
+                running[pool.submit(run_encoded, cell.model_dump_json(), str(folder))] = cell
+            at_work[:] = running.values()
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                result = json.loads(future.result())
+                cell = running.pop(future)
+                del left[cell.id]
+                yield cell, result

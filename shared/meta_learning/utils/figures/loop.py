@@ -1,0 +1,71 @@
+"""The closed loop's scores over its cycles: drift, alignment and coherence, and drift with its alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from meta_learning.utils.figures import drawing, palette
+from meta_learning.utils.figures.histories import History
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Name, threshold by default, and on which side of it the loop is in trouble.
+SCORES = (("drift", 0.3, "above"), ("alignment", 0.7, "below"), ("coherence", None, "below"))
+
+
+def clrs_metrics(scores: Mapping[str, History], thresholds: Mapping[str, float | None] | None = None) -> Figure:
+    """One panel a score, over the same cycles; shaded where a threshold is crossed, empty where still collecting."""
+    figure, panels = drawing.new_figure(height=6.4, rows=len(SCORES))
+    for series, (axes, (name, threshold, trouble)) in enumerate(zip(panels, SCORES, strict=True)):
+        limit = (thresholds or {}).get(name, threshold)
+        _panel(axes, scores[name], series, name, limit, trouble)
+    drawing.span(panels[-1], scores.values())
+    drawing.whole_numbers(panels[-1])
+    panels[-1].set_xlabel("cycle")
+    return figure
+
+
+def drift(kinds: Mapping[str, History], alarms: Sequence[float], threshold: float = 0.3) -> Figure:
+    """Drift scores by kind, with a mark wherever an alarm was raised."""
+    figure, (axes,) = drawing.new_figure()
+    raised = {0: "no alarm", 1: "one alarm"}.get(len(alarms), f"{len(alarms)} alarms")
+    drawing.titled(axes, f"Drift: {raised}", "triangles at the top: alarms; dashed: threshold")
+    known = {name: one for name, one in kinds.items() if one.last is not None}
+    for series, (name, history) in enumerate(known.items()):
+        drawing.line(axes, history, series % len(palette.SERIES), name)
+    if not known:
+        drawing.empty(axes)
+    axes.axhline(threshold, color=palette.FAINT, linewidth=1.2, linestyle=(0, (4, 2)))
+    for alarm in alarms:
+        axes.axvline(alarm, color=palette.ALARM, linewidth=1, alpha=0.7, zorder=1)
+        axes.plot(alarm, 1.0, marker="v", color=palette.ALARM, markersize=8, clip_on=False, linestyle="")
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_ylabel("drift score")
+    drawing.span(axes, kinds.values())
+    axes.set_xlabel("cycle")
+    drawing.whole_numbers(axes)
+    if len(known) > 1:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+def _panel(axes: Axes, history: History, series: int, name: str, limit: float | None, trouble: str) -> None:
+    last = history.last
+    shown = "collecting" if last is None else f"{last:.2f}"
+    limited = "" if limit is None else f", in trouble {trouble} {limit:g}"
+    drawing.titled(axes, f"{name.capitalize()}: {shown}")
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_yticks([0.0, 0.5, 1.0])
+    axes.text(
+        1.0, 1.04, limited.removeprefix(", "), transform=axes.transAxes, ha="right", fontsize=8.5, color=palette.FAINT
+    )
+    if limit is not None:
+        edges = (limit, 1.03) if trouble == "above" else (-0.03, limit)
+        axes.axhspan(*edges, color=palette.GRID, alpha=0.55, linewidth=0)
+    if last is None:
+        drawing.empty(axes)
+        return
+    drawing.line(axes, history, series, name)

@@ -1,0 +1,218 @@
+"""A grid gives the same results whoever runs it, goes on after any death, and is read from a typed file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from meta_learning.cli import app
+from meta_learning.errors import ConfigurationError, NotFound
+from meta_learning.experiments import ExperimentRunner, StudyConfig
+from meta_learning.experiments.config import Cell
+from meta_learning.experiments.progress import shown
+from meta_learning.experiments.report import report_of
+from meta_learning.experiments.study import Study
+from meta_learning.experiments.workers import OneProcess, Processes
+from meta_learning.utils.runs import list_runs
+
+SHARED = str(Path(__file__).parents[3] / "shared")
+GRID: dict[str, Any] = {
+    "name": "tweets",
+    "datasets": [{"name": "sentiment140", "initial_prompt": "Judge the tweet."}],
+    "strategies": ["fine_tuning"],
+    "seeds": [0, 1, 2, 3],
+    "sizes": {"sample_size": 40, "gate_samples": 20, "test_samples": 40},
+}
+STUDY = """
+import sys
+from meta_learning.experiments import ExperimentRunner
+if __name__ == "__main__":
+    def told(cell, result):
+        print(cell.id, flush=True)
+    ExperimentRunner(folder=sys.argv[2]).run_study(sys.argv[1], int(sys.argv[3]), told)
+"""
+
+
+def cells_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("cells/*.json")}
+
+
+@pytest.mark.slow
+def test_a_study_survives_a_kill_and_ends_as_the_unbroken_one(tmp_path: Path) -> None:
+    config = {**GRID, "seeds": list(range(12))}
+    (tmp_path / "study.json").write_text(json.dumps(config))
+    command = [sys.executable, "-c", STUDY, str(tmp_path / "study.json"), str(tmp_path / "killed"), "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": SHARED}) as process:
+        assert process.stdout is not None
+        for _ in range(3):
+            assert process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    begun = cells_of(tmp_path / "killed")
+    assert 3 <= len(begun) < 12
+    told: list[str] = []
+    report = ExperimentRunner(folder=tmp_path / "killed").run_study(
+        config, 1, lambda cell, result: told.append(cell.id)
+    )
+    assert len(told) == 12 - len(begun)  # nothing twice
+    assert report["cells_count"] == 12
+    ended = cells_of(tmp_path / "killed")
+    assert begun.items() <= ended.items()
+    few = StudyConfig.read({**GRID, "seeds": list(range(4))})
+    unbroken = {cell.id: result for cell, result in OneProcess().run(few.cells(), tmp_path)}
+    for name, result in unbroken.items():
+        assert json.loads(ended[f"{name}.json"]) == result
+
+
+@pytest.mark.slow
+def test_processes_come_to_the_same_results_as_one_though_a_worker_dies(tmp_path: Path) -> None:
+    config = StudyConfig.read({**GRID, "seeds": list(range(4))})
+    found: dict[str, dict[str, Any]] = {}
+    for cell, result in Processes(2).run(config.cells(), tmp_path):
+        if not found:
+            # A child of ours, so nobody else's: the pool's workers are spawned by this very process.
+            children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+            if not children.exists():
+                pytest.skip("this system does not say who its children are")
+            spawned = [
+                pid
+                for pid in children.read_text().split()
+                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            ]
+            os.kill(int(spawned[-1]), signal.SIGKILL)
+        found[cell.id] = result
+    assert found == {cell.id: result for cell, result in OneProcess().run(config.cells(), tmp_path)}
+
+
+def test_a_cell_that_cannot_be_run_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    config = {**GRID, "datasets": [*GRID["datasets"], {"name": "unheard", "initial_prompt": "Judge."}]}
+    report = ExperimentRunner(folder=tmp_path).run_study(config)
+    assert report["cells_count"] == 4
+    assert len(report["errors"]) == 4
+    assert "no data set 'unheard'" in report["errors"][0]["error"]
+
+
+def test_a_study_says_of_itself_what_it_was_made_with(tmp_path: Path) -> None:
+    report = ExperimentRunner(folder=tmp_path).run_study(GRID)
+    run = list_runs(tmp_path)[0]
+    assert run.manifest["config"]["datasets"][0]["name"] == "sentiment140"
+    assert run.summary["cells"] == 4
+    result = json.loads(next(Path(report["folder"]).glob("cells/*.json")).read_text())
+    assert len(result["data"]["test"]) == 64
+    assert json.loads((Path(report["folder"]) / "report.json").read_text())["groups"] == report["groups"]
+
+
+def test_what_does_not_ask_a_model_is_run_once_along_the_models_and_budgets() -> None:
+    models = [{"provider": "local"}, {"provider": "openai", "model_name": "m", "base_url": "http://127.0.0.1:9/v1"}]
+    config = StudyConfig.read(
+        {
+            **GRID,
+            "strategies": ["static", "meta", "fine_tuning", "hand_written"],
+            "models": models,
+            "seeds": [0],
+            "budgets": [10, 20],
+        }
+    )
+    kinds = [cell.strategy for cell in config.cells()]
+    assert (kinds.count("fine_tuning"), kinds.count("static"), kinds.count("meta"), kinds.count("hand_written")) == (
+        1,
+        2,
+        4,
+        0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"strategies": ["luck"]}, "strategies.0: 'luck' is none of"),
+        ({"strategies": ["only:luck"]}, "only:luck"),
+        ({"seeds": []}, "seeds"),
+        ({"budget": 3}, "budget: Extra inputs"),
+        ({"sizes": {"test_samples": 3}}, "sizes.test_samples"),
+    ],
+)
+def test_a_wrong_setting_is_named(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        StudyConfig.read({**GRID, **change})
+
+
+def test_a_study_is_read_from_toml(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text('name = "t"\nseeds = [3]\n[[datasets]]\nname = "sentiment140"\ninitial_prompt = "Judge."\n')
+    assert StudyConfig.read(path).seeds == [3]
+    path.write_text("name = ")
+    with pytest.raises(ConfigurationError, match=r"study\.toml"):
+        StudyConfig.read(path)
+    with pytest.raises(NotFound):
+        StudyConfig.read(tmp_path / "nothing.toml")
+
+
+def result_of(strategy: str, right: float, seed: int = 0) -> dict[str, Any]:
+    predictions = [{"item": str(n), "score": float(n < 200 * right), "refused": None} for n in range(200)]
+    model = None if strategy == "fine_tuning" else {"provider": "local", "model_name": None}
+    budget = None if strategy in ("static", "fine_tuning") else 100
+    cell = {"dataset": {"name": "d"}, "model": model, "strategy": strategy, "budget": budget, "seed": seed}
+    made = {"calls": 10, "outcome": "improved" if budget else None}
+    return {"cell": cell, "made": made, "evaluation": {"macro_f1": {"value": right}}, "predictions": predictions}
+
+
+def test_a_report_pairs_arms_and_strategies_and_corrects_for_their_number() -> None:
+    results = [
+        result_of("meta", 0.8),
+        result_of("static", 0.6),
+        result_of("fine_tuning", 0.5),
+        result_of("only:ablation", 0.6),
+    ]
+    report = report_of(results)
+    group = report["groups"]["d · local"]
+    assert [arm["arm"] for arm in group["arms"]] == ["static", "fine_tuning", "meta @ 100", "only:ablation @ 100"]
+    against = {(one["arm"], one["against"]): one for one in group["comparisons"]}
+    assert against["meta @ 100", "static"]["wins"]
+    assert against["meta @ 100", "fine_tuning"]["gain"] == pytest.approx(0.3)
+    assert [(one["arm"], one["against"], one["loses"]) for one in group["strategies"]] == [
+        ("only:ablation @ 100", "meta @ 100", True)
+    ]
+    assert report_of(results[::-1])["groups"]["d · local"]["comparisons"] == group["comparisons"]
+
+
+def test_the_command_runs_a_grid_and_says_what_it_found(tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text(json.dumps(GRID))
+    asked = ["study", "run", str(tmp_path / "study.json"), "--data-folder", str(tmp_path)]
+    result = CliRunner().invoke(app, asked)
+    assert result.exit_code == 0, result.output
+    assert "fine_tuning" in result.output
+    assert "report.json" in result.output
+    (tmp_path / "study.json").write_text('{"name": "x"}')
+    refused = CliRunner().invoke(app, asked)
+    assert refused.exit_code == 1
+    assert "datasets: Field required" in refused.output
+
+
+def test_progress_tells_each_new_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = Study(StudyConfig.read({**GRID, "seeds": [1, 2]}), tmp_path)
+    with shown(*study.counts) as on_cell:
+        study.run(OneProcess(), on_cell)
+    assert capsys.readouterr().err.count("sentiment140 · fine_tuning · seed") == 2
+    assert study.counts == (2, 2)
+
+
+class Deaf:
+    """Workers that give nothing back: the broker went away."""
+
+    def run(self, cells: Iterable[Cell], searches_folder: Path) -> Iterator[tuple[Cell, dict[str, Any]]]:
+        time.monotonic()
+        yield from ()
+
+
+def test_a_study_whose_workers_went_away_reports_what_there_is(tmp_path: Path) -> None:
+    assert ExperimentRunner(folder=tmp_path).run_study(GRID, Deaf())["cells_count"] == 0
