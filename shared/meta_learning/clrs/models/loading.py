@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from meta_learning.clrs.models import estimator_model, text_model
+from meta_learning.clrs.models.embedding import embedding_model
+from meta_learning.clrs.models.embedding.embedding_model import EmbeddingModel
 from meta_learning.clrs.models.estimator_model import EstimatorModel
 from meta_learning.clrs.models.language import language_model
 from meta_learning.clrs.models.language.language_model import LanguageModel
@@ -28,4 +30,6 @@ def load_model(blob: bytes, like: Model | None = None) -> Model:
         return EstimatorModel.load(blob, shared)
     if blob.startswith(language_model.HEADER):
         return LanguageModel.load(blob, like.base if isinstance(like, LanguageModel) else None)
+    if blob.startswith(embedding_model.HEADER):
+        return EmbeddingModel.load(blob, like.encoder if isinstance(like, EmbeddingModel) else None)
     raise MalformedState("no model of a known kind: the header is missing")

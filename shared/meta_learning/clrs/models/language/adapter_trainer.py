@@ -62,7 +62,7 @@ class AdapterTrainer:
         """One step for every ``batch_count`` rows; ``references`` are the log-probabilities under the bare base."""
         self.mass = self.mass + np.array([(scores * weights).sum(), ((1.0 - scores) * weights).sum()])
         size = self.settings.batch_count
-        for _ in range(self.settings.passes_count):
+        for _ in range(self.settings.passes_count):  # none: a frozen model, whose calibration alone learns
             for at in range(0, len(rows), size):
                 part = slice(at, at + size)
                 self._step(rows[part], references[part], scores[part], weights[part])

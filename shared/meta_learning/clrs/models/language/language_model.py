@@ -28,9 +28,15 @@ MEMO_COUNT = 4  # batches: champion and candidate are asked about the same cycle
 
 @dataclass(frozen=True, slots=True)
 class LanguageSettings:
-    """``instruction``: what the model is asked, around ``{input}``. Limits are in tokens; what lies beyond is not read."""
+    """``instruction``: what the model is asked, around ``{input}``; ``chat``: as a turn in the base's template, where it has one.
+
+    ``labels``: where the outputs are known labels, an answer is compared with the others of them (a pass more for each).
+    Limits are in tokens; what lies beyond is not read.
+    """
 
     instruction: str = "{input}"
+    chat: bool = True
+    labels: tuple[str, ...] = ()
     input_tokens_max: int = 256
     output_tokens_max: int = 128
     seed: int = 0
@@ -41,7 +47,7 @@ class LanguageModel:
     """LoRA on a frozen causal LM, trained with KTO (arXiv 2402.01306) on scores in [0, 1]; see `language.kto`.
 
     What it expects of an answer is a logistic function of two numbers: KTO's reward ``beta * log(policy / reference)``, and
-    how much likelier the input makes the answer under the bare base (per token, against no input). The function is fitted
+    how much likelier the input makes the answer under the bare base (per token, against no input and other labels). It is fitted
     to the last rows as they were answered before they were learnt. Copies share the base; a version is the adapter, its
     optimiser and the calibration (three float32 for every adapter number: 5.5 MB on SmolLM2 with the default shape).
 
@@ -63,7 +69,7 @@ class LanguageModel:
         self.settings = settings or LanguageSettings()
         self.base = base if isinstance(base, BaseWeights) else BaseWeights.open(base)
         limits = self.settings.input_tokens_max, self.settings.output_tokens_max
-        self._prompting = Prompting.of(self.base.tokenizer, self.settings.instruction, *limits)
+        self._prompting = Prompting.of(self.base.tokenizer, self.settings.instruction, self.settings.chat, limits)
         self._trainer = AdapterTrainer(self.base, self.settings.training, self.settings.seed, replicas)
         self.calibration = RecentLogistic.empty(width=2)
         self._memo: dict[tuple[Pair, ...], tuple[Floats, Floats]] = {}  # what the base says; shared by all copies
@@ -106,29 +112,36 @@ class LanguageModel:
         key = tuple(pairs)
         if self._asked is not None and self._asked[0] == key:
             return self._asked[1]
-        bare, without = self._bare(pairs)
-        tokens = self._tokens(pairs)
-        learnt = self._trainer.ask(tokens, self._trainer.views()) - bare if self._trainer.step else np.zeros(len(key))
-        lengths = np.array([len(answer) for _, answer in tokens], dtype=np.float64)
-        features = np.column_stack([self.settings.training.beta * learnt, (bare - without) / lengths])
+        bare, worth = self._bare(pairs)
+        learnt = np.zeros(len(key))
+        if self._trainer.step:
+            learnt = self._trainer.ask(self._tokens(pairs), self._trainer.views()) - bare
+        features = np.column_stack([self.settings.training.beta * learnt, worth])
         self._asked = key, features
         return features
 
     def _bare(self, pairs: Sequence[Pair]) -> tuple[Floats, Floats]:
-        """Log-probabilities under the bare base, after the input and after none; kept for the last few whole batches.
+        """Log-probabilities under the bare base, and the worth of the input to the answer, per token.
 
-        Never row by row: a row's last bits depend on the rows beside it, and a restored loop must find the same ones.
+        Kept for the last few whole batches, never row by row: a row's last bits depend on the rows beside it, and a
+        restored loop must find the same ones.
         """
         key = tuple(pairs)
         if (known := self._memo.get(key)) is not None:
             return known
-        outputs = sorted({output for _, output in pairs})
+        outputs = sorted({output for _, output in pairs} | set(self.settings.labels))
         without = dict(zip(outputs, self._trainer.ask(self._tokens([("", o) for o in outputs]), None), strict=True))
-        found = self._trainer.ask(self._tokens(pairs), None), np.array([without[output] for _, output in pairs])
-        self._memo[key] = found
+        tokens = self._tokens(pairs)
+        bare, lengths = self._trainer.ask(tokens, None), np.array([float(len(answer)) for _, answer in tokens])
+        worth = (bare - np.array([without[output] for _, output in pairs])) / lengths
+        for label in self.settings.labels:
+            others = self._tokens([(asked, label) for asked, _ in pairs])
+            rival = (self._trainer.ask(others, None) - without[label]) / np.array([len(o) for _, o in others])
+            worth -= rival / len(self.settings.labels)
+        self._memo[key] = bare, worth
         for old in list(self._memo)[:-MEMO_COUNT]:
             self._memo.pop(old, None)
-        return found
+        return bare, worth
 
     def _tokens(self, pairs: Sequence[Pair]) -> list[Tokens]:
         return [self._prompting.encode(pair) for pair in pairs]
@@ -219,4 +232,7 @@ def _settings(known: dict[str, Any]) -> LanguageSettings:
     training = dict(known["training"])
     shape = dict(training["shape"])
     shape["targets"] = tuple(shape["targets"])
-    return LanguageSettings(**{**known, "training": TrainingSettings(**{**training, "shape": AdapterShape(**shape)})})
+    labels = tuple(known["labels"])
+    return LanguageSettings(
+        **{**known, "labels": labels, "training": TrainingSettings(**{**training, "shape": AdapterShape(**shape)})}
+    )

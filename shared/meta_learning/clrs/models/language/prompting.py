@@ -23,8 +23,10 @@ class Prompting:
     output_tokens_max: int
 
     @classmethod
-    def of(cls, tokenizer: Any, instruction: str, input_tokens_max: int, output_tokens_max: int) -> Prompting:
-        """Render ``instruction`` (which holds ``{input}`` once) as the user's turn.
+    def of(cls, tokenizer: Any, instruction: str, chat: bool, limits: tuple[int, int]) -> Prompting:
+        """Render ``instruction`` (which holds ``{input}`` once) as the user's turn, or as it is without ``chat``.
+
+        ``limits``: tokens of an input and of an output.
 
         Raises:
             ConfigurationError: ``instruction`` does not name the input exactly once.
@@ -32,16 +34,15 @@ class Prompting:
         if instruction.count("{input}") != 1:
             raise ConfigurationError("the instruction must contain {input} exactly once")
         text = instruction.replace("{input}", MARK)
-        if tokenizer.chat_template:
+        if chat and tokenizer.chat_template:
             turn = [{"role": "user", "content": text}]
             text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
             start: list[int] = []
         else:
-            text += "\n"
             start = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
         before, _, after = text.partition(MARK)
         ids = [list(tokenizer(part, add_special_tokens=False)["input_ids"]) for part in (before, after)]
-        return cls(start + ids[0], ids[1], tokenizer.eos_token_id, tokenizer, input_tokens_max, output_tokens_max)
+        return cls(start + ids[0], ids[1], tokenizer.eos_token_id, tokenizer, *limits)
 
     def prompt(self, asked: str) -> list[int]:
         """The ids up to where the answer begins; at least one, for an answer needs something to follow."""
