@@ -1,9 +1,9 @@
 """What does fine-tuning a small language model on a few hundred pieces of feedback bring, beside the frozen one and the text model?
 
-    META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.language_model [events] [shuffle seed]
+    META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.language_model [events] [shuffle seed] [text|frozen|lora ...]
 
 Needs the extra ``torch`` and the packaged SmolLM2-135M (CPU). Stream ``right/wrong`` of `benchmarks.clrs_learning`: a tweet of
-Sentiment140 and a label that is right half of the time; prequential, cycles of 50. All lines see the same events. ``frozen``
+Sentiment140 and a label that is right half of the time; prequential, cycles of 25. All lines see the same events. ``frozen``
 never trains its adapter: only the calibration of the bare base learns. Settings were frozen on shuffle 0.
 """
 
@@ -23,7 +23,7 @@ from meta_learning.clrs.models.language.low_rank import AdapterShape
 from meta_learning.clrs.models.port import Floats, Model, Pair
 from meta_learning.clrs.models.text_model import OnlineTextModel
 
-CYCLE = 50
+CYCLE = 25
 INSTRUCTION = "Tweet: {input}\nFeeling of the tweet, positive or negative:"
 LORA = TrainingSettings(AdapterShape(layers_count=10), beta=0.5)
 
@@ -58,15 +58,18 @@ def run(name: str, model: Model, pairs: list[Pair], scores: Floats) -> Floats:
         part = slice(at, at + CYCLE)
         found.append(model.predict(pairs[part]))
         model.learn(pairs[part], scores[part])
+        said = np.concatenate(found)
+        print(
+            f"    {name}: {len(said)} events, accuracy {((said >= 0.5) == scores[: len(said)]).mean():.3f}", flush=True
+        )
     spent = time.process_time() - start
-    said = np.concatenate(found)
     clrs_learning.line(name, said, scores, spent)
     right = (said >= 0.5) == (scores >= 0.5)
     quarters = [part.mean() for part in np.array_split(right, 4)]
     print(
         f"    accuracy by quarter {' '.join(f'{part:.3f}' for part in quarters)}; {len(model.dump()):,} bytes a version"
     )
-    return right.astype(float)
+    return np.asarray(right, dtype=np.float64)
 
 
 def paired(name: str, mine: Floats, other: Floats) -> None:
@@ -83,14 +86,11 @@ def main() -> None:
     pairs, scores = stream(events, seed)
     print(f"right/wrong: {events} events, shuffle {seed}")
     clrs_learning.line("floor: always 0.5", np.full(events, 0.5), scores, 1e9)
-    made: dict[str, Callable[[], Model]] = {
-        "text model": OnlineTextModel,
-        "SmolLM2 frozen": frozen,
-        "SmolLM2 LoRA + KTO": lambda: language(LORA),
-    }
-    right = {name: run(name, make(), pairs, scores) for name, make in made.items()}
-    for other in ("SmolLM2 frozen", "text model"):
-        paired(f"LoRA minus {other}", right["SmolLM2 LoRA + KTO"], right[other])
+    made: dict[str, Callable[[], Model]] = {"text": OnlineTextModel, "frozen": frozen, "lora": lambda: language(LORA)}
+    right = {name: run(name, made[name](), pairs, scores) for name in sys.argv[3:] or made}
+    for other in ("frozen", "text"):
+        if "lora" in right and other in right:
+            paired(f"lora minus {other}", right["lora"], right[other])
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def test_an_encoder_that_is_nowhere_is_a_clear_error(tmp_path: Path) -> None:
         EmbeddingModel(tmp_path / "nothing")
 
 
-@pytest.mark.slow()
+@pytest.mark.slow
 def test_the_packaged_encoder_knows_meaning_without_a_common_word() -> None:
     pytest.importorskip("sentence_transformers", reason="needs the extra embeddings")
     try:

@@ -25,7 +25,7 @@ def base() -> BaseWeights:
     return tiny_base()
 
 
-@pytest.fixture()
+@pytest.fixture
 def model(base: BaseWeights) -> LanguageModel:
     return LanguageModel(base, SETTINGS)
 
@@ -105,7 +105,7 @@ def test_the_base_weights_stay_as_they_were(base: BaseWeights, model: LanguageMo
 
 def test_an_adapter_is_refused_on_other_base_weights(model: LanguageModel) -> None:
     blob = taught(model, 1).dump()
-    with pytest.raises(MalformedState, match="other|trained on base"):
+    with pytest.raises(MalformedState, match="trained on base"):
         LanguageModel.load(blob, tiny_base(seed=1))
     with pytest.raises(ConfigurationError, match="base="):
         LanguageModel.load(blob)
@@ -213,7 +213,7 @@ def test_a_saved_folder_opens_again_with_the_same_digest(tmp_path: Path, base: B
     assert load_model(model.dump()).version() == model.version()
 
 
-@pytest.mark.slow()
+@pytest.mark.slow
 def test_the_packaged_model_learns_generates_and_is_restored() -> None:
     try:
         model = LanguageModel(PACKAGED, LanguageSettings(training=TrainingSettings(shape=AdapterShape(layers_count=2))))

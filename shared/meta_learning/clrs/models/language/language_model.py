@@ -129,15 +129,14 @@ class LanguageModel:
         key = tuple(pairs)
         if (known := self._memo.get(key)) is not None:
             return known
-        outputs = sorted({output for _, output in pairs} | set(self.settings.labels))
-        without = dict(zip(outputs, self._trainer.ask(self._tokens([("", o) for o in outputs]), None), strict=True))
-        tokens = self._tokens(pairs)
-        bare, lengths = self._trainer.ask(tokens, None), np.array([float(len(answer)) for _, answer in tokens])
-        worth = (bare - np.array([without[output] for _, output in pairs])) / lengths
-        for label in self.settings.labels:
-            others = self._tokens([(asked, label) for asked, _ in pairs])
-            rival = (self._trainer.ask(others, None) - without[label]) / np.array([len(o) for _, o in others])
-            worth -= rival / len(self.settings.labels)
+        rows = sorted({*pairs, *((asked, label) for asked in {"", *(a for a, _ in pairs)} for label in self.settings.labels)}
+                      | {("", output) for _, output in pairs})  # fmt: skip
+        said = dict(zip(rows, self._trainer.ask(self._tokens(rows), None), strict=True))
+        lengths = {output: float(len(self._prompting.encode(("", output))[1])) for _, output in rows}
+        worths = {(a, o): (found - said["", o]) / lengths[o] for (a, o), found in said.items()}
+        bare, worth = np.array([said[pair] for pair in pairs]), np.array([worths[pair] for pair in pairs])
+        if self.settings.labels:
+            worth -= [np.mean([worths[asked, label] for label in self.settings.labels]) for asked, _ in pairs]
         self._memo[key] = bare, worth
         for old in list(self._memo)[:-MEMO_COUNT]:
             self._memo.pop(old, None)
