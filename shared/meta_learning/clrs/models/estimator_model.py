@@ -7,7 +7,7 @@ import hashlib
 import json
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Self
 
@@ -22,6 +22,7 @@ from meta_learning.clrs.models.recent_logistic import RecentLogistic
 from meta_learning.errors import MalformedState, UnsupportedEstimator
 
 HEADER = b"MLSK1\n"
+LARGE_COUNT = 256  # numbers from which an array is worth compressing
 
 
 class EstimatorModel:
@@ -115,8 +116,8 @@ class EstimatorModel:
         order = np.repeat(np.arange(len(targets)), 2)  # each pair's two rows side by side
         labels = np.tile([1, 0], len(targets))
         shares = np.where(labels == 1, targets[order], 1.0 - targets[order]) * costs[order]
-        kept = shares > 0.0
-        if kept.any():
+        kept = np.flatnonzero(shares > 0.0)
+        if len(kept):
             self._fit(rows[order[kept]], labels[kept], shares[kept])
 
     def _fit(self, rows: Any, targets: Any, costs: Floats) -> None:
@@ -136,6 +137,17 @@ class EstimatorModel:
         """A twin; the features are shared."""
         twin = copy.copy(self)
         twin.estimator, twin.calibration = copy.deepcopy(self.estimator), self.calibration.copy()
+        return twin
+
+    def large_arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """What may be compressed: the arrays of the saved estimator that hold fractions."""
+        return skops_archive.arrays(skops_archive.pack(self.estimator), LARGE_COUNT)
+
+    def with_arrays(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Self:
+        """A twin with these arrays in place of its own."""
+        twin = self.copy()
+        twin.estimator = skops_archive.unpack(skops_archive.with_arrays(skops_archive.pack(self.estimator), arrays))
+        twin._version = None
         return twin
 
     def version(self) -> str:

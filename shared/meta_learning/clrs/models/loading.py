@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from meta_learning.clrs.models import estimator_model, text_model
+from meta_learning.clrs.models import compression, estimator_model, text_model
+from meta_learning.clrs.models.compression import CompressedModel
 from meta_learning.clrs.models.embedding import embedding_model
 from meta_learning.clrs.models.embedding.embedding_model import EmbeddingModel
 from meta_learning.clrs.models.estimator_model import EstimatorModel
@@ -32,4 +33,6 @@ def load_model(blob: bytes, like: Model | None = None) -> Model:
         return LanguageModel.load(blob, like.base if isinstance(like, LanguageModel) else None)
     if blob.startswith(embedding_model.HEADER):
         return EmbeddingModel.load(blob, like.encoder if isinstance(like, EmbeddingModel) else None)
+    if blob.startswith(compression.HEADER):
+        return CompressedModel.load(blob, lambda inner: load_model(inner, like))
     raise MalformedState("no model of a known kind: the header is missing")

@@ -9,8 +9,10 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import skops.io
 
 from meta_learning.errors import MalformedState, UnsupportedEstimator
@@ -51,6 +53,32 @@ def unpack(archive: bytes) -> Any:
         return skops.io.loads(archive, trusted=sorted(TRUSTED))
     except Exception as error:
         raise MalformedState(f"not a saved estimator: {error}") from error
+
+
+def arrays(archive: bytes, count_min: int) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of fractions in ``archive`` that hold at least ``count_min`` numbers, by member."""
+    found = {}
+    with zipfile.ZipFile(io.BytesIO(archive)) as source:
+        for name in source.namelist():
+            if name.endswith(".npy"):
+                array = np.load(io.BytesIO(source.read(name)), allow_pickle=False)
+                if array.dtype.kind == "f" and array.size >= count_min:
+                    found[name] = array
+    return found
+
+
+def with_arrays(archive: bytes, arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
+    """``archive`` with other arrays in some members."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as result:
+        for name in source.namelist():
+            content = source.read(name)
+            if name in arrays:
+                member = io.BytesIO()
+                np.save(member, arrays[name], allow_pickle=False)
+                content = member.getvalue()
+            result.writestr(zipfile.ZipInfo(name), content)
+    return target.getvalue()
 
 
 def _canonical(archive: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -160,6 +160,18 @@ class LanguageModel:
             "calibration": self.calibration.rows,
             "mass": np.append(trainer.mass, trainer.step),
         }
+
+    def large_arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """What may be compressed: the adapter."""
+        return {"adapter": self.arrays()["adapter"]}
+
+    def with_arrays(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Self:
+        """A twin with another adapter; its optimiser starts afresh."""
+        twin, mine = self.copy(), self.arrays()
+        none = np.zeros_like(mine["adapter"])
+        twin._take({**mine, "first_moment": none, "second_moment": none, **arrays})
+        twin._asked = twin._version = None
+        return twin
 
     def version(self) -> str:
         """Digest of settings, base weights and arrays; computed once between two batches."""
