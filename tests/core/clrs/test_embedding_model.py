@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,13 @@ def test_scalar_scores_come_out_calibrated() -> None:
 def test_an_encoder_that_is_nowhere_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError):
         EmbeddingModel(tmp_path / "nothing")
+
+
+def test_importing_the_loop_loads_none_of_the_extras() -> None:
+    said = "import sys, meta_learning.clrs; print([m for m in ('torch', 'transformers', 'safetensors') if m in sys.modules])"
+    root = Path(__file__).parents[3]
+    ran = subprocess.run([sys.executable, "-c", said], cwd=root / "shared", capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
 
 
 @pytest.mark.slow

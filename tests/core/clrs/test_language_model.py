@@ -219,10 +219,9 @@ def test_the_packaged_model_learns_generates_and_is_restored() -> None:
         model = LanguageModel(PACKAGED, LanguageSettings(training=TrainingSettings(shape=AdapterShape(layers_count=2))))
     except ConfigurationError as error:
         pytest.skip(str(error))
-    pairs = [("What a lovely day!", "positive"), ("What a lovely day!", "negative")] * 4
-    before = model.generate("Say hello.", tokens_max=8)
-    model.learn(pairs, np.array([1.0, 0.0] * 4))
-    good, bad = model.predict(pairs[:2])
+    pairs = [("What a lovely day!", "positive"), ("What a lovely day!", "negative")]
+    model.learn(pairs, np.array([1.0, 0.0]))
+    good, bad = model.predict(pairs)
     assert good > bad
-    assert before
+    assert model.generate("Say hello.", tokens_max=2)
     assert load_model(model.dump()).version() == model.version()
