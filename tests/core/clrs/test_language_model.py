@@ -214,6 +214,7 @@ def test_a_saved_folder_opens_again_with_the_same_digest(tmp_path: Path, base: B
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)  # on a busy machine, opening the weights alone takes a minute
 def test_the_packaged_model_learns_generates_and_is_restored() -> None:
     try:
         model = LanguageModel(PACKAGED, LanguageSettings(training=TrainingSettings(shape=AdapterShape(layers_count=2))))

@@ -6,6 +6,7 @@ they are numbered in the order of the schema, undated and uncompressed; `skops.i
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import zipfile
@@ -13,7 +14,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import skops.io
 
 from meta_learning.errors import MalformedState, UnsupportedEstimator
 
@@ -32,10 +32,10 @@ def pack(estimator: Any) -> bytes:
     Raises:
         UnsupportedEstimator: it holds types that skops cannot save, or that are not on the trusted list.
     """
-    name = type(estimator).__name__
+    io_of_skops, name = _skops_io(), type(estimator).__name__
     try:
-        archive = skops.io.dumps(estimator)
-        strange = sorted(set(skops.io.get_untrusted_types(data=archive)) - TRUSTED)
+        archive = io_of_skops.dumps(estimator)
+        strange = sorted(set(io_of_skops.get_untrusted_types(data=archive)) - TRUSTED)
     except Exception as error:
         raise UnsupportedEstimator(f"{name} cannot be saved without pickle: {error}") from error
     if strange:
@@ -50,7 +50,7 @@ def unpack(archive: bytes) -> Any:
         MalformedState: damaged, or it names types that are not on the trusted list.
     """
     try:
-        return skops.io.loads(archive, trusted=sorted(TRUSTED))
+        return _skops_io().loads(archive, trusted=sorted(TRUSTED))
     except Exception as error:
         raise MalformedState(f"not a saved estimator: {error}") from error
 
@@ -79,6 +79,11 @@ def with_arrays(archive: bytes, arrays: Mapping[str, np.ndarray[Any, Any]]) -> b
                 content = member.getvalue()
             result.writestr(zipfile.ZipInfo(name), content)
     return target.getvalue()
+
+
+def _skops_io() -> Any:
+    # Importing it walks through all of scikit-learn, which imports torch where that is installed: seconds, and only few need it.
+    return importlib.import_module("skops.io")
 
 
 def _canonical(archive: bytes) -> bytes:
