@@ -3,7 +3,7 @@
     META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.embedding_model [events] [shuffle seed]
 
 Needs the extra ``embeddings`` and the packaged MiniLM. Streams of `benchmarks.clrs_learning`, prequential, cycles of 100.
-The rate was chosen on shuffle 0 of Sentiment140. MiniLM was trained on English: ru-en is outside of what it knows.
+The rate of the head was not tuned. MiniLM was trained on English: ru-en is outside of what it knows.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 Needs the extra ``torch`` and the packaged SmolLM2-135M (CPU). Stream ``right/wrong`` of `benchmarks.clrs_learning`: a tweet of
 Sentiment140 and a label that is right half of the time; prequential, cycles of 25. All lines see the same events. ``frozen``
-never trains its adapter: only the calibration of the bare base learns. Settings were frozen on shuffle 0.
+never trains its adapter: only the calibration of the bare base learns. No setting was tuned on it.
 """
 
 from __future__ import annotations
