@@ -72,9 +72,9 @@ class LoopMonitor:
             scored=scored,
         )
         if predicted is not None:
-            self.alignment.update(predicted, true)
+            self.alignment.update(predicted, true, exchanges)
         scores = np.array(self._probe_scores) if probe is not None else None
-        self.coherence.update(pairs, predicted, probe, scores)
+        self.coherence.update(pairs, predicted, probe, scores, cycle.probe_perturbed)
 
     def _remember(self, cycle: CycleCompleted) -> None:
         line = {
