@@ -18,10 +18,9 @@ BLOCK_ROWS = 256
 class Tally:
     """Weighted sums over the pairs of one batch; they add up over batches.
 
-    ``agreed / mass`` is the concordance. ``events`` have at least one partner with another score; ``weight`` and ``squares``
-    are the sums of their weights and of the squares of these. ``moments`` are the sums over events of a², a d and d², a the
-    agreed and d the differing pairs of one event: what the variance of the U-statistic (Hoeffding 1948) needs around any
-    centre, so that a batch with a single dislike adds its share too.
+    ``agreed / mass`` is the concordance. ``events`` have at least one partner with another score. ``moments`` are the sums
+    over events of a², a d and d², a the agreed and d the differing pairs of one event: what the variance of the U-statistic
+    (Hoeffding 1948) needs around any centre, so that a batch with a single dislike adds its share too.
 
     >>> both = tally(np.array([0.9, 0.2]), np.array([1.0, 0.0])) + tally(np.array([0.9, 0.2]), np.array([0.0, 1.0]))
     >>> both.value, both.events
@@ -29,8 +28,6 @@ class Tally:
     """
 
     events: int = 0
-    weight: float = 0.0
-    squares: float = 0.0
     mass: float = 0.0
     agreed: float = 0.0
     tied: float = 0.0
@@ -41,13 +38,13 @@ class Tally:
 
     def numbers(self) -> list[float]:
         """The sums as a list, for JSON."""
-        return [self.events, self.weight, self.squares, self.mass, self.agreed, self.tied, *self.moments]
+        return [self.events, self.mass, self.agreed, self.tied, *self.moments]
 
     @classmethod
     def of_numbers(cls, numbers: Sequence[float]) -> Tally:
         """Read `numbers` back."""
-        events, weight, squares, mass, agreed, tied, *moments = numbers
-        return cls(int(events), weight, squares, mass, agreed, tied, (moments[0], moments[1], moments[2]))
+        events, mass, agreed, tied, *moments = numbers
+        return cls(int(events), mass, agreed, tied, (moments[0], moments[1], moments[2]))
 
     @property
     def value(self) -> float:
@@ -61,8 +58,11 @@ class Tally:
 
     @property
     def effective(self) -> float:
-        """Effective number of events, ``(sum of weights)^2 / sum of their squares`` (Kish 1965)."""
-        return self.weight**2 / self.squares if self.squares else 0.0
+        """Effective number of events, ``(sum of d)^2 / sum of d^2`` (Kish 1965, with the pairs of each event as its weight).
+
+        Uneven weights lower it, and so does rare feedback: ten dislikes among ninety likes tell as much as 36 events.
+        """
+        return 4.0 * self.mass**2 / self.moments[2] if self.moments[2] else 0.0
 
     @property
     def variance(self) -> float:
@@ -84,7 +84,7 @@ def tally(
     A pair weighs the product of its events' weights. Pairs are visited in blocks of rows, never all at once.
     """
     weight = np.ones(len(true)) if weights is None else weights
-    return _summed(weight, *_per_event(predicted, true, weight, groups))
+    return _summed(*_per_event(predicted, true, weight, groups))
 
 
 def tallies(predicted: Floats, true: Floats, weights: Floats, groups: NDArray[np.int64]) -> dict[int, Tally]:
@@ -93,7 +93,7 @@ def tallies(predicted: Floats, true: Floats, weights: Floats, groups: NDArray[np
     found = {}
     for group in np.flatnonzero(np.bincount(groups + 1)[1:] > 1).tolist():
         inside = groups == group
-        found[group] = _summed(weights[inside], *(part[inside] for part in parts))
+        found[group] = _summed(*(part[inside] for part in parts))
     return found
 
 
@@ -115,11 +115,9 @@ def _per_event(
     return agreed * weight, differing * weight, tied * weight
 
 
-def _summed(weight: Floats, agreed: Floats, differing: Floats, tied: Floats) -> Tally:
+def _summed(agreed: Floats, differing: Floats, tied: Floats) -> Tally:
     mass = float(differing.sum()) / 2.0
     if mass <= 0.0:
         return Tally()
-    held = weight[differing > 0]
-    sums = (held.sum(), (held * held).sum(), mass, agreed.sum() / 2.0, tied.sum() / 2.0)
     moments = (math.fsum(agreed * agreed), math.fsum(agreed * differing), math.fsum(differing * differing))
-    return Tally(len(held), *(float(number) for number in sums), moments)
+    return Tally(int((differing > 0).sum()), mass, float(agreed.sum()) / 2.0, float(tied.sum()) / 2.0, moments)

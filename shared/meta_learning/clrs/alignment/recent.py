@@ -81,7 +81,7 @@ class RecentEvents:
         inside = (math.fsum(residuals * residuals) - math.fsum(sums * sums / counts)) / max(total - groups, 1)
         usual = (total - float((counts * counts).sum()) / total) / (groups - 1)
         share = max((between - inside) / usual, 0.0)
-        return share / (share + inside) if share + inside > 0 else 0.0
+        return float(share / (share + inside)) if share + inside > 0 else 0.0
 
     def state(self) -> str:
         """Compressed base64 text."""
