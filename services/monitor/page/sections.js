@@ -42,7 +42,7 @@ function evidence(score, known) {
   if (known && ranged) parts.push(`${decimal(score.low)}\u00a0–\u00a0${decimal(score.high)}`);
   if (score.n !== null && score.n !== undefined) parts.push(`n\u00a0=\u00a0${count(score.n)}`);
   if (known && score.current > 0 && score.set_by) parts.push(`by\u00a0${score.set_by}`);
-  if (known && score.worst_segment) parts.push(`${score.worst_segment.segment}\u00a0≥\u00a0${decimal(score.worst_segment.low)}`);
+  if (known && score.worst_segment) parts.push(`worst:\u00a0${score.worst_segment.segment}\u00a0≥\u00a0${decimal(score.worst_segment.low)}`);
   return parts.join("  ·  ");
 }
 

@@ -124,14 +124,17 @@ class AlignmentScorer:
         large = {name: found for name, found in epoch.segments.items() if found.effective >= SEGMENT_MIN}
         if not large:
             return None
-        lows = {}
+        alpha, lows = spent(epoch.number) / 2.0, {}
+        whole_low, _ = interval(whole, alpha)
         for name, found in large.items():
             share = found.effective / (found.effective + SEGMENT_SHRINK)
-            low, _ = interval(found, spent(epoch.number) / len(large))
-            shrunk = share * found.value + (1.0 - share) * whole.value
-            lows[name] = (shrunk - share * (found.value - low), shrunk)
+            low, _ = interval(found, alpha / len(large))
+            # Both parts of the mixture at their lower ends: a segment is never surer than the whole that it is mixed with.
+            lows[name] = tuple(share * a + (1.0 - share) * b for a, b in ((low, whole_low), (found.value, whole.value)))
         worst = min(lows, key=lambda name: lows[name])
-        low, middle = (min(max(_scaled(number, ceiling.value), 0.0), 1.0) for number in lows[worst])
+        low, middle = lows[worst]
+        bounds = _scaled(low, ceiling.high), _scaled(middle, ceiling.value)
+        low, middle = (min(max(number, 0.0), 1.0) for number in bounds)
         return {
             "segment": worst,
             "n": large[worst].events,

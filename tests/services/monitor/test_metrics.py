@@ -54,19 +54,18 @@ async def test_the_gauges_are_the_summary(log: Log) -> None:
 
 
 async def test_a_pattern_that_is_found_is_a_gauge_at_one(memory_log: MemoryLog) -> None:
-    """Users whose taste turns round: predictions that are surely worse than a coin."""
-    turned = [
-        event.model_copy(update={"event_id": f"turned-{number}", "feedback_score": 1.0 - event.feedback_score})
-        for number, event in enumerate(some_feedback(100, loops=("support",), seed=8))
-    ]
-    await memory_log.append([*some_feedback(600, loops=("support",)), *turned])
+    """Customers who begin to ask about something new."""
+    asked = some_feedback(740, loops=("support",))
+    newer = [event.model_copy(update={"input_text": f"{event.input_text} Ferry strike!"}) for event in asked[680:]]
+    await memory_log.append([*asked[:680], *newer])
     await train(memory_log)
     async with serving(memory_log) as served:
         await served.level()
         found = await scraped(served)
         shown = (await served.get("/api/loops/support")).json()["patterns"]
     active = {dict(labels)["pattern"] for (name, labels), on in found.items() if name.endswith("pattern_active") and on}
-    assert "label_inversion" in active
+    assert "topic_birth" in active
+    assert "ferry" in next(item["sentence"] for item in shown["active"] if item["name"] == "topic_birth")
     assert active == {item["name"] for item in shown["active"]}
 
 

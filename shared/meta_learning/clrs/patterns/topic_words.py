@@ -119,8 +119,13 @@ class TopicWords:
 
 
 def _packed(counts: NDArray[Any]) -> str:
-    return base64.b64encode(zlib.compress(counts.astype("<u4").tobytes(), 6)).decode()
+    held = np.flatnonzero(counts)
+    rows = np.stack([held, counts[held]]).astype("<u4")
+    return base64.b64encode(zlib.compress(rows.tobytes(), 1)).decode()
 
 
 def _unpacked(text: str) -> NDArray[np.int64]:
-    return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype="<u4").astype(np.int64)
+    held, values = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype="<u4").reshape(2, -1)
+    counts = np.zeros(BUCKETS, dtype=np.int64)
+    counts[held] = values
+    return counts
