@@ -29,7 +29,7 @@ def healthy(kind: str, loops: int) -> tuple[int, Counter[str]]:
     for seed in range(loops):
         _, first = run(kind, seed, cycles=CYCLES)
         alarmed += bool(first)
-        names.update(first)
+        names.update(list(first))
     return alarmed, names
 
 
@@ -40,7 +40,7 @@ def planted(name: str, loops: int) -> str:
         _, first = run("steady", 10_000 + seed, plant, CYCLES)
         if (found := first.pop(wanted, 0)) >= CHANGE_AT:
             delays.append(found - CHANGE_AT)
-        others.update(first)
+        others.update(list(first))
     middle = f"median delay {statistics.median(delays):.0f} cycles, at most {max(delays)}" if delays else "never"
     return f"{name:28s} found in {len(delays)}/{loops}, {middle}; others: {dict(others) or 'none'}"
 
@@ -55,7 +55,7 @@ def whole(loops: int) -> tuple[int, Counter[str]]:
             system.collect_feedback(text, ("no", "yes")[label], float(label == liked), user_id=f"u{draws.integers(40)}")
         seen = system.get_system_summary()["patterns"]["last_seen"]
         alarmed += bool(seen)
-        names.update(seen)
+        names.update(list(seen))
     return alarmed, names
 
 

@@ -99,6 +99,7 @@ class LoopMonitor:
                 predictions=predicted,
                 probe_answers=probe,
                 probe_scores=scores,
+                probe_candidate=_array(cycle.probe_candidate),
                 diversity=self.coherence.diversity,
                 alignment_state=str(self.alignment.result()["state"]),
             )

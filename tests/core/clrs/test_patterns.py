@@ -77,6 +77,13 @@ def test_a_watch_restored_at_any_cycle_finds_the_same(planted: str) -> None:
     assert name in twin.result()["last_seen"]
 
 
+def test_a_champion_whose_candidate_still_learns_is_no_plateau() -> None:
+    watch, candidate = PatternWatch(), World(12, "learning")
+    for seen in readings(World(12), watch, PLANTS["plateau"][1], CHANGE_AT + 20):
+        learning = candidate.cycle(3)["probe"]  # as it moves in its first cycles
+        assert watch.update(without(seen, probe_candidate=learning)) == []
+
+
 def test_topics_restored_say_the_same_words() -> None:
     watch = PatternWatch()
     for seen in readings(World(6), watch, PLANTS["topic birth"][1], CHANGE_AT + 1):

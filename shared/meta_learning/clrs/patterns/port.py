@@ -17,7 +17,8 @@ class Reading:
     """One cycle as the patterns see it; what is not known is None or empty.
 
     ``predictions`` were made before the cycle was learnt. ``probe_answers`` are the champion's on the fixed probe, whose
-    first items were scored ``probe_scores``. ``topics`` has already counted this cycle.
+    first items were scored ``probe_scores``; ``probe_candidate`` those of the model that learns.
+    ``topics`` has already counted this cycle.
     """
 
     cycle: int
@@ -28,6 +29,7 @@ class Reading:
     predictions: Floats | None = None
     probe_answers: Floats | None = None
     probe_scores: Floats | None = None
+    probe_candidate: Floats | None = None
     diversity: dict[str, float | None] | None = None
     alignment_state: str = "undecided"
 
