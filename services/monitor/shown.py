@@ -37,6 +37,7 @@ def loop_in_full(loop: Loop, candidates_max: int | None = None) -> dict[str, Any
     return {
         "loop": state.loop,
         "scores": {name: loop.scores[name] for name in SCORES},
+        "patterns": loop.scores.get("patterns"),
         "counts": counts(state),
         "champion": state.champion,
         "prompt": state.prompt,

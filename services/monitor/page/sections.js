@@ -42,8 +42,26 @@ function evidence(score, known) {
   if (known && ranged) parts.push(`${decimal(score.low)}\u00a0–\u00a0${decimal(score.high)}`);
   if (score.n !== null && score.n !== undefined) parts.push(`n\u00a0=\u00a0${count(score.n)}`);
   if (known && score.current > 0 && score.set_by) parts.push(`by\u00a0${score.set_by}`);
+  if (known && score.worst_segment) parts.push(`worst:\u00a0${score.worst_segment.segment}\u00a0≥\u00a0${decimal(score.worst_segment.low)}`);
   return parts.join("  ·  ");
 }
+
+// What emerges in the loop: a line for each pattern that is there, and one for those that were.
+export function patterns(found) {
+  if (!found) return [];
+  const active = new Set(found.active.map((item) => item.name));
+  const past = Object.values(found.last_seen).filter((item) => !active.has(item.name));
+  const said = (item) => `${words(item.name)} (cycle ${item.last_cycle})`;
+  const rest = past.length ? `Seen before: ${past.map(said).join(", ")}.`
+    : active.size ? null : `No pattern found. Watched for: ${found.watched.map(words).join(", ")}.`;
+  return [
+    ...found.active.map((item) => h("p", {}, pill(words(item.name), "warn"), " ", item.sentence,
+      h("span", { class: "quiet" }, ` Since cycle ${item.since_cycle}.`))),
+    rest ? h("p", { class: "quiet" }, rest) : null,
+  ].filter(Boolean);
+}
+
+const words = (name) => name.replaceAll("_", " ");
 
 function kinds(found) {
   if (!found || !Object.keys(found).length) return null;

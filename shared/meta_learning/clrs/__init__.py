@@ -19,6 +19,7 @@ from meta_learning.clrs.models.port import Model
 from meta_learning.clrs.models.text_model import OnlineTextModel
 from meta_learning.clrs.reinforcement_system import ClosedLoopSystem
 from meta_learning.clrs.settings import LoopSettings
+from meta_learning.clrs.summary import Summary
 
 __all__ = [
     "AlignmentScorer",
@@ -34,6 +35,7 @@ __all__ = [
     "Model",
     "OnlineTextModel",
     "Snapshot",
+    "Summary",
     "exchange_of",
     "load_model",
 ]
