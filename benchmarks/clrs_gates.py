@@ -89,6 +89,7 @@ class Maker:
         self.champion = self.said(self.model)
 
     def taught(self, model: OnlineTextModel, where: np.ndarray, scores: Floats | None = None) -> OnlineTextModel:
+        """``model`` after these tweets, in cycles."""
         scores = self.data.scores if scores is None else scores
         for start in range(0, len(where), CYCLE):
             part = where[start : start + CYCLE]
@@ -96,10 +97,12 @@ class Maker:
         return model
 
     def said(self, model: OnlineTextModel) -> Floats:
+        """What a model says to every tweet that judges it."""
         slope, shift, _ = model.calibration
         return np.round(1.0 / (1.0 + np.exp(-(slope * self.rows.dot(model.weights) + shift))), 6)
 
     def fresh(self) -> OnlineTextModel:
+        """A model that knows nothing, with the same features."""
         return OnlineTextModel(self.model.settings, self.model.features)
 
     def noisy(self, share: float) -> Floats:
@@ -113,37 +116,44 @@ class Maker:
     # -- bad ones -----------------------------------------------------------------------------------------------------
 
     def flipped_weights(self) -> Floats:
+        """A part of the weights, or all of them, with the other sign."""
         twin = self.model.copy()
         on = self.draws.random(len(twin.weights)) < self.draws.choice([0.1, 0.3, 1.0])
         twin.weights[on] = -twin.weights[on]
         return self.said(twin)
 
     def flipped_part(self) -> Floats:
+        """Trained like the champion, with 10 to 40 % of the labels flipped."""
         scores, lied = self.data.scores.copy(), self.draws.random(len(self.data.scores)) < self.draws.uniform(0.1, 0.4)
         scores[lied] = 1.0 - scores[lied]
         return self.said(self.taught(self.fresh(), self.order[: self.size], scores))
 
     def flipped_cycles(self) -> Floats:
+        """The champion after two to seven more cycles of flipped labels."""
         count = CYCLE * int(self.draws.integers(2, 8))
         where = self.draws.permutation(self.order[self.size :])[:count]
         return self.said(self.taught(self.model.copy(), where, 1.0 - self.data.scores))
 
     def ruined_segment(self) -> Floats:
+        """The opposite of what the champion says, in one segment."""
         said, name = self.champion.copy(), self.draws.choice(["link", "reply", "short", "long"])
         there = self.data.segments[: JUDGED.stop] == name
         said[there] = 1.0 - said[there]
         return said
 
     def silent_segment(self) -> Floats:
+        """The same extreme answer to everything in one segment."""
         said, name = self.champion.copy(), self.draws.choice(["reply", "short", "long", "rest"])
         there = self.data.segments[: JUDGED.stop] == name
         said[there] = self.draws.choice([0.05, 0.95])
         return said
 
     def collapsed(self) -> Floats:
+        """One answer to everything."""
         return np.full(JUDGED.stop, round(float(self.draws.uniform(0.3, 0.7)), 6))
 
     def noise(self) -> Floats:
+        """Much noise on the weights."""
         return self.noisy(self.draws.uniform(0.7, 2.0))
 
     def one_user(self) -> Floats:
@@ -162,6 +172,7 @@ class Maker:
         return np.round((1.0 - share) * self.champion + share * wrong, 6)
 
     def forgetful(self) -> Floats:
+        """Trained on a fifth to three fifths of the tweets."""
         return self.said(self.taught(self.fresh(), self.order[: int(self.size * self.draws.uniform(0.2, 0.6))]))
 
     # -- harmless ones ------------------------------------------------------------------------------------------------
@@ -171,18 +182,23 @@ class Maker:
         return self.said(self.taught(self.fresh(), self.draws.permutation(self.order)[: self.size]))
 
     def reordered(self) -> Floats:
+        """The same tweets in another order."""
         return self.said(self.taught(self.fresh(), self.draws.permutation(self.order[: self.size])))
 
     def next_cycle(self) -> Floats:
+        """One more cycle."""
         return self.more(CYCLE)
 
     def more_data(self) -> Floats:
+        """Three to fourteen more cycles."""
         return self.more(CYCLE * int(self.draws.integers(3, 15)))
 
     def more(self, count: int) -> Floats:
+        """The champion after ``count`` more tweets."""
         return self.said(self.taught(self.model.copy(), self.draws.permutation(self.order[self.size :])[:count]))
 
     def tiny_noise(self) -> Floats:
+        """Little noise on the weights."""
         return self.noisy(self.draws.uniform(0.02, 0.15))
 
 
@@ -233,7 +249,9 @@ def judged(maker: Maker, candidate: Floats, learner: list[Floats]) -> tuple[str,
     docket, true, segments = Docket(), maker.data.scores, maker.data.segments
     for number in range(CYCLES):
         here = slice(JUDGED.start + number * CYCLE, JUDGED.start + (number + 1) * CYCLE)
-        parts = {str(name): tuple(np.flatnonzero(segments[here] == name).tolist()) for name in np.unique(segments[here])}
+        parts = {
+            str(name): tuple(np.flatnonzero(segments[here] == name).tolist()) for name in np.unique(segments[here])
+        }
         said = Answers(
             candidate=candidate[here],
             champion=maker.champion[here],

@@ -126,6 +126,7 @@ def _counts(name: str, loop: Loop) -> Iterator[tuple[str, tuple[str, ...], float
     yield "meta_learning_events_monitored_total", (name,), state.monitored_count
     yield "meta_learning_events_trained_total", (name,), state.trained_count
     yield "meta_learning_events_capped_total", (name,), state.capped_count
+    yield "meta_learning_events_distrusted_total", (name,), state.distrusted_count
     yield "meta_learning_events_unlearnt_total", (name,), state.unlearnt_count
     yield "meta_learning_events_open", (name,), state.open_count
     yield "meta_learning_cycles_unscored_total", (name,), state.unscored_count

@@ -100,7 +100,7 @@ METRICS = (
     Metric(
         "meta_learning_promotions_total",
         "counter",
-        "Versions that took over; `what`: model or prompt; `cause`: gate, operator or evolution.",
+        "Versions that took over; `what`: model or prompt; `cause`: gate, operator, rollback or evolution.",
         ("loop", "what", "cause"),
     ),
     Metric(
@@ -110,7 +110,13 @@ METRICS = (
     Metric(
         "meta_learning_events_capped_total",
         "counter",
-        "Pieces of feedback left out of training because one user sent too many of a cycle.",
+        "Pieces of feedback left out of training because one user sent too many of a cycle, or the same twice.",
+        ("loop",),
+    ),
+    Metric(
+        "meta_learning_events_distrusted_total",
+        "counter",
+        "Pieces of feedback left out of training because their user keeps contradicting what was learnt from all others.",
         ("loop",),
     ),
     Metric(
@@ -122,7 +128,7 @@ METRICS = (
     Metric(
         "meta_learning_events_open",
         "gauge",
-        "Pieces of feedback not yet part of a cycle: monitored = trained + capped + unlearnt + open.",
+        "Pieces of feedback not yet part of a cycle: monitored = trained + capped + distrusted + unlearnt + open.",
         ("loop",),
     ),
     Metric(

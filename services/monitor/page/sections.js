@@ -80,7 +80,7 @@ export function counts(snapshot) {
   const figure = (value, word) => h("div", {}, h("b", {}, count(value)), h("span", {}, word));
   const term = (sign, value, word) => h("div", { class: "term" }, h("div", { class: "sign", "aria-hidden": "true" }, sign), figure(value, word));
   const behind = system.accepted - system.monitored;
-  const closes = system.monitored === system.trained + system.capped + system.unlearnt + system.open;
+  const closes = system.monitored === system.trained + system.capped + system.distrusted + system.unlearnt + system.open;
   const verdict = !closes || behind < 0
     ? "The sums do not close: see the log of the monitor."
     : behind > 0 ? `${count(behind)} accepted and on their way here.` : "Accepted and monitored agree; nothing is lost, nothing counted twice.";
@@ -88,6 +88,7 @@ export function counts(snapshot) {
     h("div", { class: "sum" },
       figure(system.accepted, "accepted"), term("=", system.trained, "trained"),
       system.capped ? term("+", system.capped, "capped") : null,
+      system.distrusted ? term("+", system.distrusted, "distrusted") : null,
       system.unlearnt ? term("+", system.unlearnt, "not learnt") : null,
       term("+", system.open, "in open cycles"),
       behind > 0 ? term("+", behind, "on their way") : null,
@@ -150,7 +151,7 @@ export function versions(chosen, onPromote) {
   if (!shown.length) return [h("p", { class: "quiet" }, "No version yet.")];
   return [h("div", { class: "scroll" }, h("table", { class: "versions" }, h("tbody", {}, shown.map((version) => h("tr", {},
     h("td", {}, code(version.version), h("span", { class: "quiet small" }, version.cycle === null ? "" : ` cycle ${version.cycle}`)),
-    h("td", {}, version.is_champion ? pill("in charge", "good")
+    h("td", {}, version.is_champion ? pill(chosen.promotions.at(-1)?.cause === "rollback" ? "in charge again: rolled back" : "in charge", "good")
       : version.is_promotable ? pill("was in charge") : pill(version.decision, version.decision === "rejected" ? "bad" : "")),
     h("td", { class: "number" }, version.is_promotable && !version.is_champion
       ? h("button", { type: "button", onclick: () => onPromote(version.version) }, "Promote") : null))))))];
