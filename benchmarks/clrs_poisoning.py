@@ -115,7 +115,10 @@ def main() -> None:
         means = {name: [statistics.fmean(part) for part in zip(*found, strict=True)] for name, found in runs.items()}
         line = "  ".join(f"{name} {found[0]:.3f} / {found[1]:.3f}" for name, found in means.items())
         malicious, honest, flagged = means["trust"][2:]
-        print(f"{kind:9s}{share:4.0%}  {line}  distrusted {malicious:.0%} / {honest:.1%}, flagged cycles {flagged:.0f}", flush=True)
+        print(
+            f"{kind:9s}{share:4.0%}  {line}  distrusted {malicious:.0%} / {honest:.1%}, flagged cycles {flagged:.0f}",
+            flush=True,
+        )
     print(f"{time.process_time() - started:.0f} CPU-s")
 
 
