@@ -99,7 +99,8 @@ class Maker:
     def said(self, model: OnlineTextModel) -> Floats:
         """What a model says to every tweet that judges it."""
         slope, shift, _ = model.calibration
-        return np.round(1.0 / (1.0 + np.exp(-(slope * self.rows.dot(model.weights) + shift))), 6)
+        logits = slope * self.rows.dot(model.weights) + shift
+        return np.asarray(np.round(1.0 / (1.0 + np.exp(-logits)), 6), dtype=np.float64)
 
     def fresh(self) -> OnlineTextModel:
         """A model that knows nothing, with the same features."""

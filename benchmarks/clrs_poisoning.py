@@ -9,8 +9,8 @@ Sentiment140, polarity, 50 users who rate tweets in random order, of whom a shar
 - random: they say anything (spam).
 
 Arms: the bare learner, the loop without trust (``trust_slack=1``) and the loop with it. Judged are the champion's predictions
-before they were learnt in the last quarter of the stream (against the true label, whoever rated), and the clean probe: 4,000 tweets that
-nobody rated, at the end. ``distrusted``: share of malicious / of honest feedback that was left out of the last quarter.
+before they were learnt in the last quarter of the stream (against the true label, whoever rated), and the clean probe: 4,000
+tweets that nobody rated, at the end. ``distrusted``: share of malicious / of honest feedback that was left out of the last quarter.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ def world(kind: str, share: float, events: int, seed: int) -> dict[str, tuple[fl
     probe, clean = pairs[-PROBE:], true[-PROBE:]
     pairs, true = pairs[:events], true[:events]
     users, said, bad = rated(true, kind, share, seed)
-    last, result = slice(3 * events // 4, None), {}
+    last = slice(3 * events // 4, None)
+    result: dict[str, tuple[float, ...]] = {}
     found, on_probe = bare(pairs, said, probe)
     result["bare"] = (right(found[last], true[last]), right(on_probe, clean))
     for name, slack in (("no trust", 1.0), ("trust", 0.05)):

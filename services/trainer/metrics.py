@@ -39,18 +39,6 @@ class TrainerMetrics:
             ["loop"],
             registry=self.registry,
         )
-        self._distrusted = Counter(
-            f"{PREFIX}_distrusted_total",
-            "Pieces of feedback left out of training because their user is distrusted.",
-            ["loop"],
-            registry=self.registry,
-        )
-        self._rollbacks = Counter(
-            f"{PREFIX}_rollbacks_total",
-            "Versions that were taken back because they lost, on the same events, against the one before.",
-            ["loop"],
-            registry=self.registry,
-        )
         self._cycles = Counter(
             f"{PREFIX}_cycles_total",
             "Training cycles by what their gates decided.",
@@ -72,6 +60,21 @@ class TrainerMetrics:
             registry=self.registry,
         )
         self._watch_partitions()
+        self._watch_harm()
+
+    def _watch_harm(self) -> None:
+        self._distrusted = Counter(
+            f"{PREFIX}_distrusted_total",
+            "Pieces of feedback left out of training because their user is distrusted.",
+            ["loop"],
+            registry=self.registry,
+        )
+        self._rollbacks = Counter(
+            f"{PREFIX}_rollbacks_total",
+            "Versions that were taken back because they lost, on the same events, against the one before.",
+            ["loop"],
+            registry=self.registry,
+        )
 
     def _watch_partitions(self) -> None:
         self.partitions_owned = Gauge(

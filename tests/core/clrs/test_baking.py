@@ -103,8 +103,8 @@ def test_a_version_that_was_rolled_back_does_not_take_over_again_without_being_p
     bad = champion.version()
     told(system, feedback[400:450], 400)
     assert bad in system._state.docket.rolled_back
-    twin = system.models.candidate = system.models.champion.copy()  # type: ignore[union-attr]
-    twin._version = bad  # type: ignore[attr-defined]
+    twin = champion.copy()
+    system.models.candidate = twin
     (cycle,) = [event for event in told(system, feedback[450:500], 450) if isinstance(event, CycleCompleted)]
     assert (cycle.decision, cycle.candidate_version) == ("held", bad)
     assert "rolled back" in " ".join(cycle.reasons)

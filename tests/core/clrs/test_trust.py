@@ -55,7 +55,7 @@ def test_contradicting_a_model_that_knows_nothing_yet_is_no_sign_of_malice() -> 
     book, users = TrustBook(), USERS * 5
     for _ in range(20):
         scores = np.array([float(user != "u0") for user in users])
-        assert book.observe(users, np.full(100, 0.51), scores, 0.5) == set()
+        assert book.observe(users, np.full(100, 0.502), scores, 0.5) == set()
 
 
 def test_few_users_cannot_outvote_each_other() -> None:

@@ -17,7 +17,7 @@ from meta_learning.errors import MalformedState
 PRIOR = 2.0  # Beta(2, 2): nobody is distrusted on a few contradictions
 USERS_MIN = 5  # known users below which there is no majority to compare anybody with
 EVIDENCE_MIN = 3.0  # weight of a user's feedback below which they say nothing about the median
-CONFIDENT = 0.25  # distance of a prediction from the mean feedback at which a contradiction counts in full
+CONFIDENT = 0.1  # distance of a prediction from the mean feedback at which a contradiction counts in full
 
 
 class TrustBook:
