@@ -46,6 +46,7 @@ def learnt(pairs: list[Pair], scores: Floats, size: int, share: float) -> tuple[
 
 
 def main() -> None:
+    print("accuracy on A, on B, on the first 500 of A again, on all of A again")
     for world in ("turned", "foreign"):
         for seed in range(int(sys.argv[1]) if len(sys.argv) > 1 else 1):
             pairs, scores = stream(world, seed)
@@ -54,9 +55,7 @@ def main() -> None:
                 right = (found >= 0.5) == (scores >= 0.5)
                 parts = [right[:PART], right[PART : 2 * PART], right[2 * PART : 2 * PART + 500], right[2 * PART :]]
                 said = "  ".join(f"{part.mean():.4f}" for part in parts)
-                print(
-                    f"{world:8s} seed {seed}  {size:5d} kept, {share:.0f} old per new:  A, B, A again (500), A again  {said}  {spent:.1f} CPU-s"
-                )
+                print(f"{world:8s} seed {seed}  {size:5d} kept, {share:.0f} old per new:  {said}  {spent:.1f} CPU-s")
 
 
 if __name__ == "__main__":
