@@ -16,10 +16,10 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 
 from meta_learning.clrs.gating import gates
+from meta_learning.clrs.gating.evidence import Evidence
 from meta_learning.clrs.models.port import Floats, Model, Pair
 from meta_learning.clrs.models.quantised import Numbers, Recipe, packed, unpacked
 from meta_learning.clrs.settings import LoopSettings
-from meta_learning.clrs.statistics import Moments
 from meta_learning.errors import CallerError, ConfigurationError, MalformedState
 
 HEADER = b"MLCQ1\n"
@@ -58,13 +58,12 @@ def judged(
     finite = gates.finite_outputs(after, "compressed")
     if not finite.passed:
         return gates.decide([finite])
-    gains = Moments.of(gates.losses(before, scores) - gates.losses(after, scores))
-    flips = gates.count_negative_flips(before, after, scores)
+    evidence = Evidence.of(before, after, scores, {})
     return gates.decide(
         [
-            gates.not_inferior(gains, gains, settings),
+            gates.not_inferior(evidence, 0.0, settings),
             gates.behaviour_within(before, after, False, settings.behaviour_max),
-            gates.few_negative_flips(flips, gains.count, settings),
+            gates.few_negative_flips(evidence, settings),
         ]
     )
 
