@@ -14,6 +14,7 @@ from meta_learning.clrs.coherence.words import HashedPairs
 from meta_learning.clrs.coherence_analyzer import CoherenceAnalyzer
 from meta_learning.clrs.drift_detector import DriftDetector
 from meta_learning.clrs.exchange import Exchange
+from meta_learning.clrs.gating.judging import ROLLED_BACK
 from meta_learning.clrs.models.port import Floats
 from meta_learning.clrs.patterns.port import Reading
 from meta_learning.clrs.patterns.watch import PatternWatch
@@ -124,12 +125,12 @@ class LoopMonitor:
         self._alarms = [*self._alarms, *fresh][-ALARMS_MAX:]
 
     def _remember(self, cycle: CycleCompleted) -> None:
-        champion = cycle.candidate_version if cycle.decision == "promoted" else cycle.champion_version
+        champion, cause = _taken_over(cycle)
         if champion is not None and (not self._versions or self._versions[-1]["version"] != champion):
             begun = {
                 "version": champion,
                 "cycle": cycle.cycle,
-                "cause": "gate" if cycle.decision == "promoted" else "operator",
+                "cause": cause,
             }
             self._versions = [*self._versions, begun][-VERSIONS_MAX:]
         found = dict(zip(SCORES, (self.drift.result(), self.alignment.result(), self.coherence.result()), strict=True))
@@ -228,6 +229,15 @@ class LoopMonitor:
         except (KeyError, TypeError, ValueError) as error:
             raise MalformedState(f"not a monitor's state: {error!r}") from error
         return cls.joined(state, references, settings)
+
+
+def _taken_over(cycle: CycleCompleted) -> tuple[str | None, str]:
+    """The champion after this cycle, and what made it champion if it is a new one."""
+    if cycle.decision == "promoted":
+        return cycle.candidate_version, "gate"
+    if cycle.shadow_version is not None and cycle.reasons and cycle.reasons[0].startswith(ROLLED_BACK):
+        return cycle.shadow_version, "rollback"
+    return cycle.champion_version, "operator"
 
 
 def _array(numbers: Sequence[float] | None) -> Floats | None:

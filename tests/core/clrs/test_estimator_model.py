@@ -140,7 +140,19 @@ def as_it_is(rows: Any) -> Any:
         (SGDClassifier(alpha=-1.0), "alpha"),
         ("model.pkl", "no partial_fit"),
     ],
-    ids=str,
+    ids=[
+        "logistic",
+        "pipeline-logistic",
+        "selection",
+        "decomposition",
+        "function",
+        "negative",
+        "transformer",
+        "silent",
+        "class",
+        "settings",
+        "path",
+    ],
 )
 def test_what_cannot_serve_is_refused_at_construction_with_its_reason(estimator: object, said: str) -> None:
     with pytest.raises(UnsupportedEstimator, match=said):

@@ -21,6 +21,7 @@ from meta_learning.clrs.statistics import Moments
 from meta_learning.events import CycleCompleted
 
 FIRST_CYCLES = 3  # a first version is judged on the last three cycles: what came before was learnt from too little
+ROLLED_BACK = "rolled back"  # how the reason of such a decision begins
 ROLLED_BACK_MAX = 5  # versions that are remembered as rolled back
 GATE_SETTINGS = (
     "z",
@@ -154,7 +155,7 @@ def _baked(case: Case, docket: Docket) -> Baking | None:
 def _rolled_back(case: Case, baking: Baking, after: Docket) -> tuple[Decision, Docket]:
     cycles, evidence = baking.cycles, baking.evidence
     reason = (
-        "rolled back: the champion loses against the version before it; "
+        f"{ROLLED_BACK}: the champion loses against the version before it; "
         f"evidence {evidence:.0f} to 1 after {cycles} cycles of baking"
     )
     known = (*after.rolled_back, str(case.champion_version))[-ROLLED_BACK_MAX:]
