@@ -41,7 +41,7 @@ class DriftDetector:
         seed: int = 0,
         run_length: float = 50_000.0,
     ) -> None:
-        self.threshold = threshold
+        self.threshold, self.run_length = threshold, run_length
         self.input = TextDrift(reference_size, window_size, seed)
         self.output = TextDrift(reference_size, window_size, seed + 1)
         self.behaviour = BehaviourDrift()
@@ -121,5 +121,5 @@ class DriftDetector:
             sizes = {"reference_size": fresh.reference_size, "window_size": fresh.window_size, "seed": fresh.seed}
             setattr(detector, name, TextDrift.from_state(state[name], **sizes))
         detector.behaviour = BehaviourDrift.from_state(state["behaviour"])
-        detector.skill = SkillDrift.from_state(state["skill"], run_length=detector.skill.run_length)
+        detector.skill = SkillDrift.from_state(state["skill"], run_length=detector.run_length)
         return detector
