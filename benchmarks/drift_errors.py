@@ -159,7 +159,7 @@ def line(title: str, nulls: list[list[int]], rises: dict[float, list[list[int]]]
 
 
 def own_lines(streams: int) -> None:
-    nulls, rises = null(streams, "report"), {rise: changed(streams, rise, "report") for rise in RISES}
+    nulls, rises = null(streams, "report"), {rise: changed(min(streams, 200), rise, "report") for rise in RISES}
     began = time.process_time()
     for stream in nulls[:5]:
         streamed(stream)
@@ -170,7 +170,7 @@ def own_lines(streams: int) -> None:
         {d: ours(losses) for d, losses in rises.items()},
         us,
     )
-    part = min(streams, 200)
+    part = min(streams, 100)
     line(
         "e-detector, A = 100,000",
         plain_e_detector(nulls[:part]),
@@ -191,7 +191,7 @@ def tuned(name: str, streams: int) -> dict[str, Any]:
 
 def peer_lines(streams: int) -> None:
     for name in ("dummy", *PEERS):
-        few = min(streams, 60) if name.startswith("frouros") else min(streams, 200)
+        few = min(streams, 30) if name.startswith("frouros") else min(streams, 100)
         nulls, rises = null(streams, "report")[:few], {d: changed(streams, d, "report")[:few] for d in RISES}
         settings = {"t_0": 5000} if name == "dummy" else PEERS[name][2]
         arms = (

@@ -61,7 +61,7 @@ class SkillDrift:
             self._window = self._window[1:]
         if segments is not None:
             self.segments.update(losses, segments)
-        alarmed = any([self._detector.update(loss) for loss in losses.tolist()])
+        alarmed = sum(map(self._detector.update, losses.tolist())) > 0  # all of them, also those after an alarm
         if alarmed:
             self.alarms, self._alarmed = self.alarms + 1, True
             self._next = (Moments(), Moments())
