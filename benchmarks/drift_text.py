@@ -2,9 +2,10 @@
 
     META_LEARNING_DATA_SETS=../shared/data OMP_NUM_THREADS=1 PYTHONPATH=shared:. python -m benchmarks.drift_text [windows] [peers]
 
-Windows of 100 tweets against a reference of 1,000 (500 too: the loop's default), a share of them replaced by SMS messages; "positive" has
-only positive tweets, "cut" tweets of five words. AUC is that of the detector's evidence, drifted windows against null ones, its interval
-a bootstrap over references (each has ten windows). The statistic was chosen on the references of seed 9; reported are those of seed 10.
+Windows of 100 tweets against a reference of 1,000 (500 too: the loop's default), a share of them replaced by SMS messages;
+"positive" has only positive tweets, "cut" tweets of five words. AUC is that of the detector's evidence, drifted windows against
+null ones, its interval a bootstrap over references (each has ten windows). The statistic was chosen on the references of seed
+9; reported are those of seed 10.
 """
 
 from __future__ import annotations

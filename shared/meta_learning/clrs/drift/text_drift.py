@@ -21,6 +21,7 @@ from meta_learning.errors import ConfigurationError
 FOLDS = 5
 EXPLAINED = 0.05  # p-value up to which moved words and segments are looked for
 SURPRISES_MAX = 20  # windows back to which a change is dated
+LEVEL_MIN = 1e-5  # 100,000 relabellings
 SEGMENT_MIN = 10  # texts of a segment that can be named
 
 
@@ -39,14 +40,19 @@ class TextDrift:
     >>> drift = TextDrift(reference_size=60, window_size=30)
     >>> drift.update([f"red apple {n % 7}" for n in range(60)])
     >>> drift.update([f"blue train {n % 7}" for n in range(30)])
-    >>> drift.result().current, drift.p_value <= 0.0005, sorted(word for word, change in drift.moved if change > 0)
+    >>> drift.result().current, drift.p_value < drift.level, sorted(word for word, change in drift.moved if change > 0)
     (1.0, True, ['blue', 'train'])
     """
 
-    def __init__(self, reference_size: int = 500, window_size: int = 100, seed: int = 0) -> None:
+    def __init__(self, reference_size: int = 500, window_size: int = 100, seed: int = 0, level: float = 0.0005) -> None:
+        if level < LEVEL_MIN:
+            raise ConfigurationError(
+                f"windows of {window_size} texts cannot be tested at {level:.1e}: shorten the run length"
+            )
         if min(reference_size // 2, window_size) < FOLDS:
             raise ConfigurationError(f"reference_size / 2 and window_size must be at least {FOLDS}, one text a fold")
         self.reference_size, self.window_size, self.seed = reference_size, window_size, seed
+        self.level = level  # the p-value that has to be told apart from larger ones
         self.windows = 0
         self.p_value: float | None = None
         self.surprise: float | None = None  # the evidence in standard deviations of its null
@@ -55,10 +61,11 @@ class TextDrift:
         self._vocabulary, self._vocabulary_count = Vocabulary(), 0
         self._reference, self._recent = TextSample(), TextSample()
         self._surprises: list[float] = []
+        self._fresh = 0  # texts since the last comparison
         self._estimate = Estimate.collecting()
 
     def update(self, texts: Sequence[str], segments: Sequence[str | None] | None = None) -> None:
-        """Fold a batch: into the reference until it is full, then into the window, which is compared once it is full."""
+        """Fold a batch: into the reference until it is full, then into windows, each compared when full."""
         named = list(segments) if segments is not None else [None] * len(texts)
         halves = (self.reference_size // 2, self.reference_size - self.reference_size // 2)
         first = min(max(halves[0] - self._vocabulary_count, 0), len(texts))
@@ -72,7 +79,10 @@ class TextDrift:
             return
         self._recent.add(texts[second:], named[second:], self._vocabulary)
         self._recent.keep(max(self.window_size, min(len(texts) - second, self.reference_size)))
-        if len(self._recent) >= self.window_size:
+        self._fresh += len(texts) - second
+        # Windows do not overlap: as many tests as windows, at one window's price, however small the batches are.
+        if self._fresh >= self.window_size:
+            self._fresh = 0
             self._compare()
 
     def result(self) -> Estimate:
@@ -96,8 +106,8 @@ class TextDrift:
         draws = np.random.default_rng([self.seed, self.windows])
         described = np.concatenate([reference.described, recent.described]).astype(np.float64)
         # A drift that was told for sure goes on: that it does needs no more than a rough p-value.
-        fine = self.p_value is None or self.p_value > EXPLAINED
-        self.p_value, self.surprise = permutation_test(rows, described, inside, draws, fine)
+        level = self.level if self.p_value is None or self.p_value > EXPLAINED else None
+        self.p_value, self.surprise = permutation_test(rows, described, inside, draws, level)
         self._surprises = [*self._surprises, self.surprise][-SURPRISES_MAX:]
         self._estimate = Estimate.of(score, size, score - 1.96 * error, score + 1.96 * error)
         told = self.p_value <= EXPLAINED
@@ -114,6 +124,7 @@ class TextDrift:
             },
             "recent": self._recent.state(),
             "windows": self.windows,
+            "fresh": self._fresh,
             "p_value": self.p_value,
             "surprises": self._surprises,
             "moved": [list(word) for word in self.moved],
@@ -129,7 +140,7 @@ class TextDrift:
         drift._vocabulary_count = reference["count"]
         drift._reference = TextSample.from_state(reference["sample"])
         drift._recent = TextSample.from_state(state["recent"])
-        drift.windows, drift.p_value = state["windows"], state["p_value"]
+        drift.windows, drift._fresh, drift.p_value = state["windows"], state["fresh"], state["p_value"]
         drift._surprises = list(state["surprises"])
         drift.surprise = drift._surprises[-1] if drift._surprises else None
         drift.moved = [(word, change) for word, change in state["moved"]]
