@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from meta_learning.clrs.drift.hashed_rows import BUCKETS, bucket, buckets_of, packed, tokens_of, unpacked
+from meta_learning.clrs.drift.hashed_rows import BUCKETS, bucket, packed, tokens_of, unpacked
 from meta_learning.clrs.drift.text_style import STYLES, Vocabulary
 
 NAMED_FROM = 2  # texts with a word, from which the word itself is kept
@@ -43,18 +43,24 @@ class TextSample:
         """Fold texts in; ``vocabulary`` says what is new in them."""
         if not texts:
             return
-        self.rows += [buckets_of(text) for text in texts]
-        self.described = np.concatenate([self.described, vocabulary.described(texts).astype(np.float32)])
+        tokens = {text: tokens_of(text) for text in texts}  # equal texts, as labels are, are looked at once
+        places = {text: [bucket(token) for token in found] for text, found in tokens.items()}
+        rows = {text: np.array(sorted(set(found)), dtype=np.uint16) for text, found in places.items()}
+        distinct = dict(zip(tokens, vocabulary.described(list(tokens)).astype(np.float32), strict=True))
+        self.rows += [rows[text] for text in texts]
+        self.described = np.concatenate([self.described, [distinct[text] for text in texts]])
         self.segments += segments
         for text in texts:
-            for token in tokens_of(text):
-                place, word = bucket(token), token[:WORD_CHARS_MAX]
-                if place in self.names:
-                    continue
-                if self._once.pop(place, None) is not None:
-                    self.names[place] = word
-                else:
-                    self._once[place] = word
+            self._name(tokens[text], places[text])
+
+    def _name(self, tokens: list[str], places: list[int]) -> None:
+        for token, place in zip(tokens, places, strict=True):
+            if place in self.names:
+                continue
+            if self._once.pop(place, None) is not None:
+                self.names[place] = token[:WORD_CHARS_MAX]
+            else:
+                self._once[place] = token[:WORD_CHARS_MAX]
 
     def keep(self, size: int) -> None:
         """Forget all but the last ``size`` texts, and the words that are no longer in two of them."""
