@@ -1,6 +1,6 @@
 """What does watching a loop cost: CPU an event, from 1 to 1,000 loops, and the memory of a loop?
 
-    META_LEARNING_DATA_SETS=../shared/data OMP_NUM_THREADS=1 PYTHONPATH=shared:. python -m benchmarks.monitor_cost [cycles]
+    META_LEARNING_DATA_SETS=../shared/data OMP_NUM_THREADS=1 PYTHONPATH=shared:. python -m benchmarks.monitor_cost [cycles] [loops ...]
 
 Each loop folds cycles of 100 real tweets with predictions, feedback, a probe of 200 and a control arm, through
 `LoopMonitor`, all of its scores on. Loops take turns, cycle by cycle. Beside it Evidently's drift preset on three numeric
@@ -104,7 +104,7 @@ def main() -> None:
     with DATA.open(encoding="latin-1", newline="") as file:
         texts = [row[5] for row in csv.reader(file)]
     draws = np.random.default_rng(0)
-    for loops in (1, 10, 100, 1000):
+    for loops in [int(part) for part in sys.argv[2:]] or [1, 10, 100, 1000]:
         monitors = [LoopMonitor() for _ in range(loops)]
         warm, measured = range(1, WARM + 1), range(WARM + 1, WARM + 1 + max(2, cycles // loops))
         first = fold(monitors, texts, warm, draws)

@@ -29,7 +29,7 @@ class Case:
 
     make: Callable[[], Any]
     restore: Callable[[Any], Any]
-    feed: Callable[[Any, np.random.Generator], None]
+    feed: Callable[[Any, np.random.Generator], Any]
     says: Callable[[Any], Any]
     collects: int  # batches during which it must say None
     full: int  # batches after which its state has its full size
@@ -56,8 +56,8 @@ def feed_all(detector: DriftDetector, draws: np.random.Generator) -> None:
     )
 
 
-CONFIG = {"reference_size": 80, "window_size": 40}
-SKILL = {"baseline_size": 200, "window_size": 100, "warmup_size": 40}
+CONFIG: dict[str, Any] = {"reference_size": 80, "window_size": 40}
+SKILL: dict[str, Any] = {"baseline_size": 200, "window_size": 100, "warmup_size": 40}
 CASES = {
     "TextDrift": Case(
         lambda: TextDrift(**CONFIG),
@@ -76,7 +76,7 @@ CASES = {
         full=10,
     ),
     "SkillDrift": Case(
-        lambda: SkillDrift(**SKILL),  # type: ignore[arg-type]
+        lambda: SkillDrift(**SKILL),
         lambda state: SkillDrift.from_state(state, **SKILL),
         lambda drift, draws: drift.update(*scored(draws), SEGMENTS * 5),
         lambda drift: drift.concept().current,
@@ -86,7 +86,7 @@ CASES = {
     "ChangeDetector": Case(
         lambda: ChangeDetector(100),
         lambda state: ChangeDetector.from_state(state, baseline_size=100),
-        lambda drift, draws: [drift.update(float(loss)) for loss in draws.random(20)],  # type: ignore[arg-type, return-value]
+        lambda drift, draws: [drift.update(float(loss)) for loss in draws.random(20)],
         lambda drift: drift.evidence,
         collects=4,
         full=100,
@@ -94,7 +94,7 @@ CASES = {
     "EDetector": Case(
         lambda: EDetector(0.3),
         EDetector.from_state,
-        lambda drift, draws: [drift.update(float(loss)) for loss in draws.random(20) < 0.2],  # type: ignore[arg-type, return-value]
+        lambda drift, draws: [drift.update(float(loss)) for loss in draws.random(20) < 0.2],
         lambda drift: drift.evidence,
         collects=0,  # its level is known
         full=1,
@@ -116,7 +116,7 @@ CASES = {
         full=40,
     ),
     "DriftDetector": Case(
-        lambda: DriftDetector(**CONFIG),  # type: ignore[arg-type]
+        lambda: DriftDetector(**CONFIG),
         lambda state: DriftDetector.from_state(state, **CONFIG),
         feed_all,
         lambda drift: drift.score(),
@@ -126,7 +126,7 @@ CASES = {
 }
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+@pytest.fixture(params=list(CASES.values()), ids=list(CASES))
 def case(request: pytest.FixtureRequest) -> Case:
     found: Case = request.param
     return found

@@ -155,7 +155,7 @@ def test_the_control_arm_tells_the_loops_drift_from_the_worlds(champion: float, 
     draws, drift = np.random.default_rng(2), LoopDrift()
     for batch in range(40):
         rates = (champion, control) if batch >= 30 else (0.1, 0.1)
-        lost, kept = ((draws.random(100) < rate) * 0.8 + 0.05 for rate in rates)
+        lost, kept = (np.where(draws.random(100) < rate, 0.85, 0.05) for rate in rates)
         drift.update("v1", lost, kept)
     assert drift.result()["cause"] == cause
 
@@ -164,8 +164,8 @@ def test_right_and_wrong_changing_places_is_the_worlds_doing_though_the_better_m
     draws, drift = np.random.default_rng(3), LoopDrift()
     for batch in range(40):
         hard = draws.random(100)
-        wrong = [(hard < rate) != (batch >= 30) for rate in (0.1, 0.2)]
-        drift.update("v1", wrong[0] * 0.8, wrong[1] * 0.8)
+        wrong = [np.where((hard < rate) != (batch >= 30), 0.8, 0.0) for rate in (0.1, 0.2)]
+        drift.update("v1", *wrong)
     assert drift.result()["cause"] == "world"
 
 
