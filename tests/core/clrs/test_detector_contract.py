@@ -121,7 +121,7 @@ CASES = {
         feed_all,
         lambda drift: drift.score(),
         collects=5,
-        full=40,
+        full=80,
     ),
 }
 

@@ -67,18 +67,19 @@ class Vocabulary:
     """
 
     def __init__(self) -> None:
-        self._words, self._trigrams = np.zeros(BITS, dtype=np.bool_), np.zeros(BITS, dtype=np.bool_)
+        self._words, self._trigrams = np.zeros(BITS // 8, np.uint8), np.zeros(BITS // 8, np.uint8)
 
     def add(self, text: str) -> None:
         """Fold a text in."""
-        self._words[word_codes(text)] = True
-        self._trigrams[trigram_codes(text)] = True
+        for bits, codes in ((self._words, word_codes(text)), (self._trigrams, trigram_codes(text))):
+            np.bitwise_or.at(bits, codes >> 3, (1 << (codes & 7)).astype(np.uint8))
 
     def novelty(self, text: str) -> list[float]:
         """Unseen words, and unseen trigrams, over the root of how many there are: the scale of their spread by chance."""
         found = []
         for seen, codes in ((self._words, word_codes(text)), (self._trigrams, trigram_codes(text))):
-            found.append(float((~seen[codes]).sum()) / math.sqrt(max(len(codes), 1)))
+            known = int((seen[codes >> 3] >> (codes & 7) & 1).sum())
+            found.append((len(codes) - known) / math.sqrt(max(len(codes), 1)))
         return found
 
     def described(self, texts: Sequence[str]) -> Numbers:
@@ -88,12 +89,12 @@ class Vocabulary:
 
     def packed(self) -> str:
         """As compressed base64 text."""
-        return base64.b64encode(zlib.compress(np.packbits([self._words, self._trigrams]).tobytes(), 6)).decode()
+        return base64.b64encode(zlib.compress(self._words.tobytes() + self._trigrams.tobytes(), 6)).decode()
 
     @classmethod
     def unpacked(cls, text: str) -> Self:
         """Read `packed` back."""
         vocabulary = cls()
-        bits = np.unpackbits(np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=np.uint8)).astype(np.bool_)
-        vocabulary._words, vocabulary._trigrams = bits[:BITS].copy(), bits[BITS:].copy()
+        bits = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=np.uint8)
+        vocabulary._words, vocabulary._trigrams = bits[: BITS // 8].copy(), bits[BITS // 8 :].copy()
         return vocabulary
