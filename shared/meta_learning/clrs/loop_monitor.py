@@ -32,8 +32,8 @@ class LoopMonitor:
     """A pure fold over `CycleCompleted` events and the pairs of their feedback: whoever folds the same has the same scores.
 
     `ClosedLoopSystem` owns one; the monitor service runs its own on the stream, and at equal offset both summaries are equal.
-    Memory: two text references of 500 rows (0.2 MB at most), 20 histograms and moments, the last thousand judged predictions,
-    512 users and answers, one probe of answers; 100 KB as JSON beside the references.
+    Memory: two text references of 250 rows and their vocabularies (0.2 MB at most), 20 histograms and moments, the last
+    thousand judged predictions, 512 users and answers, one probe of answers; 100 KB as JSON beside the references.
     """
 
     def __init__(self, settings: LoopSettings | None = None) -> None:
@@ -76,13 +76,15 @@ class LoopMonitor:
             _array(cycle.probe_champion),
             np.array(cycle.feedback_scores),
         )
-        constant = cycle.numbers.get("constant")
+        constant, control = cycle.numbers.get("constant"), _array(cycle.control_predictions)
         scored = None if predicted is None or constant is None else (predicted, constant, true)
         self.drift.update(
             input_texts=[asked for asked, _ in pairs],
             output_texts=[answered for _, answered in pairs],
             probe_answers=probe if probe is not None and len(probe) >= self.settings.probe_size else None,
             scored=scored,
+            segments=[exchange.segment for exchange in exchanges],
+            control=None if control is None or cycle.control_version is None else (cycle.control_version, control),
         )
         if predicted is not None:
             self.alignment.update(predicted, true, exchanges)
