@@ -34,7 +34,7 @@ Buckets: TypeAlias = np.ndarray[Any, np.dtype[np.int32]]
 
 @dataclass(frozen=True, slots=True)
 class BagSettings:
-    """``bits``: there are ``2 ** bits`` buckets. N-grams of 1 to ``words`` words; of ``chars_min`` to ``chars_max`` characters in words."""
+    """``bits``: there are ``2 ** bits`` buckets. N-grams of 1 to ``words`` words; of ``chars_min`` to ``chars_max`` characters."""
 
     bits: int = 19
     words: int = 2

@@ -14,7 +14,7 @@ from meta_learning.clrs.models.bags import Bags, BagSettings, Texts
 from meta_learning.clrs.models.codepoints import encoded, tables
 from meta_learning.clrs.models.paths import Path, fastest
 from meta_learning.clrs.models.port import Floats, Pair, digest_of_arrays
-from meta_learning.clrs.models.text_state import BAYES_SCALES, Rates, State, empty_state, log_counts
+from meta_learning.clrs.models.text_state import BAYES_SCALES, Rates, empty_state, log_counts
 from meta_learning.errors import ConfigurationError, MalformedState
 
 HEADER = text_dump.HEADER
