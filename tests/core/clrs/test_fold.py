@@ -25,7 +25,7 @@ def fold_all(system: ClosedLoopSystem, feedback: list[FeedbackReceived], first: 
 
 
 def test_a_run_cut_and_restored_at_every_offset_equals_the_unbroken_run_byte_for_byte() -> None:
-    feedback = events(labelled(90))
+    feedback = events(labelled(110))
     unbroken = ClosedLoopSystem(settings=SETTINGS)
     expected = [event.encode() for event in fold_all(unbroken, feedback)]
     final = unbroken.snapshot()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meta_learning.clrs.models import compression, estimator_model, text_model
+from meta_learning.clrs.models import compression, estimator_model, text_dump
 from meta_learning.clrs.models.compression import CompressedModel
 from meta_learning.clrs.models.embedding import embedding_model
 from meta_learning.clrs.models.embedding.embedding_model import EmbeddingModel
@@ -24,11 +24,10 @@ def load_model(blob: bytes, like: Model | None = None) -> Model:
         MalformedState: no model of a kind that this version knows.
         ConfigurationError: a kind that needs an extra, or base weights, which are not here.
     """
-    shared = like.features if isinstance(like, OnlineTextModel | EstimatorModel) else None
-    if blob.startswith(text_model.HEADER):
-        return OnlineTextModel.load(blob, shared)
+    if blob.startswith((text_dump.HEADER, text_dump.OLD_HEADER)):
+        return OnlineTextModel.load(blob, like.features if isinstance(like, OnlineTextModel) else None)
     if blob.startswith(estimator_model.HEADER):
-        return EstimatorModel.load(blob, shared)
+        return EstimatorModel.load(blob, like.features if isinstance(like, EstimatorModel) else None)
     if blob.startswith(language_model.HEADER):
         return LanguageModel.load(blob, like.base if isinstance(like, LanguageModel) else None)
     if blob.startswith(embedding_model.HEADER):
