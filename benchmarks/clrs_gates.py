@@ -37,6 +37,7 @@ from meta_learning.clrs import LoopSettings, OnlineTextModel
 from meta_learning.clrs.gating.evaluation import Answers, Case
 from meta_learning.clrs.gating.judging import Docket, judge
 from meta_learning.clrs.models.port import Floats
+from meta_learning.clrs.models.text_state import COUNT_MAX, DISLIKED, LIKED, SQUARES, WEIGHT
 
 DATA = Path(os.environ.get("META_LEARNING_DATA_SETS", "../shared/data"))
 TRAIN, JUDGED, HELD = slice(12_000, 20_000), slice(8_000, 12_000), slice(0, 8_000)
@@ -83,7 +84,7 @@ class Maker:
         self.data, self.size = data, size
         self.draws = np.random.default_rng([11, seed, size])
         self.model = OnlineTextModel()
-        self.rows = self.model.features.rows(data.pairs[: JUDGED.stop])
+        self.bags = self.model.features.of(data.pairs[: JUDGED.stop])
         self.order = np.arange(TRAIN.start, TRAIN.stop)
         self.taught(self.model, self.order[:size])
         self.champion = self.said(self.model)
@@ -98,9 +99,8 @@ class Maker:
 
     def said(self, model: OnlineTextModel) -> Floats:
         """What a model says to every tweet that judges it."""
-        slope, shift, _ = model.calibration
-        logits = slope * self.rows.dot(model.weights) + shift
-        return np.asarray(np.round(1.0 / (1.0 + np.exp(-logits)), 6), dtype=np.float64)
+        found = model.features.path.predict(model.state, self.bags, model.rates)
+        return np.asarray(np.round(found, 6), dtype=np.float64)
 
     def fresh(self) -> OnlineTextModel:
         """A model that knows nothing, with the same features."""
@@ -109,18 +109,27 @@ class Maker:
     def noisy(self, share: float) -> Floats:
         """Noise on the weights that were learnt, of so many of their standard deviations."""
         twin = self.model.copy()
-        on = twin.squares > 0
-        noise = self.draws.normal(0.0, share * float(twin.weights[on].std()), size=int(on.sum()))
-        twin.weights[on] += noise.astype(np.float32)
+        table = twin.state.table
+        on = table[:, SQUARES] > 0
+        weights = table[on, WEIGHT].view(np.int16).astype(np.float64)
+        weights += self.draws.normal(0.0, share * float(weights.std()), size=len(weights))
+        table[on, WEIGHT] = np.clip(np.round(weights), -32767, 32767).astype(np.int16).view(np.uint16)
+        counts = table[on][:, [LIKED, DISLIKED]].astype(np.float64)
+        counts *= np.exp(self.draws.normal(0.0, share, size=counts.shape))
+        table[np.flatnonzero(on)[:, None], [LIKED, DISLIKED]] = np.clip(np.round(counts), 0, COUNT_MAX).astype(
+            np.uint16
+        )
         return self.said(twin)
 
     # -- bad ones -----------------------------------------------------------------------------------------------------
 
     def flipped_weights(self) -> Floats:
-        """A part of the weights, or all of them, with the other sign."""
+        """A part of the buckets, or all of them, with what is liked and what is disliked changed round."""
         twin = self.model.copy()
-        on = self.draws.random(len(twin.weights)) < self.draws.choice([0.1, 0.3, 1.0])
-        twin.weights[on] = -twin.weights[on]
+        table = twin.state.table
+        on = np.flatnonzero(self.draws.random(len(table)) < self.draws.choice([0.1, 0.3, 1.0]))
+        table[on, WEIGHT] = (-table[on, WEIGHT].view(np.int16)).view(np.uint16)
+        table[on[:, None], [LIKED, DISLIKED]] = table[on[:, None], [DISLIKED, LIKED]]
         return self.said(twin)
 
     def flipped_part(self) -> Floats:

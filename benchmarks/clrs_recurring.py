@@ -12,8 +12,8 @@ import time
 
 import numpy as np
 
-from benchmarks.clrs_learning import translations
 from benchmarks.clrs_poisoning import tweets
+from benchmarks.streams import translations
 from meta_learning.clrs import Exchange, OnlineTextModel
 from meta_learning.clrs.models.port import Floats, Pair
 from meta_learning.clrs.reservoir import Reservoir

@@ -2,7 +2,7 @@
 
     META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.embedding_model [events] [shuffle seed]
 
-Needs the extra ``embeddings`` and the packaged MiniLM. Streams of `benchmarks.clrs_learning`, prequential, cycles of 100.
+Needs the extra ``embeddings`` and the packaged MiniLM. Streams of `benchmarks.streams`, prequential, cycles of 100.
 The rate of the head was not tuned. MiniLM was trained on English: ru-en is outside of what it knows.
 """
 
@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from benchmarks import clrs_learning
+from benchmarks import streams
 from benchmarks.language_model import stream
 from meta_learning.clrs.models.embedding.embedding_model import EmbeddingModel
 from meta_learning.clrs.models.port import Floats, Model, Pair
@@ -32,10 +32,10 @@ def prequential(model: Model, pairs: list[Pair], scores: Floats) -> tuple[Floats
 def report(name: str, pairs: list[Pair], scores: Floats, judged: Floats) -> None:
     print(f"{name}: {len(pairs)} events")
     text, text_s = prequential(OnlineTextModel(), pairs, scores)
-    clrs_learning.line("text model", text, judged, text_s)
+    streams.line("text model", text, judged, text_s)
     embedded, embedded_s = prequential(EmbeddingModel(), pairs, scores)
-    clrs_learning.line("MiniLM + online head", embedded, judged, embedded_s)
-    clrs_learning.line("mean of the two", (text + embedded) / 2, judged, text_s + embedded_s)
+    streams.line("MiniLM + online head", embedded, judged, embedded_s)
+    streams.line("mean of the two", (text + embedded) / 2, judged, text_s + embedded_s)
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     pairs, scores = stream(events, seed)
     report(f"right/wrong, shuffle {seed}", pairs, scores, scores)
-    report("ru-en", *clrs_learning.translations(events))
+    report("ru-en", *streams.translations(events))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.language_model [events] [shuffle seed] [text|frozen|lora ...]
 
-Needs the extra ``torch`` and the packaged SmolLM2-135M (CPU). Stream ``right/wrong`` of `benchmarks.clrs_learning`: a tweet of
+Needs the extra ``torch`` and the packaged SmolLM2-135M (CPU). Stream ``right/wrong`` of `benchmarks.streams`: a tweet of
 Sentiment140 and a label that is right half of the time; prequential, cycles of 25. All lines see the same events. ``frozen``
 never trains its adapter: only the calibration of the bare base learns.
 Instruction, labels, blocks and beta were changed once after a look at shuffle 0.
@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks import clrs_learning
+from benchmarks import streams
 from meta_learning.clrs.models.language.adapter_trainer import TrainingSettings
 from meta_learning.clrs.models.language.language_model import LanguageModel, LanguageSettings
 from meta_learning.clrs.models.language.low_rank import AdapterShape
@@ -31,7 +31,7 @@ LORA = TrainingSettings(AdapterShape(layers_count=10), beta=0.5)
 
 def stream(events: int, seed: int) -> tuple[list[Pair], Floats]:
     """``right/wrong`` on a shuffle of its own."""
-    rows = clrs_learning.tweets(20_000)
+    rows = streams.tweets(20_000)
     random.Random(seed).shuffle(rows)
     draws, pairs, scores = random.Random(seed + 1), list[Pair](), list[float]()
     for text, liked in rows[:events]:
@@ -64,7 +64,7 @@ def run(name: str, model: Model, pairs: list[Pair], scores: Floats) -> Floats:
             f"    {name}: {len(said)} events, accuracy {((said >= 0.5) == scores[: len(said)]).mean():.3f}", flush=True
         )
     spent = time.process_time() - start
-    clrs_learning.line(name, said, scores, spent)
+    streams.line(name, said, scores, spent)
     right = (said >= 0.5) == (scores >= 0.5)
     quarters = [part.mean() for part in np.array_split(right, 4)]
     print(
@@ -86,7 +86,7 @@ def main() -> None:
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     pairs, scores = stream(events, seed)
     print(f"right/wrong: {events} events, shuffle {seed}")
-    clrs_learning.line("floor: always 0.5", np.full(events, 0.5), scores, 1e9)
+    streams.line("floor: always 0.5", np.full(events, 0.5), scores, 1e9)
     made: dict[str, Callable[[], Model]] = {"text": OnlineTextModel, "frozen": frozen, "lora": lambda: language(LORA)}
     right = {name: run(name, made[name](), pairs, scores) for name in sys.argv[3:] or made}
     for other in ("frozen", "text"):

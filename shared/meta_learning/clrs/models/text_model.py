@@ -77,14 +77,14 @@ class OnlineTextModel:
         self.state = empty_state(self.settings.bags, self.settings.facts_variance)
         logs = log_counts(self.settings.smoothing_long, self.settings.smoothing_short)
         rates = self.settings.rate, self.settings.stack_rate, self.settings.calibration_rate
-        self._rates = Rates(*rates, BAYES_SCALES, logs)
+        self.rates = Rates(*rates, BAYES_SCALES, logs)
         self._version: str | None = None
 
     def predict(self, pairs: Sequence[Pair]) -> Floats:
         """Expected scores; 0.5 for everything before anything is learnt."""
         if not pairs:
             return np.zeros(0)
-        return self.features.path.predict(self.state, self.features.of(pairs), self._rates)
+        return self.features.path.predict(self.state, self.features.of(pairs), self.rates)
 
     def learn(self, pairs: Sequence[Pair], targets: Floats, weights: Floats | None = None) -> None:
         """One pass over ``pairs``, one update a pair."""
@@ -92,7 +92,7 @@ class OnlineTextModel:
             return
         costs = np.ones(len(pairs)) if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
         lessons = np.ascontiguousarray(targets, dtype=np.float64)
-        self.features.path.learn(self.state, self.features.of(pairs), lessons, costs, self._rates)
+        self.features.path.learn(self.state, self.features.of(pairs), lessons, costs, self.rates)
         self._version = None
 
     def copy(self) -> Self:
