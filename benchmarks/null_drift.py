@@ -16,12 +16,14 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import chi2
 
 from meta_learning.clrs import ClosedLoopSystem, DriftDetector
 from meta_learning.clrs.statistics import wilson
 
 DATA = Path(os.environ.get("META_LEARNING_DATA_SETS", "../shared/data")) / "sentiment140_train_20k_head_tail.csv"
 LIMIT = 0.3
+SCORED_WINDOWS = 40
 LOOP_CYCLES = 60  # the behaviour score needs 25 cycles before it says anything
 
 
@@ -36,11 +38,12 @@ def corpus() -> list[tuple[str, bool]]:
 
 
 def detectors(texts: list[tuple[str, bool]], streams: int, windows: int) -> Counter[str]:
+    """Texts for ``windows`` windows a stream; scores alone, which cost little, for 40."""
     over: Counter[str] = Counter()
     for seed in range(streams):
         draws, detector = np.random.default_rng([1, seed]), DriftDetector(seed=seed)
-        for _ in range(windows + 5):
-            chosen = [texts[index] for index in draws.integers(len(texts), size=100)]
+        for window in range(max(windows, SCORED_WINDOWS)):
+            chosen = [texts[index] for index in draws.integers(len(texts), size=100)] if window < windows + 5 else []
             true = draws.integers(2, size=100).astype(float)
             wrong = draws.random(100) < 0.2
             detector.update(
@@ -48,7 +51,15 @@ def detectors(texts: list[tuple[str, bool]], streams: int, windows: int) -> Coun
                 output_texts=["positive" if liked else "negative" for _, liked in chosen],
                 scored=(np.where(wrong, 1 - true, true) * 0.8 + 0.1, 0.5, true),
             )
-            count(over, detector.result())
+            result = detector.result()
+            for kind in ("input", "output"):
+                if not chosen:
+                    result["kinds"][kind] = None  # said already
+            count(over, result)
+        for alarm in detector.alarms:
+            over[f"{alarm.kind} alarms"] += 1
+        over["text events"] += (windows + 5) * 100
+        over["scored events"] += max(windows, SCORED_WINDOWS) * 100
     return over
 
 
@@ -85,13 +96,24 @@ def report(title: str, over: Counter[str]) -> None:
             )
 
 
+def alarms(over: Counter[str]) -> None:
+    for kind, events in (("input", "text"), ("output", "text"), ("concept", "scored"), ("performance", "scored")):
+        found, seen = over[f"{kind} alarms"], over[f"{events} events"]
+        high = float(chi2.ppf(0.95, 2 * found + 2)) / 2
+        print(
+            f"  {kind:12s} {found} alarms in {seen} events: {1e4 * found / seen:.3f} per 10,000 (95 % below {1e4 * high / seen:.3f})"
+        )
+
+
 def main() -> None:
-    streams, windows, whole = (int(part) for part in (*sys.argv[1:4], *("500", "15", "3")[len(sys.argv) - 1 :]))
+    streams, windows, whole = (int(part) for part in (*sys.argv[1:4], *("500", "6", "30")[len(sys.argv) - 1 :]))
     texts = corpus()
+    found = detectors(texts, streams, windows)
     report(
-        f"{streams} streams of detectors, {windows} windows of 100 after the reference",
-        detectors(texts, streams, windows),
+        f"{streams} streams of detectors: {windows} windows of 100 texts after the reference, {SCORED_WINDOWS} of scores",
+        found,
     )
+    alarms(found)
     report(f"{whole} whole loops of {LOOP_CYCLES} cycles", loops(texts, whole))
 
 

@@ -12,7 +12,13 @@ from rich.markup import escape
 from services.programs import Doors
 
 STYLES = {"promoted": "green", "held": "yellow", "rejected": "red"}
-FOLDED = {"trained": "trained", "capped": "capped", "unlearnt": "unlearnt", "open": "in the open cycle"}
+FOLDED = {
+    "trained": "trained",
+    "capped": "capped",
+    "distrusted": "distrusted",
+    "unlearnt": "unlearnt",
+    "open": "in the open cycle",
+}
 LEARNT_CYCLES = 10
 SCORES = ("drift", "alignment", "coherence")
 
@@ -53,7 +59,9 @@ def summary(loop: str, sent: int, accepted: int, seen: dict[str, Any]) -> Iterat
     """What went in, what came out, and whether the counts agree."""
     counts, scores = seen.get("counts", {}), seen.get("scores", {}) or {}
     parts = (
-        f"{counts.get(part, 0):,} {said}" for part, said in FOLDED.items() if counts.get(part) or part != "unlearnt"
+        f"{counts.get(part, 0):,} {said}"
+        for part, said in FOLDED.items()
+        if counts.get(part) or part not in {"distrusted", "unlearnt"}
     )
     decided = ", ".join(f"{count} {decision}" for decision, count in sorted(counts.get("cycles", {}).items()))
     yield f"\n[bold]the loop {loop}[/]"

@@ -48,6 +48,7 @@ class MonitorCollector(Collector):
     def _samples(self) -> Iterator[tuple[str, tuple[str, ...], float | None]]:
         for name, loop in self._view.loops().items():
             yield from _scores(name, loop)
+            yield from _behind_scores(name, loop.scores)
             yield from _counts(name, loop)
         yield from self._system()
         yield from self._own_health()
@@ -105,11 +106,27 @@ def _scores(name: str, loop: Loop) -> Iterator[tuple[str, tuple[str, ...], float
         yield "meta_learning_score_timestamp_seconds", (name,), loop.state.cycled_at.timestamp()
 
 
+def _behind_scores(name: str, scores: dict[str, Any]) -> Iterator[tuple[str, tuple[str, ...], float | None]]:
+    alignment, coherence, patterns = (scores.get(part) or {} for part in ("alignment", "coherence", "patterns"))
+    worst = alignment.get("worst_segment") or {}
+    yield "meta_learning_alignment_worst_segment", (name,), worst.get("low")
+    if alignment.get("ceiling_source") not in {None, "unknown"}:
+        yield "meta_learning_alignment_ceiling", (name,), alignment.get("ceiling")
+    yield "meta_learning_calibration_error", (name,), alignment.get("calibration_error")
+    yield "meta_learning_user_disagreement", (name,), alignment.get("disagreement")
+    for measure, value in (coherence.get("diversity") or {}).items():
+        yield "meta_learning_output_diversity", (name, measure), value
+    active = {found["name"] for found in patterns.get("active") or ()}
+    for pattern in patterns.get("watched") or ():
+        yield "meta_learning_pattern_active", (name, pattern), float(pattern in active)
+
+
 def _counts(name: str, loop: Loop) -> Iterator[tuple[str, tuple[str, ...], float | None]]:
     state = loop.state
     yield "meta_learning_events_monitored_total", (name,), state.monitored_count
     yield "meta_learning_events_trained_total", (name,), state.trained_count
     yield "meta_learning_events_capped_total", (name,), state.capped_count
+    yield "meta_learning_events_distrusted_total", (name,), state.distrusted_count
     yield "meta_learning_events_unlearnt_total", (name,), state.unlearnt_count
     yield "meta_learning_events_open", (name,), state.open_count
     yield "meta_learning_cycles_unscored_total", (name,), state.unscored_count

@@ -46,6 +46,42 @@ METRICS = (
     Metric("meta_learning_score_high", "gauge", "Upper end of the interval of a score.", ("loop", "score")),
     Metric("meta_learning_score_samples", "gauge", "How many observations a score rests on.", ("loop", "score")),
     Metric(
+        "meta_learning_alignment_worst_segment",
+        "gauge",
+        "Lower bound of the alignment in the loop's worst segment of at least 50 events; absent without segments.",
+        ("loop",),
+    ),
+    Metric(
+        "meta_learning_alignment_ceiling",
+        "gauge",
+        "Concordance of users who judged the same answers, which is what alignment is measured against; absent while unknown.",
+        ("loop",),
+    ),
+    Metric(
+        "meta_learning_calibration_error",
+        "gauge",
+        "Root mean square gap between predicted and given scores in 15 bins, less what chance adds.",
+        ("loop",),
+    ),
+    Metric(
+        "meta_learning_user_disagreement",
+        "gauge",
+        "Share of what the model gets wrong that differs from user to user, in [0, 1].",
+        ("loop",),
+    ),
+    Metric(
+        "meta_learning_output_diversity",
+        "gauge",
+        "How varied the last cycle's outputs are, in [0, 1]; `measure`: distinct_2, zlib_ratio or vendi.",
+        ("loop", "measure"),
+    ),
+    Metric(
+        "meta_learning_pattern_active",
+        "gauge",
+        "1 while the named pattern (collapse, oscillation and others) is found in the loop, else 0.",
+        ("loop", "pattern"),
+    ),
+    Metric(
         "meta_learning_score_timestamp_seconds",
         "gauge",
         "The time of the loop's last folded cycle, which is when its scores last changed, in Unix time.",
@@ -64,7 +100,7 @@ METRICS = (
     Metric(
         "meta_learning_promotions_total",
         "counter",
-        "Versions that took over; `what`: model or prompt; `cause`: gate, operator or evolution.",
+        "Versions that took over; `what`: model or prompt; `cause`: gate, operator, rollback or evolution.",
         ("loop", "what", "cause"),
     ),
     Metric(
@@ -74,7 +110,13 @@ METRICS = (
     Metric(
         "meta_learning_events_capped_total",
         "counter",
-        "Pieces of feedback left out of training because one user sent too many of a cycle.",
+        "Pieces of feedback left out of training because one user sent too many of a cycle, or the same twice.",
+        ("loop",),
+    ),
+    Metric(
+        "meta_learning_events_distrusted_total",
+        "counter",
+        "Pieces of feedback left out of training because their user keeps contradicting what was learnt from all others.",
         ("loop",),
     ),
     Metric(
@@ -86,7 +128,7 @@ METRICS = (
     Metric(
         "meta_learning_events_open",
         "gauge",
-        "Pieces of feedback not yet part of a cycle: monitored = trained + capped + unlearnt + open.",
+        "Pieces of feedback not yet part of a cycle: monitored = trained + capped + distrusted + unlearnt + open.",
         ("loop",),
     ),
     Metric(

@@ -12,7 +12,7 @@ from services.monitor.view import View
 
 LIVE_CANDIDATES_MAX = 3
 PROMOTIONS_SHOWN_MAX = 20
-COUNTS = ("monitored", "trained", "capped", "unlearnt", "open")
+COUNTS = ("monitored", "trained", "capped", "distrusted", "unlearnt", "open")
 LIVE_LOOPS_MAX = 200  # ten thousand would be 2 MB twice a second for each open page
 
 
@@ -37,6 +37,7 @@ def loop_in_full(loop: Loop, candidates_max: int | None = None) -> dict[str, Any
     return {
         "loop": state.loop,
         "scores": {name: loop.scores[name] for name in SCORES},
+        "patterns": loop.scores.get("patterns"),
         "counts": counts(state),
         "champion": state.champion,
         "prompt": state.prompt,
@@ -52,11 +53,12 @@ def loop_in_full(loop: Loop, candidates_max: int | None = None) -> dict[str, Any
 
 
 def counts(state: LoopState) -> dict[str, Any]:
-    """The counts of a loop; they close: monitored = trained + capped + unlearnt + open."""
+    """The counts of a loop; they close: monitored = trained + capped + distrusted + unlearnt + open."""
     return {
         "monitored": state.monitored_count,
         "trained": state.trained_count,
         "capped": state.capped_count,
+        "distrusted": state.distrusted_count,
         "unlearnt": state.unlearnt_count,
         "open": state.open_count,
         "cycles": state.decisions,

@@ -97,6 +97,7 @@ class LoopState(BaseModel):
     monitored_at: datetime | None = None
     trained_count: int = 0
     capped_count: int = 0
+    distrusted_count: int = 0
     cycled_count: int = 0
     unscored_count: int = 0
     decisions: dict[str, int] = Field(default_factory=dict)
@@ -146,6 +147,7 @@ class LoopState(BaseModel):
         self.decisions[event.decision] = self.decisions.get(event.decision, 0) + 1
         self.trained_count += event.trained_count
         self.capped_count += event.capped_count
+        self.distrusted_count += event.distrusted_count
         self.cycled_count += event.events_count
         self.cycled_at = event.occurred_at
         if event.candidate_version is not None:
@@ -238,8 +240,8 @@ class LoopState(BaseModel):
 
     @property
     def unlearnt_count(self) -> int:
-        """Feedback of cycles whose model could not learn: monitored = trained + capped + unlearnt + open."""
-        return self.cycled_count - self.trained_count - self.capped_count
+        """Feedback of cycles whose model could not learn: monitored = trained + capped + distrusted + unlearnt + open."""
+        return self.cycled_count - self.trained_count - self.capped_count - self.distrusted_count
 
     @property
     def promotable(self) -> set[str]:

@@ -78,6 +78,7 @@ class View:
             "monitored": sum(state.monitored_count for state in states),
             "trained": sum(state.trained_count for state in states),
             "capped": sum(state.capped_count for state in states),
+            "distrusted": sum(state.distrusted_count for state in states),
             "unlearnt": sum(state.unlearnt_count for state in states),
             "open": sum(state.open_count for state in states),
         }

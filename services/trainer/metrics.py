@@ -6,6 +6,7 @@ import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from meta_learning.events import ModelPromoted
 from services.trainer.loops import Folded
 
 PREFIX = "meta_learning_trainer"
@@ -34,7 +35,7 @@ class TrainerMetrics:
         )
         self._capped = Counter(
             f"{PREFIX}_capped_total",
-            "Pieces of feedback left out of training because one user sent too many of a cycle.",
+            "Pieces of feedback left out of training because one user sent too many of a cycle, or the same twice.",
             ["loop"],
             registry=self.registry,
         )
@@ -59,6 +60,21 @@ class TrainerMetrics:
             registry=self.registry,
         )
         self._watch_partitions()
+        self._watch_harm()
+
+    def _watch_harm(self) -> None:
+        self._distrusted = Counter(
+            f"{PREFIX}_distrusted_total",
+            "Pieces of feedback left out of training because their user is distrusted.",
+            ["loop"],
+            registry=self.registry,
+        )
+        self._rollbacks = Counter(
+            f"{PREFIX}_rollbacks_total",
+            "Versions that were taken back because they lost, on the same events, against the one before.",
+            ["loop"],
+            registry=self.registry,
+        )
 
     def _watch_partitions(self) -> None:
         self.partitions_owned = Gauge(
@@ -79,4 +95,8 @@ class TrainerMetrics:
         for cycle in folded.cycles:
             self._trained.labels(cycle.loop).inc(cycle.trained_count)
             self._capped.labels(cycle.loop).inc(cycle.capped_count)
+            self._distrusted.labels(cycle.loop).inc(cycle.distrusted_count)
             self._cycles.labels(cycle.loop, cycle.decision).inc()
+        for event in folded.commit.emit:
+            if isinstance(event, ModelPromoted) and event.cause == "rollback":
+                self._rollbacks.labels(event.loop).inc()

@@ -135,7 +135,11 @@ class CycleCompleted(Event):
     candidate saw them (``None`` without a champion), ``candidate_predictions`` likewise by the candidate.
     ``probe_champion`` and ``probe_candidate`` are the outputs of both on the loop's fixed probe; ``probe_perturbed``
     those of the champion on the same probe with its inputs perturbed, by the name of the perturbation.
-    ``control_predictions`` are those of the control arm, a version that was frozen when ``control_version`` took that part.
+    ``control_predictions`` are those of the control arm, a version that was frozen when ``control_version`` took that part;
+    ``shadow_predictions`` those of the version that a baking champion replaced; ``learner_predictions`` those of the model
+    that learns on while the candidate is frozen and judged. ``left_out`` lists, by reason (``capped``,
+    ``distrusted``), the positions of events that neither trained nor counted; ``segments`` the positions of each named
+    segment. ``gate`` is what the gates knew before this cycle: with it, the decision can be computed again from the record.
     """
 
     type: Literal["CycleCompleted"] = "CycleCompleted"
@@ -157,18 +161,28 @@ class CycleCompleted(Event):
     control_version: str | None = None
     control_predictions: tuple[Unit, ...] | None = None
     probe_perturbed: dict[str, tuple[Unit, ...]] | None = None
+    shadow_version: str | None = None
+    shadow_predictions: tuple[Unit, ...] | None = None
+    learner_predictions: tuple[Unit, ...] | None = None
     trained_count: int = 0
     capped_count: int = 0
+    distrusted_count: int = 0
+    left_out: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    segments: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    gate: dict[str, Any] = Field(default_factory=dict)
 
 
 class ModelPromoted(Event):
-    """A model version took over a loop: by its gates (``cause='gate'``) or by an operator's command."""
+    """A model version took over a loop: by its gates (``cause='gate'``), by an operator's command, or by a rollback.
+
+    A ``rollback`` is the loop's own: the version that had taken over lost, on the same events, against the one before.
+    """
 
     type: Literal["ModelPromoted"] = "ModelPromoted"
     loop: Slug
     version: str
     previous: str | None = None
-    cause: Literal["gate", "operator"]
+    cause: Literal["gate", "operator", "rollback"]
 
 
 class EvolutionRequested(Event):

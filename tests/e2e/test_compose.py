@@ -79,7 +79,7 @@ class System:
         found: dict[str, Any] = self.until(
             f"{count} learnt", lambda: (c := self.counts()) and c["monitored"] == count and c["open"] == 0 and c
         )
-        assert found["trained"] + found["capped"] + found["unlearnt"] == count
+        assert found["trained"] + found["capped"] + found["distrusted"] + found["unlearnt"] == count
         return found
 
 

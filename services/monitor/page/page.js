@@ -38,6 +38,7 @@ function drawAll() {
   if (chosen === null) return;
   document.title = `${chosen.loop} · Meta-learning loop`;
   draw("scores", [chosen.scores, chosen.cycles], () => sections.scores(chosen));
+  draw("patterns", chosen.patterns, () => sections.patterns(chosen.patterns));
   draw("counts", snapshot.system.counts, () => sections.counts(snapshot));
   draw("cycles", [chosen.cycles, chosen.counts.open, page.showAll], () => sections.cycles(chosen, snapshot.system.cycle_size, page.showAll, () => { page.showAll = !page.showAll; drawAll(); }));
   draw("versions", chosen.versions, () => sections.versions(chosen, promote));

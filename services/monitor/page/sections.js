@@ -42,8 +42,26 @@ function evidence(score, known) {
   if (known && ranged) parts.push(`${decimal(score.low)}\u00a0–\u00a0${decimal(score.high)}`);
   if (score.n !== null && score.n !== undefined) parts.push(`n\u00a0=\u00a0${count(score.n)}`);
   if (known && score.current > 0 && score.set_by) parts.push(`by\u00a0${score.set_by}`);
+  if (known && score.worst_segment) parts.push(`worst:\u00a0${score.worst_segment.segment}\u00a0≥\u00a0${decimal(score.worst_segment.low)}`);
   return parts.join("  ·  ");
 }
+
+// What emerges in the loop: a line for each pattern that is there, and one for those that were.
+export function patterns(found) {
+  if (!found) return [];
+  const active = new Set(found.active.map((item) => item.name));
+  const past = Object.values(found.last_seen).filter((item) => !active.has(item.name));
+  const said = (item) => `${words(item.name)} (cycle ${item.last_cycle})`;
+  const rest = past.length ? `Seen before: ${past.map(said).join(", ")}.`
+    : active.size ? null : `No pattern found. Watched for: ${found.watched.map(words).join(", ")}.`;
+  return [
+    ...found.active.map((item) => h("p", {}, pill(words(item.name), "warn"), " ", item.sentence,
+      h("span", { class: "quiet" }, ` Since cycle ${item.since_cycle}.`))),
+    rest ? h("p", { class: "quiet" }, rest) : null,
+  ].filter(Boolean);
+}
+
+const words = (name) => name.replaceAll("_", " ");
 
 function kinds(found) {
   if (!found || !Object.keys(found).length) return null;
@@ -62,7 +80,7 @@ export function counts(snapshot) {
   const figure = (value, word) => h("div", {}, h("b", {}, count(value)), h("span", {}, word));
   const term = (sign, value, word) => h("div", { class: "term" }, h("div", { class: "sign", "aria-hidden": "true" }, sign), figure(value, word));
   const behind = system.accepted - system.monitored;
-  const closes = system.monitored === system.trained + system.capped + system.unlearnt + system.open;
+  const closes = system.monitored === system.trained + system.capped + system.distrusted + system.unlearnt + system.open;
   const verdict = !closes || behind < 0
     ? "The sums do not close: see the log of the monitor."
     : behind > 0 ? `${count(behind)} accepted and on their way here.` : "Accepted and monitored agree; nothing is lost, nothing counted twice.";
@@ -70,6 +88,7 @@ export function counts(snapshot) {
     h("div", { class: "sum" },
       figure(system.accepted, "accepted"), term("=", system.trained, "trained"),
       system.capped ? term("+", system.capped, "capped") : null,
+      system.distrusted ? term("+", system.distrusted, "distrusted") : null,
       system.unlearnt ? term("+", system.unlearnt, "not learnt") : null,
       term("+", system.open, "in open cycles"),
       behind > 0 ? term("+", behind, "on their way") : null,
@@ -132,7 +151,7 @@ export function versions(chosen, onPromote) {
   if (!shown.length) return [h("p", { class: "quiet" }, "No version yet.")];
   return [h("div", { class: "scroll" }, h("table", { class: "versions" }, h("tbody", {}, shown.map((version) => h("tr", {},
     h("td", {}, code(version.version), h("span", { class: "quiet small" }, version.cycle === null ? "" : ` cycle ${version.cycle}`)),
-    h("td", {}, version.is_champion ? pill("in charge", "good")
+    h("td", {}, version.is_champion ? pill(chosen.promotions.at(-1)?.cause === "rollback" ? "in charge again: rolled back" : "in charge", "good")
       : version.is_promotable ? pill("was in charge") : pill(version.decision, version.decision === "rejected" ? "bad" : "")),
     h("td", { class: "number" }, version.is_promotable && !version.is_champion
       ? h("button", { type: "button", onclick: () => onPromote(version.version) }, "Promote") : null))))))];

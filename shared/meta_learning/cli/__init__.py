@@ -1,16 +1,17 @@
 """`meta-learning`: one file a group of commands.
 
-``operations``: ``lag`` · ``dead-letters`` · ``replay ID …`` · ``versions LOOP`` · ``off-policy DIGEST FILE``: a running system
+``operations``: ``lag`` · ``dead-letters`` · ``replay ID …`` · ``versions LOOP``, asked of a running system
+``off-policy``: what a stored version would have earned on logged feedback
 ``runs``: ``runs list`` · ``runs show RUN`` · ``runs compare RUN RUN …`` · ``runs export RUN``, experiments on this machine
 ``study``: ``study run FILE`` · ``study work``, grids of experiments
-``evolve``: a better prompt for a data set, with a budget
+``evolve``: a better prompt for a data set, within a budget
 """
 
 from __future__ import annotations
 
 import typer
 
-from meta_learning.cli import operations, runs, study
+from meta_learning.cli import off_policy, operations, runs, study
 from meta_learning.cli.evolve import evolve
 
 app = typer.Typer(
@@ -18,6 +19,7 @@ app = typer.Typer(
 )
 operations.add_to(app)
 app.command()(evolve)
+app.command("off-policy")(off_policy.off_policy)
 app.add_typer(runs.app, name="runs")
 app.add_typer(study.app, name="study")
 

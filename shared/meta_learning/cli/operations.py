@@ -1,4 +1,4 @@
-"""What an operator asks of a running system: its lags, dead letters, versions, and what a version would have earned."""
+"""What an operator asks of a running system: ``lag``, ``dead-letters``, ``replay ID …``, ``versions LOOP``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from meta_learning.cli.printing import printed, refuse, table_of
 from meta_learning.errors import MetaLearningError, NotFound
 from meta_learning.registry.store import FileStore
-from meta_learning.registry.versions import lineage, manifest_of
+from meta_learning.registry.versions import lineage
 from meta_learning.streams import Log
 from meta_learning.streams.embedded import socket_path
 from meta_learning.streams.opening import open_log
@@ -71,40 +71,6 @@ def versions(
     printed(table)
 
 
-def off_policy(
-    digest: Annotated[str, typer.Argument(help="Of the version's manifest, as rankings say it.")],
-    feedback: Annotated[Path, typer.Argument(help="JSON lines: events as they are, or segments of the archive.")],
-    exploration: Annotated[
-        str, typer.Option(help="As META_LEARNING_EXPLORATION; greedy: the best, always.")
-    ] = "greedy",
-    data_folder: Data = DEFAULT_DATA,
-) -> None:
-    """What a version would have earned on logged feedback of its loop that it has not learnt from."""
-    # Here, not above: they load numerical libraries for seconds, which no other command needs.
-    from meta_learning.clrs.acting import policy_named
-    from meta_learning.clrs.models.loading import load_model
-    from meta_learning.clrs.off_policy import METHODS, estimate, logged_events, replayed
-
-    table = table_of("estimate", "value", "low", "high", "n", "effective n", "clipped", "left out")
-    try:
-        store = FileStore(data_folder / "registry")
-        version = manifest_of(store, digest)
-        policy, model = policy_named(exploration), load_model(store.get(version.content))
-        with feedback.open(encoding="utf-8") as lines:
-            found = replayed((event for event in logged_events(lines) if event.loop == version.loop), model, policy)
-    except (MetaLearningError, OSError) as error:
-        refuse(error)
-    for method in METHODS:
-        told = estimate(found.logged, method)
-        shown = (
-            [told.refused, "", ""]
-            if told.refused
-            else [f"{number:.4f}" for number in (told.value, told.low, told.high)]
-        )
-        table.add_row(method, *shown, str(told.n), f"{told.ess:.0f}", f"{told.clipped:.1%}", str(found.left_out))
-    printed(table)
-
-
 def _ask(url: str, partitions: int, question: Callable[[Log], Awaitable[_T]]) -> _T:
     async def asked() -> _T:
         log = open_log(_found(url), partitions)
@@ -132,4 +98,3 @@ def add_to(app: typer.Typer) -> None:
     app.command("dead-letters")(dead_letters)
     app.command()(replay)
     app.command()(versions)
-    app.command("off-policy")(off_policy)

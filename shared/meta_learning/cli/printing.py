@@ -10,10 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from meta_learning.errors import MetaLearningError
 
-
-def refuse(error: MetaLearningError | OSError) -> NoReturn:
+def refuse(error: Exception) -> NoReturn:
     """End with what the error says, and status 1."""
     typer.echo(f"meta-learning: {error}", err=True)
     raise typer.Exit(1)

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 
+from meta_learning.clrs.alignment.ceiling import Ceiling, HumanCeiling
+from meta_learning.clrs.alignment.comparison import Tally, tallies, tally
+from meta_learning.clrs.alignment.confidence_sequence import interval, spent
+from meta_learning.clrs.alignment.recent import RecentEvents
+from meta_learning.clrs.alignment.window import Epoch, Window
 from meta_learning.clrs.estimate import Estimate
+from meta_learning.clrs.exchange import Exchange
 from meta_learning.clrs.models.port import Floats
-from meta_learning.clrs.statistics import Concordance, concordance, wilson
 
-Z = 3.0  # of the interval: it is looked at after every batch, so it is wider than 95 % at one look
-EVENTS_MIN = 50
+EVENTS_MIN = 50  # effective ones
+WITHIN_USERS_MIN = 100  # events with a partner by the same user, from which only such pairs count
+SEGMENT_MIN = 50
+SEGMENT_SHRINK = 50.0  # events of the whole loop's concordance that a segment's is mixed with
 TIED_MAX = 0.999
+WEIGHT_MAX = 10.0
+CEILING_MIN = 0.55  # below it, dividing by the humans' agreement would only magnify noise
 
 
 class AlignmentScorer:
     """``(C - 0.5) / (ceiling - 0.5)`` cut to [0, 1], C the pairwise concordance of predictions made before learning.
 
-    ``1 - MAE`` is not used: a constant predictor gets 0.77 to 0.94 of it on real scores. Concordance is taken within each
-    batch (pairs across batches would compare different models) and pooled over the last ``batches_max``, weighted by pairs.
-    The interval is Wilson's at z = 3 with the effective number of events that the U-statistic's variance implies:
-    conservative at one look, about 95 % over the looks of a window; not a confidence sequence. ``ceiling`` is the
-    concordance between humans, 1 when unknown.
+    ``1 - MAE`` is not used: a constant predictor gets 0.77 to 0.94 of it on real scores. Pairs are taken within a batch
+    (across batches they would compare different models); pairs of one user's events, which are free of that user's
+    scale, are preferred once there are enough. Events weigh ``1 / propensity``, cut at 10; below an effective 50 events
+    there is no score. The interval is a confidence sequence (arXiv 2103.06476) over the last ``batches_max`` to twice as
+    many batches: with 95 % probability it holds at all looks for ever. ``ceiling`` is the concordance between humans:
+    the number given, else measured where two users judged the same answer, else 1.
 
     >>> scorer = AlignmentScorer()
     >>> scores = np.tile([0.0, 1.0], 50)
@@ -32,15 +42,25 @@ class AlignmentScorer:
     (1.0, 'aligned')
     """
 
-    def __init__(self, threshold: float = 0.7, ceiling: float = 1.0, batches_max: int = 10) -> None:
+    def __init__(self, threshold: float = 0.7, ceiling: float | None = None, batches_max: int = 10) -> None:
         self.threshold, self.ceiling, self.batches_max = threshold, ceiling, batches_max
-        self._batches: list[tuple[int, Concordance | None]] = []
+        self._window = Window(batches_max)
+        self._humans = HumanCeiling()
+        self._recent = RecentEvents()
+        self._found: dict[str, Any] | None = None
 
-    def update(self, predictions: Floats, feedback_scores: Floats) -> None:
-        """Fold one batch of predictions, made before it was learnt, and what the users said."""
-        self._batches = [*self._batches, (len(predictions), concordance(predictions, feedback_scores))][
-            -self.batches_max :
-        ]
+    def update(self, predictions: Floats, feedback_scores: Floats, exchanges: Sequence[Exchange] | None = None) -> None:
+        """Fold one batch of predictions, made before it was learnt, what the users said, and about which exchanges."""
+        told = [Exchange("", "")] * len(predictions) if exchanges is None else exchanges
+        weights = np.array([min(1.0 / (found.propensity or 1.0), WEIGHT_MAX) for found in told])
+        users = _codes([found.user_id for found in told])
+        everyone = tally(predictions, feedback_scores, weights)
+        within = tally(predictions, feedback_scores, weights, users) if users.max(initial=-1) >= 0 else Tally()
+        segments = _by_segment(predictions, feedback_scores, weights, [found.segment for found in told])
+        self._window.fold(len(predictions), everyone, within, segments)
+        self._recent.update(predictions, feedback_scores, [found.user_id for found in told])
+        self._humans.update(told, feedback_scores)
+        self._found = None
 
     def score(self) -> float | None:
         """Alignment; None while undecidable: too few events, or a model that predicts the same for all."""
@@ -48,36 +68,80 @@ class AlignmentScorer:
         return None if current is None else float(current)
 
     def result(self) -> dict[str, Any]:
-        """The score with n, interval and state (aligned, misaligned, undecided), and the concordance behind it."""
-        parts = [part for _, part in self._batches if part is not None]
-        count = sum(size for size, _ in self._batches)
-        pairs = sum(part.pairs for part in parts)
-        tied = sum(part.tied * part.pairs for part in parts) / pairs if pairs else 1.0
-        if count < EVENTS_MIN or tied > TIED_MAX:
-            return self._report(Estimate.collecting(count), None, (None, None))
-        value = sum(part.value * part.pairs for part in parts) / pairs
-        variance = sum(part.variance * part.pairs**2 for part in parts) / pairs**2
-        effective = float(np.clip(value * (1 - value) / variance if variance > 0 else count, count / 4, count))
-        low, high = wilson(value, effective, Z)
-        scaled = [self._scaled(number) for number in (value, low, high)]
-        return self._report(Estimate.of(scaled[0], count, scaled[1], scaled[2]), value, (low, high))
+        """The score with n, interval and state (aligned, misaligned, undecided), and everything behind it."""
+        if self._found is None:
+            self._found = self._result()
+        return dict(self._found)
 
-    def _scaled(self, number: float) -> float:
-        return (number - 0.5) / max(self.ceiling - 0.5, 1e-9)
-
-    def _report(
-        self, estimate: Estimate, value: float | None, bounds: tuple[float | None, float | None]
-    ) -> dict[str, Any]:
+    def _result(self) -> dict[str, Any]:
+        epoch, ceiling, source = self._window.current, *self._ceiling()
+        basis, found = self._basis(epoch)
+        is_known = found.effective >= EVENTS_MIN and found.tied_share <= TIED_MAX
+        bounds = interval(found, spent(epoch.number) / 2.0)  # half for each basis: which is used depends on the data
+        estimate = Estimate.collecting(epoch.events)
+        if is_known:
+            middle, low, high = (
+                _scaled(found.value, ceiling.value),
+                _scaled(bounds[0], ceiling.high),
+                _scaled(bounds[1], ceiling.low),
+            )
+            estimate = Estimate.of(middle, epoch.events, low, high)
         return {
             **estimate.as_dict(),
             "state": self._state(estimate),
             "threshold": self.threshold,
-            "concordance": value,
-            "concordance_low": bounds[0],
-            "concordance_high": bounds[1],
-            "ceiling": self.ceiling,
+            "concordance": found.value if is_known else None,
+            "concordance_low": bounds[0] if is_known else None,
+            "concordance_high": bounds[1] if is_known else None,
             # Surely worse than a coin: the feedback, or the model, has its sign turned round.
-            "inverted": bounds[1] is not None and bounds[1] < 0.5,
+            "inverted": is_known and bounds[1] < 0.5,
+            "basis": basis,
+            "effective_n": round(found.effective, 1),
+            "ceiling": ceiling.value,
+            "ceiling_source": source,
+            "ceiling_n": ceiling.doubles,
+            "worst_segment": self._worst(epoch, found, ceiling) if is_known else None,
+            "brier": self._recent.brier(),
+            "calibration_error": self._recent.calibration_error(),
+            "disagreement": self._recent.disagreement(),
+        }
+
+    @staticmethod
+    def _basis(epoch: Epoch) -> tuple[str, Tally]:
+        within = epoch.within_users
+        is_enough = within.events >= WITHIN_USERS_MIN and within.effective >= EVENTS_MIN
+        return ("within_users", within) if is_enough else ("everyone", epoch.everyone)
+
+    def _ceiling(self) -> tuple[Ceiling, str]:
+        if self.ceiling is not None:
+            return Ceiling(self.ceiling, self.ceiling, self.ceiling, 0), "given"
+        found = self._humans.result()
+        return (Ceiling(1.0, 1.0, 1.0, 0), "unknown") if found is None else (found, "measured")
+
+    @staticmethod
+    def _worst(epoch: Epoch, whole: Tally, ceiling: Ceiling) -> dict[str, Any] | None:
+        """The segment whose lower bound is lowest, each shrunk to the whole; None without a segment of 50 events."""
+        large = {name: found for name, found in epoch.segments.items() if found.effective >= SEGMENT_MIN}
+        if not large:
+            return None
+        alpha, lows = spent(epoch.number) / 2.0, {}
+        whole_low, _ = interval(whole, alpha)
+        for name, found in large.items():
+            share = found.effective / (found.effective + SEGMENT_SHRINK)
+            low, _ = interval(found, alpha / len(large))
+            # Both parts of the mixture at their lower ends: a segment is never surer than the whole that it is mixed with.
+            lows[name] = tuple(share * a + (1.0 - share) * b for a, b in ((low, whole_low), (found.value, whole.value)))
+        worst = min(lows, key=lambda name: lows[name])
+        low, middle = lows[worst]
+        bounds = _scaled(low, ceiling.high), _scaled(middle, ceiling.value)
+        low, middle = (min(max(number, 0.0), 1.0) for number in bounds)
+        return {
+            "segment": worst,
+            "n": large[worst].events,
+            "current": middle,
+            "low": low,
+            "concordance": large[worst].value,
+            "segments": len(large),
         }
 
     def _state(self, estimate: Estimate) -> str:
@@ -89,11 +153,28 @@ class AlignmentScorer:
 
     def state(self) -> dict[str, Any]:
         """JSON."""
-        return {"batches": [[size, asdict(part) if part else None] for size, part in self._batches]}
+        return {"window": self._window.state(), "humans": self._humans.state(), "recent": self._recent.state()}
 
     @classmethod
     def from_state(cls, state: dict[str, Any], **config: Any) -> Self:
         """Read `state` back; ``config`` as for the constructor."""
         scorer = cls(**config)
-        scorer._batches = [(size, Concordance(**part) if part else None) for size, part in state["batches"]]
+        scorer._window = Window.from_state(state["window"], scorer.batches_max)
+        scorer._humans = HumanCeiling.from_state(state["humans"])
+        scorer._recent = RecentEvents.from_state(state["recent"])
         return scorer
+
+
+def _scaled(concordance: float, ceiling: float) -> float:
+    return (concordance - 0.5) / (max(ceiling, CEILING_MIN) - 0.5)
+
+
+def _codes(names: Sequence[str | None]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """A number for each name in order of appearance, -1 where there is none."""
+    known: dict[str, int] = {}
+    return np.array([-1 if name is None else known.setdefault(name, len(known)) for name in names], dtype=np.int64)
+
+
+def _by_segment(predicted: Floats, true: Floats, weights: Floats, names: Sequence[str | None]) -> dict[str, Tally]:
+    known = list(dict.fromkeys(name for name in names if name is not None))
+    return {known[code]: found for code, found in tallies(predicted, true, weights, _codes(names)).items()}

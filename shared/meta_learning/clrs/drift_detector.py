@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Self
 
+from meta_learning.clrs.drift.alarm_rule import Alarm, AlarmRule
 from meta_learning.clrs.drift.behaviour_drift import BehaviourDrift
+from meta_learning.clrs.drift.loop_drift import LoopDrift
 from meta_learning.clrs.drift.skill_drift import SkillDrift
 from meta_learning.clrs.drift.text_drift import TextDrift
 from meta_learning.clrs.estimate import Estimate
 from meta_learning.clrs.models.port import Floats
 
 KINDS = ("input", "output", "behaviour", "concept", "performance")
+TEXTS = ("input", "output")
 
 
 class DriftDetector:
     """Folds batches of a loop's traffic; leave out what you do not have, and its kinds stay None.
 
-    | kind | what moved | 0.3 means |
-    |---|---|---|
-    | input, output | the words of the inputs, of the outputs | told from the reference with an AUROC of 0.65 |
-    | behaviour | the champion's answers on a fixed probe, against an earlier champion | about 17 % of the answers changed side |
-    | concept | what is right: the champion's error rose, and an e-detector alarmed | 30 % of the skill over chance is gone |
-    | performance | the skill, lower 99 % bound of the share lost | 30 % of the skill is surely gone |
+    | kind | what moved | its null | 0.3 means |
+    |---|---|---|---|
+    | input, output | the texts asked, answered (`TextDrift`) | window and reference are drawn alike | an AUROC of 0.65 |
+    | behaviour | answers on a fixed probe, against earlier ones (`BehaviourDrift`) | the same answers | some 17 % changed side |
+    | concept | what is right: the error rose for sure (`SkillDrift`) | errors of a constant mean | 30 % of the skill is gone |
+    | performance | lower 99 % bound of the share of skill lost (`SkillDrift`) | no skill lost | 30 % is surely gone |
 
-    On streams without drift, no score exceeds 0.3 in more than 1 % of windows (`benchmarks/null_drift.py`).
+    The threshold is a size; an alarm needs evidence, and has a budget of false ones over all kinds (`AlarmRule`). On streams
+    without drift no score exceeds 0.3 in more than 1 % of windows (`benchmarks/null_drift.py`).
 
-    >>> detector = DriftDetector(reference_size=50, window_size=25)
-    >>> detector.update(input_texts=["my parcel is late"] * 50)
-    >>> detector.update(input_texts=["guten Morgen"] * 25)
-    >>> detector.result()["set_by"], detector.score()
-    ('input', 1.0)
+    >>> detector = DriftDetector(reference_size=60, window_size=30)
+    >>> detector.update(input_texts=["my parcel is late"] * 60)
+    >>> detector.update(input_texts=["guten Morgen"] * 30)
+    >>> detector.result()["set_by"], detector.score(), detector.alarms[0].kind, detector.alarms[0].since
+    ('input', 1.0, 'input', 60)
     """
 
     def __init__(
@@ -42,10 +47,13 @@ class DriftDetector:
         run_length: float = 50_000.0,
     ) -> None:
         self.threshold = threshold
-        self.input = TextDrift(reference_size, window_size, seed)
-        self.output = TextDrift(reference_size, window_size, seed + 1)
+        self.rule = AlarmRule(run_length)
+        self.events = 0
+        self.input = TextDrift(reference_size, window_size, seed, self.rule.level("input", window_size))
+        self.output = TextDrift(reference_size, window_size, seed + 1, self.rule.level("output", window_size))
         self.behaviour = BehaviourDrift()
-        self.skill = SkillDrift(run_length=run_length)
+        self.skill = SkillDrift(run_length=self.rule.concept_run_length)
+        self.loop = LoopDrift()
 
     def update(
         self,
@@ -54,20 +62,65 @@ class DriftDetector:
         output_texts: Sequence[str] = (),
         probe_answers: Floats | None = None,
         scored: tuple[Floats, float, Floats] | None = None,
+        segments: Sequence[str | None] | None = None,
+        control: tuple[str, Floats] | None = None,
     ) -> None:
         """Fold one batch.
 
         ``probe_answers``: the champion's scores of the fixed probe. ``scored``: its predictions for the batch, made before it
-        was learnt, what the constant predictor says, and the true scores.
+        was learnt, what the constant predictor says, and the true scores. ``segments``: the segment of each event. ``control``:
+        the frozen version that is the control arm, and its predictions for the same events.
         """
-        if input_texts:
-            self.input.update(input_texts)
-        if output_texts:
-            self.output.update(output_texts)
+        self.events += max(len(input_texts), len(output_texts), len(scored[2]) if scored else 0)
+        for kind, texts in (("input", input_texts), ("output", output_texts)):
+            if texts:
+                self._fold_texts(kind, texts, segments)
         if probe_answers is not None:
             self.behaviour.update(probe_answers)
+            self._judge("behaviour", self.behaviour.result().current)
         if scored is not None:
-            self.skill.update(*scored)
+            self._fold_scored(scored, segments, control)
+
+    def _fold_texts(self, kind: str, texts: Sequence[str], segments: Sequence[str | None] | None) -> None:
+        drift = self._texts(kind)
+        before = drift.windows
+        drift.update(texts, segments)
+        if drift.windows == before or not self.rule.raised(kind, drift.p_value, drift.window_size):
+            return
+        since = max(self.events - drift.since_windows * max(drift.window_size, len(texts)), 0)
+        evidence, score = drift.p_value or 0.0, drift.result().current
+        self.rule.keep(Alarm(kind, self.events, since, score, evidence, tuple(drift.moved), drift.segment))
+
+    def _fold_scored(
+        self,
+        scored: tuple[Floats, float, Floats],
+        segments: Sequence[str | None] | None,
+        control: tuple[str, Floats] | None,
+    ) -> None:
+        predictions, _, true = scored
+        alarmed = self.skill.update(*scored, segments)
+        if control is not None:
+            self.loop.update(control[0], (predictions - true) ** 2, (control[1] - true) ** 2)
+        if alarmed:
+            since = self.events - self.skill.seen + (self.skill.changed_at or 0)
+            self._keep("concept", since, self.skill.concept().current, 1.0)
+        self._judge("performance", self.skill.performance().current)
+
+    def _judge(self, kind: str, score: float | None) -> None:
+        if self.rule.exceeded(kind, score, self.threshold):
+            self._keep(kind, self.events, score, score or 0.0)
+
+    def _keep(self, kind: str, since: int, score: float | None, evidence: float) -> None:
+        segment = self.skill.segments.worst() if kind != "behaviour" else None
+        self.rule.keep(Alarm(kind, self.events, since, score, evidence, (), segment, self.loop.result()["cause"]))
+
+    def _texts(self, kind: str) -> TextDrift:
+        return self.input if kind == "input" else self.output
+
+    @property
+    def alarms(self) -> list[Alarm]:
+        """The last alarms, oldest first."""
+        return self.rule.alarms
 
     def kinds(self) -> dict[str, Estimate]:
         """The estimate of each kind."""
@@ -100,26 +153,36 @@ class DriftDetector:
             "details": {name: kind.as_dict() for name, kind in kinds.items()},
             "p_values": {"input": self.input.p_value, "output": self.output.p_value},
             "concept_evidence": self.skill.evidence,
-            "alarms": self.skill.alarms,
+            "alarms": self.rule.count,
+            "raised": [asdict(alarm) for alarm in self.rule.alarms],
+            "run_length": self.rule.run_length,
+            "cause": self.loop.result(),
         }
 
     def state(self) -> dict[str, Any]:
         """JSON; ``from_state`` reads it back."""
         return {
+            "events": self.events,
             "input": self.input.state(),
             "output": self.output.state(),
             "behaviour": self.behaviour.state(),
             "skill": self.skill.state(),
+            "loop": self.loop.state(),
+            "rule": self.rule.state(),
         }
 
     @classmethod
     def from_state(cls, state: dict[str, Any], **config: Any) -> Self:
         """Read `state` back; ``config`` as for the constructor."""
         detector = cls(**config)
-        for name in ("input", "output"):
-            fresh: TextDrift = getattr(detector, name)
-            sizes = {"reference_size": fresh.reference_size, "window_size": fresh.window_size, "seed": fresh.seed}
-            setattr(detector, name, TextDrift.from_state(state[name], **sizes))
+        for name in TEXTS:
+            fresh = detector._texts(name)
+            sizes = (fresh.reference_size, fresh.window_size, fresh.seed, fresh.level)
+            names = ("reference_size", "window_size", "seed", "level")
+            setattr(detector, name, TextDrift.from_state(state[name], **dict(zip(names, sizes, strict=True))))
+        detector.events = state["events"]
         detector.behaviour = BehaviourDrift.from_state(state["behaviour"])
-        detector.skill = SkillDrift.from_state(state["skill"], run_length=detector.skill.run_length)
+        detector.skill = SkillDrift.from_state(state["skill"], run_length=detector.rule.concept_run_length)
+        detector.loop = LoopDrift.from_state(state["loop"])
+        detector.rule = AlarmRule.from_state(state["rule"], run_length=detector.rule.run_length)
         return detector

@@ -8,28 +8,26 @@ from typing import Any, Self
 
 import numpy as np
 
-from meta_learning.clrs.gating import evaluation
+from meta_learning.clrs.cycle import Cycle, asked, asked_beside, perturbed, promotion
+from meta_learning.clrs.gating import judging
 from meta_learning.clrs.gating.batch import Batch, batch_of
+from meta_learning.clrs.gating.evaluation import Answers, case_of
 from meta_learning.clrs.gating.gates import Decision
+from meta_learning.clrs.gating.judging import Docket
+from meta_learning.clrs.gating.trust import TrustBook
+from meta_learning.clrs.learning import taught
+from meta_learning.clrs.loop_models import LoopModels
 from meta_learning.clrs.loop_monitor import LoopMonitor
 from meta_learning.clrs.loop_state import LoopState, Snapshot, decoded, encoded
 from meta_learning.clrs.models.loading import load_model
-from meta_learning.clrs.models.port import Floats, Model
+from meta_learning.clrs.models.port import Model
 from meta_learning.clrs.models.text_model import OnlineTextModel
+from meta_learning.clrs.reservoir import Reservoir
 from meta_learning.clrs.settings import LoopSettings
 from meta_learning.clrs.statistics import Moments
 from meta_learning.errors import ConfigurationError, MalformedState, NotFound
-from meta_learning.events import (
-    CycleCompleted,
-    Event,
-    FeedbackReceived,
-    ModelPromoted,
-    PromoteModel,
-    derived_id,
-)
+from meta_learning.events import CycleCompleted, Event, FeedbackReceived, ModelPromoted, PromoteModel, derived_id
 from meta_learning.registry import digest_of
-
-ERROR_CHARS_MAX = 300
 
 
 class FeedbackFold:
@@ -55,12 +53,12 @@ class FeedbackFold:
             "seed": seed,
         }
         self.loop = loop
-        self.settings = _settled(named, settings)
-        self.monitor = LoopMonitor(self.settings)
-        self._candidate: Model = OnlineTextModel() if model is None else model.copy()
-        self._champion: Model | None = None
+        self.settings = chosen = _settled(named, settings)
+        self.monitor = LoopMonitor(chosen)
+        self.models = LoopModels(OnlineTextModel() if model is None else model.copy())
+        self.trust = TrustBook(chosen.users_max, chosen.trust_decay, chosen.trust_slack)
+        self.reservoir = Reservoir(chosen.replay_size, chosen.seed)
         self._state = LoopState()
-        self._known: dict[str, str] = {}  # version -> digest of its blob, for what was dumped or loaded
         self._saved: set[str] = set()  # digests that the last snapshot's reader has
 
     # -- the fold -----------------------------------------------------------------------------------------------------
@@ -106,138 +104,128 @@ class FeedbackFold:
         Raises:
             NotFound: there is no champion yet.
         """
-        if self._champion is None:
+        blob = self.models.champion_blob()
+        if blob is None:
             raise NotFound(f"loop {self.loop!r} has no champion yet")
-        return self._champion.dump()
+        return blob
+
+    @property
+    def _champion(self) -> Model | None:
+        return self.models.champion
+
+    @property
+    def _candidate(self) -> Model:
+        return self.models.candidate
 
     def _complete(self) -> list[Event]:
-        state, previous = self._state, self._champion
-        batch = batch_of([event for _, event in state.pending], self.settings.user_share_max)
+        before = self._asked_of()
+        cycle = self._asked(before)
+        decision, after, error = cycle.decision, before.fresh(), None
+        if cycle.answers is None:
+            error = decision.reasons[0]
+        else:
+            champion, judged = cycle.versions.get("champion"), cycle.judged_version
+            case = case_of(cycle.batch, cycle.answers, cycle.number, champion, judged)
+            decision, after = judging.judge(case, before, self.settings)
+        again = round(self.settings.replay_share * int(cycle.batch.kept.sum())) if self.settings.replay_size else 0
+        pupil, trouble = taught(self._teacher(decision), cycle.batch, self.reservoir, again, cycle.number)
+        cycle.learnt = trouble is None
+        if trouble is not None and error is None:
+            error, decision = trouble, judging.failed(decision, trouble)
+            after = after if decision.then == "rollback" else before
+        cycle.decision, cycle.gate = decision, judging.gate_of(before, self.settings, error)
+        record = cycle.record()
+        cause = "gate" if decision.outcome == "promoted" else "rollback" if decision.then == "rollback" else None
+        self._hand_over(cause, after, pupil)
+        self._count(record, cycle.batch, after)
+        self.monitor.observe(record, cycle.batch.exchanges)
+        return [record] if cause is None else [record, promotion(record, cause, str(self.champion_version))]
+
+    def _asked_of(self) -> Docket:
+        """What the gates know before the cycle that is full."""
+        state = self._state
         state.cycle += 1
-        state.probe.extend(batch.pairs[: max(self.settings.probe_size - len(state.probe), 0)])
-        evaluated = self._candidate
-        constant = self._constant()
-        found, decision = self._evaluate(batch, constant)
-        learnt, decision = self._learn(batch, decision)
-        if decision.outcome == "promoted":
-            self._champion, state.evidence, state.holds = evaluated, [], 0
-        numbers = decision.numbers | (
-            evaluation.numbers_of(found, batch, constant) if found else {"constant": constant}
+        return replace(state.docket, constant=state.constant())
+
+    def _asked(self, before: Docket) -> Cycle:
+        """The models' answers about the cycle that is full, and which of its events may count: nobody has learnt it yet."""
+        state, chosen, models = self._state, self.settings, self.models
+        events = [event for _, event in state.pending]
+        pairs = [(event.input_text, event.output_text) for event in events]
+        state.probe.extend(pairs[: max(chosen.probe_size - len(state.probe), 0)])
+        found = asked(models, pairs, state.probe)
+        refused = Decision("rejected", (found,), {"constant": before.constant}) if isinstance(found, str) else None
+        answers = None if isinstance(found, str) else found
+        batch = batch_of(events, chosen.user_share_max, self._distrusted(events, answers))
+        due = state.cycle % chosen.perturb_cycles == 0 and len(state.probe) >= chosen.perturb_size
+        return Cycle(
+            loop=self.loop,
+            number=state.cycle,
+            pending=state.pending,
+            batch=batch,
+            versions={role: model.version() for role, model in models.parts().items() if role != "candidate"},
+            judged_version=models.judged.version(),
+            answers=answers,
+            decision=refused or Decision("held", (), {}),
+            gate={},
+            control=asked_beside(models.control, pairs),
+            perturbed=perturbed(models.champion, state.probe[: chosen.perturb_size]) if due else {},
         )
-        record = self._record(batch, learnt, replace(decision, numbers=numbers), found, previous, evaluated)
+
+    def _distrusted(self, events: list[FeedbackReceived], found: Answers | None) -> set[str]:
+        if found is None or (found.champion is None and self._state.cycle == 1):
+            return set()
+        predicted = found.champion if found.champion is not None else found.candidate
+        scores = np.array([event.feedback_score for event in events])
+        return self.trust.observe([event.user_id for event in events], predicted, scores, self._state.constant())
+
+    def _teacher(self, decision: Decision) -> Model:
+        """What the next candidate starts from."""
+        models = self.models
+        start = {"restart": models.champion, "rollback": models.shadow}.get(decision.then)
+        return models.candidate if start is None else start
+
+    def _hand_over(self, cause: str | None, after: Docket, pupil: Model) -> None:
+        """Give the parts to the models as was decided."""
+        models, judged, before = self.models, self.models.judged, self.models.champion
+        models.candidate = pupil
+        if cause == "gate":
+            models.champion = judged
+        elif cause == "rollback":
+            models.champion = models.shadow
+        models.challenger = judged if after.cycles else None
+        if after.baking is None:
+            models.shadow = None
+        elif after.baking.cycles == 0:
+            # While a version bakes its shadow stays, and what is promoted meanwhile is judged against it too.
+            models.shadow = before
+        state = self._state
+        if models.control is None or state.cycle - state.control_since >= self.settings.control_cycles:
+            models.control, state.control_since = models.champion, state.cycle
+
+    def _count(self, record: CycleCompleted, batch: Batch, after: Docket) -> None:
+        state, left_out = self._state, record.capped_count + record.distrusted_count
         state.counts["trained"] += record.trained_count
         state.counts["capped"] += record.capped_count
-        state.counts["unlearnt"] += len(batch.pairs) - record.trained_count - record.capped_count
+        state.counts["distrusted"] += record.distrusted_count
+        state.counts["unlearnt"] += record.events_count - record.trained_count - left_out
         state.feedback += Moments.of(batch.scores[batch.kept])
-        state.pending = []
-        self.monitor.observe(record, batch.exchanges)
-        return [record] if decision.outcome != "promoted" else [record, self._gate_promotion(record)]
-
-    def _evaluate(self, batch: Batch, constant: float) -> tuple[evaluation.Answers | None, Decision]:
-        """Both models' answers and the gates' decision; a model that raises is rejected with its error."""
-        state = self._state
-        try:
-            found = evaluation.answers(self._champion, self._candidate, batch, state.probe)
-            # Before anything else: the record of a cycle holds scores in [0, 1] and nothing else.
-            if refusal := evaluation.refusal_of(found):
-                return None, Decision("rejected", (refusal,), {})
-            if state.cycle == 1 and self._champion is None:
-                return found, Decision("held", ("the candidate has learnt nothing yet",), {})
-            if self._champion is not None and self._candidate.version() == self._champion.version():
-                return found, Decision("held", ("the candidate is identical to the champion",), {})
-        except Exception as error:  # noqa: BLE001  any model may be plugged in; whatever it raises rejects its cycle
-            return None, Decision("rejected", (_sentence("predict", error),), {})
-        recent = [*state.evidence, evaluation.evidence_of(found, batch, constant)]
-        state.evidence = recent[-self.settings.window_cycles :]
-        decision = evaluation.judge(found, state, self.settings)
-        return found, self._after_holds(decision)
-
-    def _after_holds(self, decision: Decision) -> Decision:
-        """After enough holds in a row, a candidate that is surely worse by now starts again from the champion.
-
-        One that is merely unproven learns on: starting it again would throw away what it has learnt since.
-        """
-        state = self._state
-        if decision.outcome == "promoted" or self._champion is None:
-            return decision
-        state.holds += 1
-        gains = sum((part.gains for part in state.evidence), start=Moments())
-        if state.holds < self.settings.holds_max or gains.mean + self.settings.z * gains.error >= 0.0:
-            return decision
-        reason = f"after {state.holds} holds in a row and surely worse, the candidate starts again from the champion"
-        state.holds, state.evidence = 0, []
-        self._candidate = self._champion.copy()
-        return replace(decision, reasons=(*decision.reasons, reason))
-
-    def _learn(self, batch: Batch, decision: Decision) -> tuple[bool, Decision]:
-        """Let a copy of the candidate learn, and take it if it still answers with numbers; else keep the state before."""
-        pairs = batch.kept_pairs
-        try:
-            pupil = self._candidate.copy()
-            pupil.learn(pairs, batch.scores[batch.kept])
-            if not np.isfinite(np.asarray(pupil.predict(pairs))).all():
-                raise FloatingPointError("after learning, the outputs are not all finite numbers")
-            pupil.version()
-        except Exception as error:  # noqa: BLE001  any model may be plugged in; whatever it raises rejects its cycle
-            return False, replace(decision, outcome="rejected", reasons=(*decision.reasons, _sentence("learn", error)))
-        self._candidate = pupil
-        return True, decision
-
-    def _record(
-        self,
-        batch: Batch,
-        learnt: bool,
-        decision: Decision,
-        found: evaluation.Answers | None,
-        champion: Model | None,
-        evaluated: Model,
-    ) -> CycleCompleted:
-        state = self._state
-        first, last = state.pending[0], state.pending[-1]
-        return CycleCompleted(
-            event_id=derived_id("cycle", self.loop, str(state.cycle), first[0], last[0]),
-            occurred_at=last[1].occurred_at,
-            loop=self.loop,
-            cycle=state.cycle,
-            first_entry=first[0],
-            last_entry=last[0],
-            events_count=len(batch.pairs),
-            decision=decision.outcome,
-            reasons=decision.reasons,
-            numbers=decision.numbers,
-            champion_version=champion.version() if champion is not None else None,
-            candidate_version=evaluated.version(),
-            feedback_scores=tuple(batch.scores.tolist()),
-            predictions=_listed(found.champion if found else None),
-            candidate_predictions=_listed(found.candidate if found else None),
-            probe_champion=_listed(found.probe_champion if found else None),
-            probe_candidate=_listed(found.probe_candidate if found else None),
-            trained_count=len(batch.pairs) - batch.capped_count if learnt else 0,
-            capped_count=batch.capped_count,
-        )
-
-    def _gate_promotion(self, record: CycleCompleted) -> ModelPromoted:
-        return ModelPromoted(
-            event_id=derived_id("promoted", record.event_id),
-            occurred_at=record.occurred_at,
-            loop=self.loop,
-            version=str(record.candidate_version),
-            previous=record.champion_version,
-            cause="gate",
-        )
+        state.pending, state.docket = [], after
 
     def _promote(self, command: PromoteModel, load_version: Callable[[str], bytes] | None) -> list[Event]:
-        previous = self.champion_version
+        previous, models = self.champion_version, self.models
         if previous == command.version:
             return []
         if load_version is None:
             raise NotFound(f"version {command.version} is not the champion, and no store was given to load it from")
-        champion = load_model(load_version(command.version), like=self._candidate)
+        champion = load_model(load_version(command.version), like=models.candidate)
         if champion.version() != command.version:
             raise MalformedState(f"what was stored as version {command.version} is version {champion.version()}")
         # The candidate goes back too: it descends from what the operator has just taken out of use.
-        self._champion, self._candidate = champion, champion.copy()
-        self._state.evidence, self._state.holds = [], 0
+        models.champion, models.candidate = champion, champion.copy()
+        models.challenger = models.shadow = None
+        forgiven = tuple(version for version in self._state.docket.rolled_back if version != command.version)
+        self._state.docket = replace(self._state.docket.fresh(), holds=0, baking=None, rolled_back=forgiven)
         return [
             ModelPromoted(
                 event_id=derived_id("promoted", command.event_id),
@@ -250,17 +238,17 @@ class FeedbackFold:
         ]
 
     def _constant(self) -> float:
-        return round(self._state.feedback.mean, 6) if self._state.feedback.count else 0.5
+        return self._state.constant()
 
     # -- saving and going on ------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
         """The whole state; models are dumped only when they changed since the last snapshot."""
-        blobs: dict[str, bytes] = {}
-        versions = {model.version(): self._digest(model, blobs) for model in self._models()}
-        self._known = dict(versions)
+        played, versions, blobs = self.models.save()
         parts = dict(zip(("monitor", "references"), self.monitor.split(), strict=True)) | {
-            "probe": self._state.probe_bytes()
+            "probe": self._state.probe_bytes(),
+            "trust": self.trust.dump(),
+            "reservoir": self.reservoir.dump(),
         }
         digests = {name: digest_of(part) for name, part in parts.items()}
         blobs |= {digests[name]: part for name, part in parts.items()}
@@ -268,8 +256,7 @@ class FeedbackFold:
             "loop": self.loop,
             "state": self._state.to_json(),
             "blobs": digests,
-            "candidate": versions[self._candidate.version()],
-            "champion": versions[self._champion.version()] if self._champion is not None else None,
+            "models": played,
             "versions": versions,
         }
         fresh = {digest: blob for digest, blob in blobs.items() if digest not in self._saved}
@@ -294,29 +281,16 @@ class FeedbackFold:
         data = decoded(state)
         try:
             system = cls(**{**config, "loop": data["loop"], "model": None})
-            system._candidate = load(get_blob(data["candidate"]))
-            same = data["champion"] == data["candidate"]
-            if data["champion"] is not None:
-                system._champion = load(get_blob(data["champion"])) if not same else system._candidate.copy()
-            system._state = LoopState.from_json(data["state"], get_blob(data["blobs"]["probe"]))
-            monitor, references = (get_blob(data["blobs"][name]) for name in ("monitor", "references"))
-            system.monitor = LoopMonitor.joined(monitor, references, system.settings)
-            system._known = dict(data["versions"])
+            parts = {name: get_blob(digest) for name, digest in data["blobs"].items()}
+            system.models = LoopModels.load(data["models"], data["versions"], get_blob, load)
+            system._state = LoopState.from_json(data["state"], parts["probe"])
+            system.monitor = LoopMonitor.joined(parts["monitor"], parts["references"], system.settings)
+            system.trust.load(parts["trust"])
+            system.reservoir.load(parts["reservoir"])
             system._saved = {*data["blobs"].values(), *data["versions"].values()}
         except (KeyError, TypeError, ValueError) as error:
             raise MalformedState(f"the loop's state is incomplete: {error!r}") from error
         return system
-
-    def _models(self) -> list[Model]:
-        return [self._candidate] if self._champion is None else [self._candidate, self._champion]
-
-    def _digest(self, model: Model, blobs: dict[str, bytes]) -> str:
-        version = model.version()
-        if version not in self._known:
-            blob = model.dump()
-            self._known[version] = digest_of(blob)
-            blobs[self._known[version]] = blob
-        return self._known[version]
 
 
 def _settled(named: dict[str, Any], settings: LoopSettings | None) -> LoopSettings:
@@ -327,11 +301,3 @@ def _settled(named: dict[str, Any], settings: LoopSettings | None) -> LoopSettin
         if value not in (getattr(plain, name), getattr(settings, name)):
             raise ConfigurationError(f"{name}={value} contradicts settings.{name}={getattr(settings, name)}")
     return settings
-
-
-def _listed(scores: Floats | None) -> tuple[float, ...] | None:
-    return None if scores is None else tuple(scores.tolist())
-
-
-def _sentence(verb: str, error: Exception) -> str:
-    return f"the model could not {verb}: {type(error).__name__}: {error}"[:ERROR_CHARS_MAX]

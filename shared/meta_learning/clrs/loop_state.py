@@ -6,34 +6,35 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from meta_learning.clrs.gating.judging import Docket
 from meta_learning.clrs.models.port import Pair
 from meta_learning.clrs.statistics import Moments
 from meta_learning.errors import MalformedState
 from meta_learning.events import FeedbackReceived
 
-FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True)
-class CycleEvidence:
-    """What one cycle adds to the paired comparison: moments of the gains, and negative flips among the judged items."""
-
-    gains: Moments
-    flips: int = 0
+FORMAT = 2
+PARTS = ("accepted", "trained", "capped", "distrusted", "unlearnt")
 
 
 @dataclass(slots=True)
 class LoopState:
-    """Counts, the unfinished cycle, the evidence of the gates. The probe is fixed once full, and kept as a blob."""
+    """Counts, the unfinished cycle, what the gates know. The probe is fixed once full, and kept as a blob.
+
+    ``control_since``: the cycle after which the control arm took its part.
+    """
 
     cycle: int = 0
-    counts: dict[str, int] = field(default_factory=lambda: {"accepted": 0, "trained": 0, "capped": 0, "unlearnt": 0})
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
     feedback: Moments = field(default_factory=Moments)
-    holds: int = 0
     last_entry: str = "0-0"
-    evidence: list[CycleEvidence] = field(default_factory=list)
+    docket: Docket = field(default_factory=Docket)
+    control_since: int = 0
     pending: list[tuple[str, FeedbackReceived]] = field(default_factory=list)
     probe: list[Pair] = field(default_factory=list)
+
+    def constant(self) -> float:
+        """What a constant predictor says: the mean of all feedback that counted, 0.5 before there is any."""
+        return round(self.feedback.mean, 6) if self.feedback.count else 0.5
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the probe."""
@@ -41,9 +42,9 @@ class LoopState:
             "cycle": self.cycle,
             "counts": dict(self.counts),
             "feedback": asdict(self.feedback),
-            "holds": self.holds,
             "last_entry": self.last_entry,
-            "evidence": [asdict(part) for part in self.evidence],
+            "docket": self.docket.to_json(),
+            "control_since": self.control_since,
             "pending": [[entry, event.encode().decode()] for entry, event in self.pending],
         }
 
@@ -54,9 +55,9 @@ class LoopState:
             cycle=int(data["cycle"]),
             counts={name: int(count) for name, count in data["counts"].items()},
             feedback=Moments(**data["feedback"]),
-            holds=int(data["holds"]),
             last_entry=str(data["last_entry"]),
-            evidence=[CycleEvidence(Moments(**part["gains"]), int(part["flips"])) for part in data["evidence"]],
+            docket=Docket.from_json(data["docket"]),
+            control_since=int(data["control_since"]),
             pending=[(str(entry), FeedbackReceived.decode(body.encode())) for entry, body in data["pending"]],
             probe=[(str(asked), str(answered)) for asked, answered in json.loads(probe)] if probe else [],
         )
@@ -70,7 +71,7 @@ class LoopState:
 class Snapshot:
     """A loop's whole state: ``state`` refers by digest to blobs, of which ``blobs`` holds those new since the last snapshot.
 
-    ``versions`` maps the current champion's and candidate's version to the digest of its blob.
+    ``versions`` maps the version of each model that plays a part to the digest of its blob.
     """
 
     state: bytes

@@ -14,6 +14,7 @@ from meta_learning.clrs.acting import DEFAULT, Cause, Choice, Policy, choose, pr
 from meta_learning.clrs.asking import Asked, Asker
 from meta_learning.clrs.feedback_fold import FeedbackFold
 from meta_learning.clrs.models.port import Floats
+from meta_learning.clrs.summary import Summary
 from meta_learning.errors import MalformedEvent
 from meta_learning.events import CycleCompleted, FeedbackReceived, describe
 
@@ -117,17 +118,23 @@ class ClosedLoopSystem(FeedbackFold):
             return np.full(len(pairs), self._constant())
         return np.asarray(champion.predict(pairs), dtype=np.float64)
 
-    def get_system_summary(self) -> dict[str, Any]:
-        """The three scores, cycles, versions and counts; a score that does not mean anything yet has ``current`` None."""
+    def get_system_summary(self) -> Summary:
+        """Scores, patterns, alarms, versions and counts (``docs/summary.md`` has every key).
+
+        A plain dict that prints as a table and shows as cards in a notebook. A score that does not mean anything yet has
+        ``current`` None.
+        """
         state = self._state
-        return {
-            **self.monitor.summary(),
-            "loop": self.loop,
-            "champion_version": self.champion_version,
-            "candidate_version": self.candidate_version,
-            "counts": {**state.counts, "pending": len(state.pending)},
-            "settings": {name: getattr(self.settings, name) for name in self.settings.__dataclass_fields__},
-        }
+        return Summary(
+            {
+                "loop": self.loop,
+                **self.monitor.summary(),
+                "champion_version": self.champion_version,
+                "candidate_version": self.candidate_version,
+                "counts": {**state.counts, "pending": len(state.pending)},
+                "settings": {name: getattr(self.settings, name) for name in self.settings.__dataclass_fields__},
+            }
+        )
 
 
 def _plain(score: Any) -> Any:

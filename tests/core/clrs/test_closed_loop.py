@@ -39,13 +39,12 @@ def test_after_learning_the_right_answer_ranks_first_on_unseen_questions() -> No
 def test_a_candidate_that_learnt_flipped_labels_is_held() -> None:
     system = ClosedLoopSystem()
     teach(system, labelled(800))
-    champion = system.champion_version
-    (poisoned,) = teach(system, labelled(100, seed=1, flipped=True))
-    assert poisoned.decision == "held"
+    teach(system, labelled(100, seed=1, flipped=True))
+    champion, poisoned = system.champion_version, system.candidate_version
     (after,) = teach(system, labelled(100, seed=2))
-    assert after.decision == "held"
+    assert (after.decision, after.candidate_version, after.champion_version) == ("held", poisoned, champion)
     assert "worse" in " ".join(after.reasons)
-    assert after.champion_version == champion
+    assert system.champion_version == champion
 
 
 def test_without_signal_nothing_is_promoted_to_beat_the_constant() -> None:

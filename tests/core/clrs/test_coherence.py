@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 
 import numpy as np
+import pytest
 
 from meta_learning.clrs import CoherenceAnalyzer
 from meta_learning.clrs.models.port import Floats, Pair
@@ -82,7 +83,7 @@ def test_an_analyzer_restored_from_its_state_goes_on_alike() -> None:
         pairs, topic, scores = batch(draws)
         again = CoherenceAnalyzer.from_state(analyzer.state())
         for part in (analyzer, again):
-            part.update(pairs, scores, scores, (topic > 1).astype(float))
+            part.update(pairs, scores, scores, (topic > 1).astype(float), {"case": scores[:9].tolist()})
         assert again.result() == analyzer.result()
 
 
@@ -97,3 +98,41 @@ def test_the_pairs_of_a_large_batch_are_never_all_in_memory_at_once() -> None:
         tracemalloc.stop()
     assert (analyzer.score() or 0.0) > 0.7
     assert peak_mib < 48  # the three matrices of all pairs have 92
+
+
+def test_answers_that_change_with_a_typo_lower_the_score_and_are_told_by_perturbation() -> None:
+    draws = np.random.default_rng(4)
+    steady, nervous, unasked = CoherenceAnalyzer(), CoherenceAnalyzer(), CoherenceAnalyzer()
+    truth = np.tile([0.1, 0.9], 50)
+    for _ in range(5):
+        pairs, _, scores = batch(draws)
+        steady.update(pairs, scores, truth, truth, {"typos": truth[:40].tolist(), "case": truth[:40].tolist()})
+        nervous.update(pairs, scores, truth, truth, {"typos": (1 - truth[:40]).tolist(), "case": truth[:40].tolist()})
+        unasked.update(pairs, scores, truth, truth)
+    assert steady.result()["perturbations"] == 1.0
+    assert nervous.result()["by_perturbation"] == {"typos": 0.0, "case": 1.0}
+    assert nervous.result()["perturbations"] == 0.5
+    assert unasked.result()["perturbations"] is None
+    scores_of = [analyzer.score() or 0.0 for analyzer in (nervous, unasked, steady)]
+    assert scores_of[0] < scores_of[1] <= scores_of[2]
+
+
+def test_the_interval_holds_the_score_and_narrows_with_more_probe_answers() -> None:
+    widths = []
+    for size in (20, 200):
+        analyzer, draws = CoherenceAnalyzer(), np.random.default_rng(5)
+        truth = np.tile([0.1, 0.9], size // 2)
+        for _ in range(5):
+            pairs, _, scores = batch(draws)
+            analyzer.update(pairs, scores, truth, truth, {"typos": truth.tolist()})
+        found = analyzer.result()
+        assert found["low"] < found["current"] <= found["high"]
+        widths.append(found["high"] - found["low"])
+    assert widths[1] < widths[0]
+
+
+def test_vendi_counts_how_many_different_things_are_said() -> None:
+    analyzer = CoherenceAnalyzer()
+    for kinds in (1, 5, 50):
+        analyzer.update([("q", f"unique{n % kinds}") for n in range(100)])
+        assert (analyzer.diversity["vendi"] or 0) * 50 == pytest.approx(kinds, abs=0.01)

@@ -10,8 +10,10 @@ import pytest
 
 from meta_learning.clrs import ClosedLoopSystem, DriftDetector
 from meta_learning.clrs.drift.behaviour_drift import BehaviourDrift
-from meta_learning.clrs.drift.skill_drift import EDetector, SkillDrift
-from meta_learning.clrs.drift.text_drift import TextDrift, packed, unpacked
+from meta_learning.clrs.drift.e_detector import EDetector
+from meta_learning.clrs.drift.hashed_rows import packed, unpacked
+from meta_learning.clrs.drift.skill_drift import SkillDrift
+from meta_learning.clrs.drift.text_drift import TextDrift
 from meta_learning.clrs.drift_detector import KINDS
 from meta_learning.clrs.models.port import Floats
 from meta_learning.errors import ConfigurationError

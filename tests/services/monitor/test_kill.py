@@ -72,7 +72,7 @@ async def test_a_monitor_killed_at_many_points_ends_in_the_state_of_an_unbroken_
         view = await unbroken.level(60)
         expected = {loop: view.loop(loop) for loop in LOOPS}
     assert counts["accepted"] == counts["monitored"] == ROUNDS_COUNT * EVENTS_COUNT
-    assert counts["monitored"] == counts["trained"] + counts["capped"] + counts["unlearnt"] + counts["open"]
+    assert counts["monitored"] == sum(counts[part] for part in ("trained", "capped", "distrusted", "unlearnt", "open"))
     for loop in LOOPS:
         assert served[loop]["scores"]["alignment"]["n"] > 0
         assert served[loop]["scores"]["drift"]["current"] == expected[loop].scores["drift"]["current"]

@@ -39,10 +39,34 @@ async def test_the_gauges_are_the_summary(log: Log) -> None:
         assert found.get((f"meta_learning_{score}_score", label)) == loop.scores[score]["current"]
     overall = (("kind", "overall"), ("loop", "support"))
     assert found.get(("meta_learning_drift_score", overall)) == loop.scores["drift"]["current"]
+    for pattern in loop.scores["patterns"]["watched"]:
+        active = pattern in {item["name"] for item in loop.scores["patterns"]["active"]}
+        assert found[("meta_learning_pattern_active", (*label, ("pattern", pattern)))] == active
+    for measure, value in loop.scores["coherence"]["diversity"].items():
+        shown = found.get(("meta_learning_output_diversity", (*label, ("measure", measure))))
+        assert shown == value
+    calibration = found.get(("meta_learning_calibration_error", label))
+    assert calibration == loop.scores["alignment"]["calibration_error"] is not None
     assert found[("meta_learning_events_monitored_total", label)] == 600
     assert found[("meta_learning_events_trained_total", label)] == 600
     cycles = [value for (name, _), value in found.items() if name == "meta_learning_cycles_total"]
     assert sum(cycles) == 30
+
+
+async def test_a_pattern_that_is_found_is_a_gauge_at_one(memory_log: MemoryLog) -> None:
+    """Customers who begin to ask about something new."""
+    asked = some_feedback(740, loops=("support",))
+    newer = [event.model_copy(update={"input_text": f"{event.input_text} Ferry strike!"}) for event in asked[680:]]
+    await memory_log.append([*asked[:680], *newer])
+    await train(memory_log)
+    async with serving(memory_log) as served:
+        await served.level()
+        found = await scraped(served)
+        shown = (await served.get("/api/loops/support")).json()["patterns"]
+    active = {dict(labels)["pattern"] for (name, labels), on in found.items() if name.endswith("pattern_active") and on}
+    assert "topic_birth" in active
+    assert "ferry" in next(item["sentence"] for item in shown["active"] if item["name"] == "topic_birth")
+    assert active == {item["name"] for item in shown["active"]}
 
 
 async def test_a_score_without_meaning_is_absent(memory_log: MemoryLog) -> None:

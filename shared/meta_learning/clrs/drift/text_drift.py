@@ -1,169 +1,180 @@
-"""Drift of texts: can a window be told from the reference by its words, and better than chance would?"""
+"""Drift of texts: can a window be told from the reference, by how much, and better than chance would?"""
 
 from __future__ import annotations
 
-import base64
 import math
-import re
-import zlib
 from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.stats import rankdata
 
+from meta_learning.clrs.drift.hashed_rows import buckets_of as buckets_of
+from meta_learning.clrs.drift.hashed_rows import weighted as weighted
+from meta_learning.clrs.drift.permutation import permutation_test
+from meta_learning.clrs.drift.text_sample import TextSample, moved_words
+from meta_learning.clrs.drift.text_style import CHARS_MAX, Vocabulary
 from meta_learning.clrs.estimate import Estimate
 from meta_learning.errors import ConfigurationError
 
-TOKEN = re.compile(r"\w+|[^\w\s]")
-BUCKETS = 4096
-TOKENS_MAX = 128  # distinct tokens of a text that are looked at: bounds the price of a long one
 FOLDS = 5
-PERMUTATIONS = 199
+EXPLAINED = 0.05  # p-value up to which moved words and segments are looked for
+SURPRISES_MAX = 20  # windows back to which a change is dated
+LEVEL_MIN = 1e-5  # 100,000 relabellings
+SEGMENT_MIN = 10  # texts of a segment that can be named
 
 
 class TextDrift:
     """``2 * AUROC - 1`` of a cross-fitted linear witness between reference and window; 0.3 is an AUROC of 0.65.
 
-    The first ``reference_size`` texts are the reference. Each later batch is compared with it: texts become hashed words with
-    inverse document frequencies of both samples together (so that chance favours neither), the witness is the difference of
-    the two means on four fifths, and ranks the last fifth. ``p_value`` is the permutation p-value of the linear-kernel MMD
-    (Gretton et al. 2012), drawn from (seed, number of the window), the observed statistic included.
+    The first half of ``reference_size`` texts is a vocabulary, the second half the sample that each later window is compared
+    with (a vocabulary of the sample itself would make every new text look strange). For the score, texts become hashed words
+    with inverse document frequencies of both samples together, the witness is the difference of the two means on four fifths,
+    and ranks the last fifth. For the evidence, `permutation_test` adds words, style and novelty up: its p-value is exact
+    under the null, texts drawn alike. It sees a tenth of a window replaced, which hardly moves the score.
 
-    Memory: at most ``reference_size + window_size`` rows of 128 buckets of 2 bytes, 0.2 MB.
+    Memory: at most ``reference_size / 2 + window_size`` rows of 128 buckets of 2 bytes and 12 numbers, two bitmaps of 8 KB, and
+    one word a bucket: below 0.2 MB.
 
     >>> drift = TextDrift(reference_size=60, window_size=30)
     >>> drift.update([f"red apple {n % 7}" for n in range(60)])
     >>> drift.update([f"blue train {n % 7}" for n in range(30)])
-    >>> drift.result().current, drift.p_value
-    (1.0, 0.005)
+    >>> drift.result().current, drift.p_value < drift.level, sorted(word for word, change in drift.moved if change > 0)
+    (1.0, True, ['blue', 'train'])
     """
 
-    def __init__(self, reference_size: int = 500, window_size: int = 100, seed: int = 0) -> None:
-        if min(reference_size, window_size) < FOLDS:
-            raise ConfigurationError(f"reference_size and window_size must be at least {FOLDS}, one text a fold")
+    def __init__(self, reference_size: int = 500, window_size: int = 100, seed: int = 0, level: float = 0.0005) -> None:
+        if level < LEVEL_MIN:
+            raise ConfigurationError(
+                f"windows of {window_size} texts cannot be tested at {level:.1e}: shorten the run length"
+            )
+        if min(reference_size // 2, window_size) < FOLDS:
+            raise ConfigurationError(f"reference_size / 2 and window_size must be at least {FOLDS}, one text a fold")
         self.reference_size, self.window_size, self.seed = reference_size, window_size, seed
-        self.reference: list[NDArray[np.uint16]] = []
-        self.recent: list[NDArray[np.uint16]] = []
+        self.level = level  # the p-value that has to be told apart from larger ones
         self.windows = 0
         self.p_value: float | None = None
+        self.surprise: float | None = None  # the evidence in standard deviations of its null
+        self.moved: list[tuple[str, float]] = []  # words by the change of the share of texts with them, where p <= 0.05
+        self.segment: dict[str, Any] | None = None
+        self._vocabulary, self._vocabulary_count = Vocabulary(), 0
+        self._reference, self._recent = TextSample(), TextSample()
+        self._surprises: list[float] = []
+        self._fresh = 0  # texts since the last comparison
         self._estimate = Estimate.collecting()
 
-    def update(self, texts: Sequence[str]) -> None:
-        """Fold a batch: into the reference until it is full, then into the window, which is compared once it is full."""
-        rows = [buckets_of(text) for text in texts]
-        wanted = max(self.reference_size - len(self.reference), 0)
-        self.reference += rows[:wanted]
-        rows = rows[wanted:]
-        if not rows:
-            self._estimate = Estimate.collecting(len(self.reference))
+    def update(self, texts: Sequence[str], segments: Sequence[str | None] | None = None) -> None:
+        """Fold a batch: into the reference until it is full, then into windows, each compared when full."""
+        named = list(segments) if segments is not None else [None] * len(texts)
+        halves = (self.reference_size // 2, self.reference_size - self.reference_size // 2)
+        first = min(max(halves[0] - self._vocabulary_count, 0), len(texts))
+        for text in texts[:first]:
+            self._vocabulary.add(text[:CHARS_MAX])
+        self._vocabulary_count += first
+        second = first + min(max(halves[1] - len(self._reference), 0), len(texts) - first)
+        self._reference.add(texts[first:second], named[first:second], self._vocabulary)
+        if len(self._reference) < halves[1] or second == len(texts):
+            self._estimate = Estimate.collecting(self._vocabulary_count + len(self._reference))
             return
-        size = max(self.window_size, min(len(rows), self.reference_size))
-        self.recent = (self.recent + rows)[-size:]
-        if len(self.recent) >= self.window_size:
+        self._recent.add(texts[second:], named[second:], self._vocabulary)
+        self._recent.keep(max(self.window_size, min(len(texts) - second, self.reference_size)))
+        self._fresh += len(texts) - second
+        # Windows do not overlap: as many tests as windows, at one window's price, however small the batches are.
+        if self._fresh >= self.window_size:
+            self._fresh = 0
             self._compare()
 
     def result(self) -> Estimate:
         """The score of the last full window."""
         return self._estimate
 
+    @property
+    def since_windows(self) -> int:
+        """How many windows ago the change began: where the evidence above one standard deviation adds up to most."""
+        sums = np.cumsum(np.array(self._surprises[::-1]) - 1.0)
+        return int(sums.argmax()) + 1 if len(sums) else 0
+
     def _compare(self) -> None:
         self.windows += 1
-        rows, total = weighted([*self.reference, *self.recent]), len(self.reference) + len(self.recent)
-        inside = np.arange(total) >= len(self.reference)
-        score = 2.0 * witness_auroc(rows, inside) - 1.0
-        error = 2.0 * math.sqrt((total + 1) / (12.0 * len(self.reference) * len(self.recent)))
-        self.p_value = mmd_p_value(rows, inside, np.random.default_rng([self.seed, self.windows]))
-        self._estimate = Estimate.of(score, len(self.recent), score - 1.96 * error, score + 1.96 * error)
+        reference, recent = self._reference, self._recent
+        rows, size, count = weighted([*reference.rows, *recent.rows]), len(recent), len(reference)
+        inside = np.arange(count + size) >= count
+        places = placements(rows, inside)
+        score = 2.0 * float(places.mean()) - 1.0
+        error = 2.0 * math.sqrt((count + size + 1) / (12.0 * count * size))
+        draws = np.random.default_rng([self.seed, self.windows])
+        described = np.concatenate([reference.described, recent.described]).astype(np.float64)
+        # A drift that was told for sure goes on: that it does needs no more than a rough p-value.
+        level = self.level if self.p_value is None or self.p_value > EXPLAINED else None
+        self.p_value, self.surprise = permutation_test(rows, described, inside, draws, level)
+        self._surprises = [*self._surprises, self.surprise][-SURPRISES_MAX:]
+        self._estimate = Estimate.of(score, size, score - 1.96 * error, score + 1.96 * error)
+        told = self.p_value <= EXPLAINED
+        self.moved = moved_words(reference, recent) if told else []
+        self.segment = strangest(places, recent.segments) if told else None
 
     def state(self) -> dict[str, Any]:
         """JSON; the reference, which no longer changes once full, lies in one field."""
         return {
-            "reference": packed(self.reference),
-            "recent": packed(self.recent),
+            "reference": {
+                "vocabulary": self._vocabulary.packed(),
+                "count": self._vocabulary_count,
+                "sample": self._reference.state(),
+            },
+            "recent": self._recent.state(),
             "windows": self.windows,
+            "fresh": self._fresh,
             "p_value": self.p_value,
+            "surprises": self._surprises,
+            "moved": [list(word) for word in self.moved],
+            "segment": self.segment,
             "estimate": self._estimate.as_dict(),
         }
 
     @classmethod
     def from_state(cls, state: dict[str, Any], **config: Any) -> Self:
         """Read `state` back; ``config`` as for the constructor."""
-        drift = cls(**config)
-        drift.reference, drift.recent = unpacked(state["reference"]), unpacked(state["recent"])
-        drift.windows, drift.p_value = state["windows"], state["p_value"]
+        drift, reference = cls(**config), state["reference"]
+        drift._vocabulary = Vocabulary.unpacked(reference["vocabulary"])
+        drift._vocabulary_count = reference["count"]
+        drift._reference = TextSample.from_state(reference["sample"])
+        drift._recent = TextSample.from_state(state["recent"])
+        drift.windows, drift._fresh, drift.p_value = state["windows"], state["fresh"], state["p_value"]
+        drift._surprises = list(state["surprises"])
+        drift.surprise = drift._surprises[-1] if drift._surprises else None
+        drift.moved = [(word, change) for word, change in state["moved"]]
+        drift.segment = state["segment"]
         drift._estimate = Estimate(**state["estimate"])
         return drift
 
 
-def buckets_of(text: str) -> NDArray[np.uint16]:
-    """The sorted hash buckets of a text's first distinct tokens.
+def placements(rows: sparse.csr_matrix, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """For each window row, the share of held-out reference rows that the witness of the other folds ranks below it, ties half.
 
-    >>> len(buckets_of("the cat and the dog"))
-    4
+    Their mean is the area under the ROC curve.
     """
-    tokens = dict.fromkeys(TOKEN.findall(text.lower()[: 40 * TOKENS_MAX]))
-    found = {zlib.crc32(token.encode()) % BUCKETS for token in list(tokens)[:TOKENS_MAX]}
-    return np.array(sorted(found), dtype=np.uint16)
-
-
-def weighted(rows: Sequence[NDArray[np.uint16]]) -> sparse.csr_matrix:
-    """Rows of length 1, weighted by the inverse document frequency over all of them."""
-    starts = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
-    indices = np.concatenate(rows).astype(np.int64) if rows else np.zeros(0, dtype=np.int64)
-    frequency = np.bincount(indices, minlength=BUCKETS)
-    weights = np.log((1 + len(rows)) / (1 + frequency))[indices] + 1e-3
-    owners = np.repeat(np.arange(len(rows)), np.diff(starts))
-    lengths = np.sqrt(np.bincount(owners, weights=weights * weights, minlength=len(rows)))
-    return sparse.csr_matrix((weights / lengths[owners], indices, starts), shape=(len(rows), BUCKETS))
-
-
-def witness_auroc(rows: sparse.csr_matrix, inside: NDArray[np.bool_]) -> float:
-    """How well the difference of means, learnt on the other folds, ranks window rows above reference rows."""
     folds = np.concatenate([np.arange(count) % FOLDS for count in (int((~inside).sum()), int(inside.sum()))])
-    values = []
+    found = np.zeros(len(inside))
     for fold in range(FOLDS):
         held, learnt = folds == fold, folds != fold
         signs = np.where(inside, 1.0 / (inside & learnt).sum(), -1.0 / (~inside & learnt).sum()) * learnt
-        values.append(auroc(rows[held] @ (rows.T @ signs), inside[held]))
-    return math.fsum(values) / FOLDS
+        scores = np.round(rows @ (rows.T @ signs), 12)
+        below = np.sort(scores[held & ~inside])
+        mine = scores[held & inside]
+        ranks = np.searchsorted(below, mine, "left") + np.searchsorted(below, mine, "right")
+        found[held & inside] = ranks / (2.0 * len(below))
+    return found[inside]
 
 
-def auroc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
-    """Area under the ROC curve, ties half.
-
-    >>> auroc(np.array([0.1, 0.9, 0.8]), np.array([False, True, True]))
-    1.0
-    """
-    ranks = rankdata(np.round(scores, 12))
-    count = int(positive.sum())
-    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(scores) - count)))
-
-
-def mmd_p_value(rows: sparse.csr_matrix, inside: NDArray[np.bool_], draws: np.random.Generator) -> float:
-    """Share of relabellings (the observed one among them) whose means lie at least as far apart."""
-    count, size = len(inside), int(inside.sum())
-    choices = np.tile(inside, (PERMUTATIONS + 1, 1))
-    choices[1:] = draws.permuted(choices[1:], axis=1)
-    signs = np.where(choices, 1.0 / size, -1.0 / (count - size))
-    means = rows.T @ signs.T
-    distances = (means * means).sum(axis=0)
-    return float((distances >= distances[0] - 1e-12).sum()) / (PERMUTATIONS + 1)
-
-
-def packed(rows: Sequence[NDArray[np.uint16]]) -> str:
-    """Rows as compressed base64 text."""
-    lengths = np.array([len(rows), *(len(row) for row in rows)], dtype="<u4")
-    body = np.concatenate([*rows, np.zeros(0, dtype=np.uint16)]).astype("<u2")
-    return base64.b64encode(zlib.compress(lengths.tobytes() + body.tobytes(), 6)).decode()
-
-
-def unpacked(text: str) -> list[NDArray[np.uint16]]:
-    """Read `packed` back."""
-    raw = zlib.decompress(base64.b64decode(text))
-    count = int(np.frombuffer(raw, "<u4", 1)[0])
-    lengths = np.frombuffer(raw, "<u4", count, 4)
-    body = np.frombuffer(raw, "<u2", -1, 4 * (count + 1)).astype(np.uint16)
-    return np.split(body, np.cumsum(lengths)[:-1]) if count else []
+def strangest(places: NDArray[np.float64], segments: Sequence[str | None]) -> dict[str, Any] | None:
+    """The segment whose texts are told from the reference best, with its ``2 * AUROC - 1``."""
+    found = []
+    for name in sorted({segment for segment in segments if segment}):
+        own = [place for place, segment in zip(places.tolist(), segments, strict=True) if segment == name]
+        if len(own) >= SEGMENT_MIN:
+            found.append((2.0 * math.fsum(own) / len(own) - 1.0, name, len(own)))
+    if not found:
+        return None
+    score, name, count = max(found)
+    return {"segment": name, "score": score, "n": count}

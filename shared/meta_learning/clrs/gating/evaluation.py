@@ -1,20 +1,20 @@
-"""Asking champion and candidate about a cycle before either learns from it, and letting the gates decide."""
+"""Asking champion, candidate and shadow about a cycle before any of them learns from it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from meta_learning.clrs.gating import gates
-from meta_learning.clrs.gating.batch import Batch
-from meta_learning.clrs.loop_state import CycleEvidence, LoopState
+from meta_learning.clrs.gating.batch import Batch, kept_of
+from meta_learning.clrs.gating.evidence import Evidence, losses
 from meta_learning.clrs.models.port import Floats, Model, Pair
-from meta_learning.clrs.settings import LoopSettings
 from meta_learning.clrs.statistics import Moments, concordance
-
-FIRST_CYCLES = 3  # a first version is judged on the last three cycles: what came before was learnt from too little
+from meta_learning.events import CycleCompleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,29 @@ class Answers:
     probe_candidate: Floats
     champion: Floats | None = None
     probe_champion: Floats | None = None
+    shadow: Floats | None = None
+    learner: Floats | None = None
 
 
-def ask(model: Model, pairs: list[Pair] | tuple[Pair, ...]) -> Floats:
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All that the gates see of one cycle; live, and again from its record."""
+
+    answers: Answers
+    true: Floats
+    left_out: Mapping[str, tuple[int, ...]]
+    segments: Mapping[str, tuple[int, ...]]
+    cycle: int
+    champion_version: str | None
+    candidate_version: str
+
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        """The events that count."""
+        return kept_of(len(self.true), dict(self.left_out))
+
+
+def ask(model: Model, pairs: Sequence[Pair]) -> Floats:
     """Predictions rounded to six decimals, so that a decision can be replayed from the numbers in its event."""
     scores = np.asarray(model.predict(pairs), dtype=np.float64)
     if scores.shape != (len(pairs),):
@@ -35,21 +55,14 @@ def ask(model: Model, pairs: list[Pair] | tuple[Pair, ...]) -> Floats:
     return np.round(scores, 6)
 
 
-def answers(champion: Model | None, candidate: Model, batch: Batch, probe: list[Pair]) -> Answers:
-    """Both models on the batch and on the probe; neither has seen the batch before."""
-    if champion is None:
-        return Answers(ask(candidate, batch.pairs), ask(candidate, probe))
-    return Answers(
-        candidate=ask(candidate, batch.pairs),
-        champion=ask(champion, batch.pairs),
-        probe_candidate=ask(candidate, probe),
-        probe_champion=ask(champion, probe),
-    )
-
-
 def refusal_of(found: Answers) -> str | None:
     """Why these answers may not even be recorded; None when all of them are finite numbers in [0, 1]."""
-    asked = {"candidate": (found.candidate, found.probe_candidate), "champion": (found.champion, found.probe_champion)}
+    asked = {
+        "candidate": (found.candidate, found.probe_candidate),
+        "champion": (found.champion, found.probe_champion),
+        "shadow": (found.shadow,),
+        "learner": (found.learner,),
+    }
     for name, parts in asked.items():
         verdict = gates.finite_outputs(
             np.concatenate([part for part in parts if part is not None] or [np.zeros(0)]), name
@@ -59,42 +72,71 @@ def refusal_of(found: Answers) -> str | None:
     return None
 
 
-def evidence_of(found: Answers, batch: Batch, constant: float) -> CycleEvidence:
-    """The candidate's gain over its rival (the champion; without one, the constant predictor) on the kept events."""
-    true = batch.scores[batch.kept]
-    mine = found.candidate[batch.kept]
-    rival = found.champion[batch.kept] if found.champion is not None else np.full(len(true), constant)
-    gains = Moments.of(gates.losses(rival, true) - gates.losses(mine, true))
-    return CycleEvidence(gains, gates.count_negative_flips(rival, mine, true))
+def case_of(batch: Batch, found: Answers, cycle: int, champion: str | None, candidate: str) -> Case:
+    """The case of a cycle that just filled up."""
+    return Case(found, batch.scores, batch.left_out, batch.segments, cycle, champion, candidate)
 
 
-def judge(found: Answers, state: LoopState, settings: LoopSettings) -> gates.Decision:
-    """Every gate on answers that `refusal_of` let pass, and on the evidence since the last promotion (its last is this cycle's)."""
-    if found.champion is None or found.probe_champion is None:
-        recent = sum((part.gains for part in state.evidence[-FIRST_CYCLES:]), start=Moments())
-        return gates.decide([gates.beats_constant(recent, settings.z)])
-    total = sum((part.gains for part in state.evidence), start=Moments())
-    flips = sum(part.flips for part in state.evidence)
-    gain = gates.not_inferior(total, state.evidence[-1].gains, settings)
-    proven = (gain.numbers["gain_low"] or -1.0) > 0.0
-    return gates.decide(
-        [
-            gain,
-            gates.behaviour_within(found.probe_champion, found.probe_candidate, proven, settings.behaviour_max),
-            gates.few_negative_flips(flips, total.count, settings),
-        ]
+def recorded_case(record: CycleCompleted) -> Case | None:
+    """The case as it was; None where the record holds no answers, because a model could not give any."""
+    if record.candidate_predictions is None or record.probe_candidate is None or record.candidate_version is None:
+        return None
+    found = Answers(
+        candidate=np.array(record.candidate_predictions),
+        probe_candidate=np.array(record.probe_candidate),
+        champion=_array(record.predictions),
+        probe_champion=_array(record.probe_champion),
+        shadow=_array(record.shadow_predictions),
+        learner=_array(record.learner_predictions),
+    )
+    return Case(
+        found,
+        np.array(record.feedback_scores),
+        record.left_out,
+        record.segments,
+        record.cycle,
+        record.champion_version,
+        record.candidate_version,
     )
 
 
-def numbers_of(found: Answers, batch: Batch, constant: float) -> dict[str, float | None]:
+def paired(case: Case) -> Evidence:
+    """The candidate against the champion on the events that count."""
+    kept, found = case.kept, case.answers
+    assert found.champion is not None
+    position = np.cumsum(kept) - 1
+    segments = {name: [position[at] for at in places if kept[at]] for name, places in case.segments.items()}
+    known = {name: places for name, places in segments.items() if places}
+    return Evidence.of(found.champion[kept], found.candidate[kept], case.true[kept], known)
+
+
+def against_constant(case: Case, constant: float) -> Moments:
+    """The candidate's gains over the constant predictor on the events that count."""
+    true, mine = case.true[case.kept], case.answers.candidate[case.kept]
+    return Moments.of(losses(np.full(len(true), constant), true) - losses(mine, true))
+
+
+def overtaking(case: Case) -> Moments:
+    """The learner's gains over the frozen candidate on the events that count; of nothing, if the candidate is the learner."""
+    if case.answers.learner is None:
+        return Moments()
+    true, kept = case.true[case.kept], case.kept
+    return Moments.of(losses(case.answers.candidate[kept], true) - losses(case.answers.learner[kept], true))
+
+
+def numbers_of(case: Case, constant: float) -> dict[str, float | None]:
     """Brier score and concordance of champion, candidate and constant predictor on the whole cycle."""
-    flat = np.full(len(batch.scores), constant)
-    named: dict[str, Any] = {"champion": found.champion, "candidate": found.candidate, "constant": flat}
+    flat = np.full(len(case.true), constant)
+    named: dict[str, Any] = {"champion": case.answers.champion, "candidate": case.answers.candidate, "constant": flat}
     result: dict[str, float | None] = {"constant": constant}
     for name, predicted in named.items():
         if predicted is None:
             continue
-        result[f"brier_{name}"] = float(gates.losses(predicted, batch.scores).mean())
-        ordered = concordance(predicted, batch.scores) if name != "constant" else None
+        result[f"brier_{name}"] = float(losses(predicted, case.true).mean())
+        ordered = concordance(predicted, case.true) if name != "constant" else None
         result[f"concordance_{name}"] = ordered.value if ordered else None
     return result
+
+
+def _array(numbers: Sequence[float] | None) -> Floats | None:
+    return None if numbers is None else np.array(numbers, dtype=np.float64)

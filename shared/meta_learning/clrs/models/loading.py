@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from meta_learning.clrs.models import estimator_model, text_model
+from meta_learning.clrs.models import compression, estimator_model, text_dump
+from meta_learning.clrs.models.compression import CompressedModel
+from meta_learning.clrs.models.embedding import embedding_model
+from meta_learning.clrs.models.embedding.embedding_model import EmbeddingModel
 from meta_learning.clrs.models.estimator_model import EstimatorModel
+from meta_learning.clrs.models.language import language_model
+from meta_learning.clrs.models.language.language_model import LanguageModel
 from meta_learning.clrs.models.port import Model
 from meta_learning.clrs.models.text_model import OnlineTextModel
 from meta_learning.errors import MalformedState
 
 
 def load_model(blob: bytes, like: Model | None = None) -> Model:
-    """The model that was dumped into ``blob``; it shares the memo of features with ``like`` where the two agree.
+    """The model that was dumped into ``blob``; it shares with ``like`` what both have in common: features, base weights.
 
     >>> load_model(OnlineTextModel().dump()).version() == OnlineTextModel().version()
     True
 
     Raises:
         MalformedState: no model of a kind that this version knows.
+        ConfigurationError: a kind that needs an extra, or base weights, which are not here.
     """
-    shared = like.features if isinstance(like, OnlineTextModel | EstimatorModel) else None
-    if blob.startswith(text_model.HEADER):
-        return OnlineTextModel.load(blob, shared)
+    if blob.startswith((text_dump.HEADER, text_dump.OLD_HEADER)):
+        return OnlineTextModel.load(blob, like.features if isinstance(like, OnlineTextModel) else None)
     if blob.startswith(estimator_model.HEADER):
-        return EstimatorModel.load(blob, shared)
+        return EstimatorModel.load(blob, like.features if isinstance(like, EstimatorModel) else None)
+    if blob.startswith(language_model.HEADER):
+        return LanguageModel.load(blob, like.base if isinstance(like, LanguageModel) else None)
+    if blob.startswith(embedding_model.HEADER):
+        return EmbeddingModel.load(blob, like.encoder if isinstance(like, EmbeddingModel) else None)
+    if blob.startswith(compression.HEADER):
+        return CompressedModel.load(blob, lambda inner: load_model(inner, like))
     raise MalformedState("no model of a known kind: the header is missing")

@@ -6,12 +6,14 @@ they are numbered in the order of the schema, undated and uncompressed; `skops.i
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from typing import Any
 
-import skops.io
+import numpy as np
 
 from meta_learning.errors import MalformedState, UnsupportedEstimator
 
@@ -30,10 +32,10 @@ def pack(estimator: Any) -> bytes:
     Raises:
         UnsupportedEstimator: it holds types that skops cannot save, or that are not on the trusted list.
     """
-    name = type(estimator).__name__
+    io_of_skops, name = _skops_io(), type(estimator).__name__
     try:
-        archive = skops.io.dumps(estimator)
-        strange = sorted(set(skops.io.get_untrusted_types(data=archive)) - TRUSTED)
+        archive = io_of_skops.dumps(estimator)
+        strange = sorted(set(io_of_skops.get_untrusted_types(data=archive)) - TRUSTED)
     except Exception as error:
         raise UnsupportedEstimator(f"{name} cannot be saved without pickle: {error}") from error
     if strange:
@@ -48,9 +50,40 @@ def unpack(archive: bytes) -> Any:
         MalformedState: damaged, or it names types that are not on the trusted list.
     """
     try:
-        return skops.io.loads(archive, trusted=sorted(TRUSTED))
+        return _skops_io().loads(archive, trusted=sorted(TRUSTED))
     except Exception as error:
         raise MalformedState(f"not a saved estimator: {error}") from error
+
+
+def arrays(archive: bytes, count_min: int) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of fractions in ``archive`` that hold at least ``count_min`` numbers, by member."""
+    found = {}
+    with zipfile.ZipFile(io.BytesIO(archive)) as source:
+        for name in source.namelist():
+            if name.endswith(".npy"):
+                array = np.load(io.BytesIO(source.read(name)), allow_pickle=False)
+                if array.dtype.kind == "f" and array.size >= count_min:
+                    found[name] = array
+    return found
+
+
+def with_arrays(archive: bytes, arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
+    """``archive`` with other arrays in some members."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as result:
+        for name in source.namelist():
+            content = source.read(name)
+            if name in arrays:
+                member = io.BytesIO()
+                np.save(member, arrays[name], allow_pickle=False)
+                content = member.getvalue()
+            result.writestr(zipfile.ZipInfo(name), content)
+    return target.getvalue()
+
+
+def _skops_io() -> Any:
+    # Importing it walks through all of scikit-learn, which imports torch where that is installed: seconds, and only few need it.
+    return importlib.import_module("skops.io")
 
 
 def _canonical(archive: bytes) -> bytes:

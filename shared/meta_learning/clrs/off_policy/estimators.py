@@ -17,6 +17,7 @@ Method = Literal["ips", "snips", "dr"]
 METHODS: tuple[Method, ...] = ("ips", "snips", "dr")
 Interval = Literal["bootstrap", "bernstein"]
 ESS_MIN = 50.0
+WEIGHT_BIAS_MAX = 0.1
 BOOTSTRAP_COUNT = 1000
 BLOCK_NUMBERS = 500_000  # of a bootstrap block: 4 MB
 
@@ -54,7 +55,8 @@ def estimate(
     choices; ``bernstein``: the empirical Bernstein bound (Maurer & Pontil 2009, arXiv 0907.3740), wide but never
     optimistic about the clipped mean; only where everybody was asked, and not for ``snips``.
 
-    An effective sample size below 50 is refused: the answer would hang on a few choices.
+    An effective sample size below 50 is refused: the answer would hang on a few choices. So are weights whose mean is not
+    within 0.1, or three standard errors, of 1: the log hardly ever shows what the policy would choose.
 
     >>> half = np.full(200, 0.5)
     >>> log = Logged(rewards=np.tile([0.0, 1.0], 100), propensities=half, targets=np.tile([0.0, 1.0], 100), shown_values=half,
@@ -72,8 +74,7 @@ def estimate(
     weights = logged.weights(weight_max)
     ess = effective_sample_size(weights / logged.asked)
     clipped = float((logged.targets > weight_max * logged.propensities).mean()) if len(logged) else 0.0
-    if ess < ESS_MIN:
-        reason = f"the effective sample size is {ess:.1f} of {len(logged)}; at least {ESS_MIN:.0f} are needed"
+    if reason := _unsupported(weights, logged.asked, ess):
         return OffPolicyEstimate(method, None, None, None, len(logged), ess, clipped, reason)
     terms, divisors = _terms(logged, weights, method)
     value = float(terms.sum() / divisors.sum())
@@ -83,6 +84,21 @@ def estimate(
         low, high = _bernstein(terms, confidence, _range(weight_max, method))
     value, low, high = (min(max(number, 0.0), 1.0) for number in (value, low, high))
     return OffPolicyEstimate(method, value, low, high, len(logged), ess, clipped)
+
+
+def _unsupported(weights: Floats, asked: Floats, ess: float) -> str | None:
+    """Why the log cannot say what the policy would earn; None when it can.
+
+    With full support the weights average 1. They average less where what the policy would choose was (almost) never shown, and
+    no interval computed from what was shown knows about that.
+    """
+    if ess < ESS_MIN:
+        return f"the effective sample size is {ess:.1f} of {len(weights)}; at least {ESS_MIN:.0f} are needed"
+    mean = float((weights / asked).sum() / (1.0 / asked).sum())
+    error = float((weights / asked).std() / (1.0 / asked).mean()) / math.sqrt(len(weights))
+    if abs(mean - 1.0) > max(WEIGHT_BIAS_MAX, 3.0 * error):
+        return f"the weights average {mean:.2f}, not 1: too much of what the policy would choose was hardly ever shown"
+    return None
 
 
 def effective_sample_size(weights: Floats) -> float:

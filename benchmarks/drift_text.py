@@ -1,0 +1,140 @@
+"""How well is another kind of text seen in a window, and at what price?
+
+    META_LEARNING_DATA_SETS=../shared/data OMP_NUM_THREADS=1 PYTHONPATH=shared:. python -m benchmarks.drift_text [windows] [peers]
+
+Windows of 100 tweets against a reference of 1,000 (500 too: the loop's default), a share of them replaced by SMS messages;
+"positive" has only positive tweets, "cut" tweets of five words. AUC is that of the detector's evidence, drifted windows against
+null ones, its interval a bootstrap over references (each has ten windows). The statistic was chosen on the references of seed
+9; reported are those of seed 10.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.peers import ask
+from meta_learning.clrs.drift.text_drift import TextDrift
+
+DATA = Path(os.environ.get("META_LEARNING_DATA_SETS", "../shared/data"))
+WINDOWS_A_REFERENCE = 10
+KINDS = ("null", "sms .1", "sms .3", "positive", "cut")
+Texts = list[str]
+Question = tuple[Texts, list[tuple[str, Texts]]]
+
+
+def streams(windows: int, size: int, seed: int = 10) -> list[Question]:
+    """References with their windows of every kind."""
+    with (DATA / "sentiment140_train_20k_head_tail.csv").open(encoding="latin-1", newline="") as file:
+        rows = [(row[5], row[0] == "4") for row in csv.reader(file)]
+    messages = [
+        line.rstrip("\n").split("\t", 1)[1] for line in (DATA / "sms_spam_collection.tsv").open(encoding="utf-8")
+    ]
+    found = []
+    for stream in range(-(-windows // WINDOWS_A_REFERENCE)):
+        draws = np.random.default_rng([seed, stream])
+        order = draws.permutation(len(rows))
+        rest = order[1000:]
+        liked = [index for index in rest if rows[index][1]]
+        asked = []
+        for _ in range(WINDOWS_A_REFERENCE):
+            plain = [rows[index][0] for index in draws.choice(rest, 100, replace=False)]
+            strange = [messages[index] for index in draws.choice(len(messages), 30, replace=False)]
+            asked += [
+                ("null", plain),
+                ("sms .1", strange[:10] + plain[10:]),
+                ("sms .3", strange + plain[30:]),
+                ("positive", [rows[index][0] for index in draws.choice(liked, 100, replace=False)]),
+                ("cut", [" ".join(text.split()[:5]) for text in plain]),
+            ]
+        found.append(([rows[index][0] for index in order[:size]], asked))
+    return found
+
+
+def auc(drifted: NDArray[np.float64], null: NDArray[np.float64]) -> float:
+    above = (drifted[:, None] > null[None, :]).mean() + 0.5 * (drifted[:, None] == null[None, :]).mean()
+    return float(above)
+
+
+def interval(by_stream: list[dict[str, list[float]]], kind: str) -> tuple[float, float, float]:
+    """AUC with a 95 % bootstrap interval over references."""
+    drifted, null = (np.array([found[name] for found in by_stream]) for name in (kind, "null"))
+    draws = np.random.default_rng(0)
+    picks = draws.integers(len(by_stream), size=(300, len(by_stream)))
+    values = [auc(drifted[pick].ravel(), null[pick].ravel()) for pick in picks]
+    low, high = np.quantile(values, [0.025, 0.975])
+    return auc(drifted.ravel(), null.ravel()), float(low), float(high)
+
+
+def line(title: str, by_stream: list[dict[str, list[float]]], ms: float) -> None:
+    count = sum(len(found["null"]) for found in by_stream)
+    told = ", ".join("{} {:.3f} ({:.3f} to {:.3f})".format(kind, *interval(by_stream, kind)) for kind in KINDS[1:])
+    print(f"{title}: {told}; {ms:.1f} ms/window; {count} windows a kind", flush=True)
+
+
+def ours(asked: list[Question], size: int) -> None:
+    evidence, scores, p_values, spent = [], [], [], 0.0
+    for seed, (reference, windows) in enumerate(asked):
+        drift = TextDrift(size, 100, seed)
+        drift.update(reference)
+        found: dict[str, list[float]] = {kind: [] for kind in KINDS}
+        sized: dict[str, list[float]] = {kind: [] for kind in KINDS}
+        for kind, texts in windows:
+            began = time.process_time()
+            drift.update(texts)
+            spent += time.process_time() - began
+            found[kind].append(drift.surprise or 0.0)
+            sized[kind].append(drift.result().current or 0.0)
+            if kind == "null" and drift.p_value is not None:
+                p_values.append(drift.p_value)
+        evidence.append(found)
+        scores.append(sized)
+    count = sum(len(windows) for _, windows in asked)
+    line(f"TextDrift, reference {size}, evidence", evidence, 1000 * spent / count)
+    line(f"TextDrift, reference {size}, score", scores, 1000 * spent / count)
+    shares = ", ".join(
+        f"p <= {level}: {np.mean(np.array(p_values) <= level):.4f}" for level in (0.05, 0.01, 0.002, 0.0005)
+    )
+    print(f"    null windows with {shares}; mean score at sms .3 {np.mean([found['sms .3'] for found in scores]):.3f}")
+
+
+PEERS = {
+    "C2ST (LogReg on words, 5 folds)": ("alibi", "alibi_text.py", "c2st"),
+    "alibi-detect ClassifierDrift": ("alibi", "alibi_text.py", "classifier"),
+    "Evidently text drift": ("evidently", "evidently_text.py", "text"),
+}
+
+
+def peers(asked: list[Question]) -> None:
+    for title, (environment, program, name) in PEERS.items():
+        question: Any = {"detector": name, "streams": asked}
+        try:
+            answer = ask(environment, program, question, timeout_s=600.0)
+        except Exception as error:  # noqa: BLE001 - a peer that cannot be installed or run is a line of the report
+            print(f"{title}: not run ({type(error).__name__})", flush=True)
+            continue
+        by_stream = []
+        for (_, windows), values in zip(asked, answer["evidence"], strict=True):
+            found: dict[str, list[float]] = {kind: [] for kind in KINDS}
+            for (kind, _), value in zip(windows, values, strict=True):
+                found[kind].append(value)
+            by_stream.append(found)
+        line(f"{title} {answer['version']}", by_stream, answer["ms"])
+
+
+def main() -> None:
+    windows = int(sys.argv[1]) if len(sys.argv) > 1 else 500
+    for size in (1000, 500):
+        ours(streams(windows, size), size)
+    peers(streams(int(sys.argv[2]) if len(sys.argv) > 2 else 60, 1000))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Some texts, kept as what a comparison needs: hashed words, descriptors, segments, and names for frequent buckets."""
+
+from __future__ import annotations
+
+import base64
+import math
+import zlib
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meta_learning.clrs.drift.hashed_rows import BUCKETS, bucket, packed, tokens_of, unpacked
+from meta_learning.clrs.drift.text_style import STYLES, Vocabulary
+
+NAMED_FROM = 2  # texts with a word, from which the word itself is kept
+WORD_CHARS_MAX = 32
+MOVED_MAX = 8
+MOVED_SURE = 3.0  # standard errors
+
+
+class TextSample:
+    """Rows of word buckets, descriptors of shape (texts, 12), the texts' segments, and a word for each bucket met twice.
+
+    >>> sample = TextSample()
+    >>> sample.add(["one two", "two three"], [None, "en"], Vocabulary())
+    >>> len(sample), sample.described.shape, list(sample.names.values())
+    (2, (2, 12), ['two'])
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[NDArray[np.uint16]] = []
+        self.described: NDArray[np.float32] = np.zeros((0, STYLES + 2), dtype=np.float32)
+        self.segments: list[str | None] = []
+        self.names: dict[int, str] = {}
+        self._once: dict[int, str] = {}  # words met in one text so far; dropped with the sample's growth
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def add(self, texts: Sequence[str], segments: Sequence[str | None], vocabulary: Vocabulary) -> None:
+        """Fold texts in; ``vocabulary`` says what is new in them."""
+        if not texts:
+            return
+        tokens = {text: tokens_of(text) for text in texts}  # equal texts, as labels are, are looked at once
+        places = {text: [bucket(token) for token in found] for text, found in tokens.items()}
+        rows = {text: np.array(sorted(set(found)), dtype=np.uint16) for text, found in places.items()}
+        distinct = dict(zip(tokens, vocabulary.described(list(tokens)).astype(np.float32), strict=True))
+        self.rows += [rows[text] for text in texts]
+        self.described = np.concatenate([self.described, [distinct[text] for text in texts]])
+        self.segments += segments
+        for text in texts:
+            self._name(tokens[text], places[text])
+
+    def _name(self, tokens: list[str], places: list[int]) -> None:
+        for token, place in zip(tokens, places, strict=True):
+            if place in self.names:
+                continue
+            if self._once.pop(place, None) is not None:
+                self.names[place] = token[:WORD_CHARS_MAX]
+            else:
+                self._once[place] = token[:WORD_CHARS_MAX]
+
+    def keep(self, size: int) -> None:
+        """Forget all but the last ``size`` texts, and the words that are no longer in two of them."""
+        self.rows, self.segments = self.rows[-size:], self.segments[-size:]
+        self.described = self.described[-size:]
+        counts = self.counts()
+        self.names = {place: word for place, word in self.names.items() if counts[place] >= NAMED_FROM}
+        self._once = {place: word for place, word in self._once.items() if counts[place]}
+
+    def counts(self) -> NDArray[np.int64]:
+        """How many texts have a word of each bucket."""
+        return np.bincount(np.concatenate([*self.rows, np.zeros(0, dtype=np.uint16)]), minlength=BUCKETS)
+
+    def state(self) -> dict[str, Any]:
+        """JSON."""
+        numbers = base64.b64encode(zlib.compress(self.described.astype("<f4").tobytes(), 6)).decode()
+        return {
+            "rows": packed(self.rows),
+            "described": numbers,
+            "segments": self.segments,
+            "names": [[place, word] for place, word in self.names.items()],
+            "once": [[place, word] for place, word in self._once.items()],
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """Read `state` back."""
+        sample = cls()
+        sample.rows, sample.segments = unpacked(state["rows"]), list(state["segments"])
+        raw = zlib.decompress(base64.b64decode(state["described"]))
+        sample.described = np.frombuffer(raw, "<f4").astype(np.float32).reshape(-1, STYLES + 2)
+        sample.names = dict(state["names"])
+        sample._once = dict(state["once"])
+        return sample
+
+
+def moved_words(reference: TextSample, recent: TextSample) -> list[tuple[str, float]]:
+    """The words whose share of texts changed most surely, with the signed change; most sure first."""
+    n, m = len(recent), len(reference)
+    now, before = recent.counts(), reference.counts()
+    share = (now + before) / (n + m)
+    change = now / n - before / m
+    z = np.abs(change) / np.sqrt(np.maximum(share * (1.0 - share), 1e-9) * (1.0 / n + 1.0 / m))
+    found = []
+    for place in np.argsort(-z, kind="stable")[:MOVED_MAX].tolist():
+        sources = (recent.names, reference.names) if change[place] > 0 else (reference.names, recent.names)
+        word = sources[0].get(place) or sources[1].get(place)
+        if z[place] >= MOVED_SURE and word is not None and math.isfinite(z[place]):
+            found.append((word, float(change[place])))
+    return found

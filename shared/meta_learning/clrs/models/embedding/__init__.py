@@ -1,0 +1,1 @@
+"""Frozen sentence embeddings of input and output under a small online head."""
