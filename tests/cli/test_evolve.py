@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -92,6 +93,9 @@ def test_a_better_prompt_is_found_shown_and_reported(table: Path, model: tuple[M
     page = (report / "report.md").read_text()
     assert page.startswith("# improved")
     assert "+Mind irony." in page or "+- Mind irony." in page
+    if importlib.util.find_spec("matplotlib"):
+        assert "![anytime](anytime.svg)" in page
+        assert (report / "lineage.svg").stat().st_size > 1000
     rows = calls_of(report.parent)
     assert len(rows) == results["spent"]["calls"] == len(model[0].asked) - 1  # one refusal of log-probabilities
     assert {row["purpose"] for row in rows} == {"task", "proposer"}
@@ -204,6 +208,20 @@ def test_a_finished_run_is_shown_again_without_a_call(table: Path, model: tuple[
     assert again.exit_code == 0
     assert again.output.splitlines()[-1] == first.output.splitlines()[-1]
     assert len(model[0].asked) == paid
+
+
+def test_a_budget_is_turned_into_calls_and_too_small_a_one_is_refused(table: Path, model: tuple[Model, str]) -> None:
+    capped = asked(*words(table, model[1], "--tokens", "9000"))
+    found = re.search(r"up to (\d+) calls, [\d,]+ to ([\d,]+) tokens", capped.output)
+    assert found, capped.output
+    assert 60 <= int(found[1]) < 400
+    assert 8500 <= int(found[2].replace(",", "")) <= 9000
+    assert "fewer than 60 decide nothing" in asked(*words(table, model[1], "--calls", "59")).output
+
+
+def test_too_few_items_for_a_decision_are_said_before_anything_is_spent(table: Path, model: tuple[Model, str]) -> None:
+    result = asked(*words(table, model[1], "--gate-samples", "19"))
+    assert "decision   none: that takes 20 fresh items or more" in result.output
 
 
 def test_nothing_is_spent_without_consent(table: Path, model: tuple[Model, str]) -> None:

@@ -17,9 +17,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from meta_learning.acla.preparing import GATE_COUNT_MIN
 from meta_learning.acla.reporting import difference
 from meta_learning.cli.evolve import options as on
-from meta_learning.cli.evolve.budget import Budget, divided, settled
+from meta_learning.cli.evolve.budget import Budget, settled
 from meta_learning.cli.evolve.folder import RunFolder, free_name
 from meta_learning.cli.evolve.order import Order
 from meta_learning.cli.evolve.running import run
@@ -93,7 +94,7 @@ def _ordered(ctx: typer.Context, data_folder: Path, resume: str | None) -> tuple
         if resume is not None:
             return RunFolder(data_folder, resume).order(), resume
         order = Order.of(ctx.params)
-        return divided(order, len(order.loader())), free_name(data_folder, datetime.now())
+        return order, free_name(data_folder, datetime.now())
     except MetaLearningError as error:
         _end(str(error), FAILED)
 
@@ -106,6 +107,7 @@ def _is_given(ctx: typer.Context, name: str) -> bool:
 async def _evolve(order: Order, llm: LLM, folder: RunFolder, console: Console, patience_s: float, agreed: bool) -> None:
     try:
         budget = await settled(order, order.loader(), llm)
+        order = budget.order
         about = _about(order, budget, llm)
         for name, value in (*about.items(), *_decision(budget).items(), ("run", f"{folder.run_id}, in {folder.path}")):
             console.print(f"{name:<10} {value}", highlight=False, markup=False)
@@ -139,6 +141,9 @@ def _money(guess: Estimate) -> str:
 
 def _decision(budget: Budget) -> dict[str, str]:
     plan = budget.plan
+    if not plan["gate_items"]:
+        few = f"none: that takes {GATE_COUNT_MIN} fresh items or more, and {len(budget.splits.gate)} are left"
+        return {"decision": few, "warning": "the best of a search flatters: do not trust it without fresh items"}
     finalists = "one finalist" if plan["finalists"] == 1 else f"{plan['finalists']} finalists"
     said = {
         "decision": f"{plan['gate_items']} fresh items for {finalists}, {plan['calls_kept']} calls kept for it",

@@ -67,20 +67,15 @@ class RunFolder:
     def report(self, results: Mapping[str, Any], order: Order, about: Mapping[str, Any]) -> Path:
         """Write the report: ``results.json``, ``report.md``, ``prompt.txt``, ``calls.csv``, and figures where they can be drawn."""
         folder = self.path / "report"
-        said = json.dumps(results, ensure_ascii=False, indent=2)
+        page = markdown(results, order.prompt, about)
         texts = {
-            "results.json": said + "\n",
-            "report.md": markdown(results, order.prompt, about),
+            "results.json": json.dumps(results, ensure_ascii=False, indent=2) + "\n",
             "prompt.txt": results["best_prompt"] + "\n",
             "calls.csv": self._calls(order.provider),
+            "report.md": page + "".join(f"\n![{path.stem}]({path.name})\n" for path in _drawn(folder, results)),
         }
         for name, text in texts.items():
             write_whole(folder / name, text.encode("utf-8", errors="replace"))
-        # Figures are an extra; the numbers are all there without them.
-        with suppress(ConfigurationError):
-            draw = MetaLearningVisualizer(folder)
-            draw.plot_anytime({about["model"]: results["performance_history"]})
-            draw.plot_lineage(results["lineage"])
         return folder
 
     def _calls(self, provider: str) -> str:
@@ -92,6 +87,16 @@ class RunFolder:
             writer.writeheader()
             writer.writerows(rows)
         return text.getvalue()
+
+
+def _drawn(folder: Path, results: Mapping[str, Any]) -> list[Path]:
+    """The figures; none where the extra is not installed: the numbers are all there without them."""
+    draw, paths = MetaLearningVisualizer(folder, forms=("svg",)), list[Path]()
+    if results["performance_history"]:
+        with suppress(ConfigurationError):
+            paths += draw.plot_anytime({"best prompt": results["performance_history"]})
+            paths += draw.plot_lineage(results["lineage"])
+    return paths
 
 
 def free_name(data_folder: Path, now: datetime) -> str:
