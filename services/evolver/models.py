@@ -12,7 +12,6 @@ from meta_learning.errors import ConfigurationError, MetaLearningError
 from meta_learning.llm import LLM, Reply, Request
 from meta_learning.llm.ledger import Caps
 from meta_learning.llm.models import current_model, price_of
-from meta_learning.llm.retry import RetryPolicy
 from services.evolver.settings import EvolverSettings
 
 Provider = Literal["anthropic", "openai", "local"]
@@ -72,6 +71,7 @@ def limits_of(asked: EvolutionSettings, settings: EvolverSettings, llm: LLM) -> 
         raise ConfigurationError(f"budget.money_usd is set, but no price of {llm.model} ({llm.provider}) is known")
     return Caps(
         calls=min(asked.budget.calls, settings.evolution_calls_max),
+        tokens=asked.budget.tokens,
         seconds=min(asked.budget.seconds, settings.evolution_seconds_max),
         money_usd=min((cap for cap in money if cap is not None), default=None),
     )
@@ -80,19 +80,6 @@ def limits_of(asked: EvolutionSettings, settings: EvolverSettings, llm: LLM) -> 
 def _cost(provider: str, reply: Reply) -> float:
     price = price_of(provider, reply.model)
     return 0.0 if price is None else price.of(reply.prompt_tokens, reply.completion_tokens)
-
-
-def patience(wait_s: float) -> RetryPolicy:
-    """Waits of 0.5, 1, 2, 4, … up to 10 s that add up to at most ``wait_s``.
-
-    >>> patience(0).attempts_max, patience(7.5).attempts_max
-    (1, 5)
-    """
-    attempts, waited, wait = 1, 0.0, 0.5
-    while waited + wait <= wait_s:
-        attempts, waited, wait = attempts + 1, waited + wait, min(2 * wait, 10.0)
-    # A server that asks for more is left alone by stepping aside, not by holding a worker.
-    return RetryPolicy(attempts_max=attempts, wait_s_first=0.5, wait_s_max=10.0, retry_after_s_max=wait_s)
 
 
 class CountedLLM:

@@ -16,14 +16,14 @@ from meta_learning.acla.request import EvolutionSettings
 from meta_learning.errors import Cancelled
 from meta_learning.events import EvolutionRequested
 from meta_learning.llm import LLM
-from meta_learning.llm.retry import Retrying
+from meta_learning.llm.retry import Retrying, RetryPolicy
 from meta_learning.registry import Store
 from meta_learning.registry.runs import FileRunStore
 from meta_learning.streams import Log
 from services.evolver import prompts
 from services.evolver.ending import OUTCOMES, Ending, failed
 from services.evolver.lease import Lease
-from services.evolver.models import CountedLLM, connect_model, limits_of, patience
+from services.evolver.models import CountedLLM, connect_model, limits_of
 from services.evolver.reports import Reports
 from services.evolver.samples import dataset_of
 from services.evolver.settings import EvolverSettings
@@ -67,7 +67,7 @@ class Run:
                 llm,
                 store=journal,
                 run_id=self._request.run_id,
-                retry=Retrying(patience(self._settings.llm_outage_wait_s)),
+                retry=Retrying(RetryPolicy.within(self._settings.llm_outage_wait_s)),
                 on_progress=lambda *said: reports.progressed(asked.max_iterations, *said),
                 should_stop=lambda: lease.stop is not None,
             )
@@ -99,6 +99,7 @@ class Run:
             seed=asked.seed,
             gate_samples=asked.gate_samples,
             calls_max=limits.calls,
+            tokens_max=limits.tokens,
             seconds_max=limits.seconds,
             money_usd_max=limits.money_usd,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import random
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -28,21 +29,26 @@ def stream(seed: int, *keys: object) -> random.Random:
 class Asking:
     """Puts requests to ``llm`` (metered, over the run's log) and counts the distinct ones.
 
-    The count includes answers that a resumed run finds in its log, so that a resumed run plans as the unbroken one did.
+    The count includes answers that a resumed run finds in its log, so that a resumed run plans as the unbroken one did; for
+    the same reason retries are counted when their request is, not when they were made.
     """
 
     def __init__(self, llm: LLM, log: RunLog, calls_max: int | None, should_stop: Callable[[], bool]) -> None:
         self.llm = llm
         self._log = log
         self.calls_count = 0
+        self.retries_count = 0
         self.calls_max = calls_max
         self._should_stop = should_stop
         self._asked: set[str] = set()
         self._room = asyncio.Semaphore(max(1, llm.capabilities.concurrency_max))
 
     def affords(self, count: int, kept: int = 0) -> bool:
-        """Whether ``count`` more calls leave ``kept`` of the cap."""
-        return self.calls_max is None or self.calls_count + count <= self.calls_max - kept
+        """Whether ``count`` more calls leave ``kept`` of the cap, and what retries at the rate so far would add to those."""
+        if self.calls_max is None:
+            return True
+        kept_with_retries = math.ceil(kept * (1.0 + self.retries_count / max(1, self.calls_count)))
+        return self.calls_count + self.retries_count + count <= self.calls_max - kept_with_retries
 
     def spend(self, count: int) -> None:
         """Count calls that somebody else makes for this run.
@@ -65,14 +71,22 @@ class Asking:
             LLMUnavailable: after all retries; the run can be resumed.
         """
         async with self._room:
-            self._count(request.digest(self.llm.provider, self.llm.model))
-            return await self.llm.complete(request)
+            digest = request.digest(self.llm.provider, self.llm.model)
+            is_new = self._count(digest)
+            reply = await self.llm.complete(request)
+        if is_new:
+            self.retries_count += self._log.retries(digest)
+        return reply
 
     async def ask_all(self, requests: Sequence[Request]) -> list[Reply | CallerError]:
         """Replies in the order of the requests; a request that the model refuses gives its error, nothing else is swallowed."""
         tasks = [asyncio.ensure_future(self._ask_or_refusal(request)) for request in requests]
         try:
             return list(await asyncio.gather(*tasks))
+        except (Cancelled, BudgetExhausted):
+            # Whatever is on its way is paid for: its answer is recorded. Those that wait for room are refused in the same way.
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
         except BaseException:
             for task in tasks:
                 task.cancel()
@@ -94,7 +108,10 @@ class Asking:
             self._log.put_refusal(digest, str(error))
             return error
 
-    def _count(self, digest: str) -> None:
-        if digest not in self._asked:
-            self.spend(1)
-            self._asked.add(digest)
+    def _count(self, digest: str) -> bool:
+        """Count a request, unless it was asked before."""
+        if digest in self._asked:
+            return False
+        self.spend(1)
+        self._asked.add(digest)
+        return True

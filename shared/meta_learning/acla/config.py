@@ -17,7 +17,7 @@ class CurriculumConfig:
     ``min_performance_threshold``: once the best prompt is this good and every strategy had its turn, two iterations
     without a gain of ``improvement_threshold`` end the search. ``temperature`` is the proposer's; the task is always asked at 0.
     ``alpha``: the chance of calling a useless prompt an improvement. ``gate_samples``: fresh items for that decision,
-    in addition to ``num_samples``. ``calls_max`` and ``money_usd_max`` are never exceeded, and no call starts after
+    in addition to ``num_samples``. ``calls_max``, ``tokens_max`` and ``money_usd_max`` are never exceeded, and no call starts after
     ``seconds_max``; a third of the calls is kept for the gate. ``initial_calibrated``: the initial prompt is in use with
     weights on its labels, and so is measured with them. ``adaptive_order``: newcomers are asked first what tells prompts
     apart. ``tokens_price``: the score that a thousand more tokens a call must bring to be worth it. ``ensemble_size``: up to
@@ -49,6 +49,7 @@ class CurriculumConfig:
     calibrate: bool = True
     initial_calibrated: bool = False
     money_usd_max: float | None = None
+    tokens_max: int | None = None
     adaptive_order: bool = True
     tokens_price: float = 0.0
     ensemble_size: int = 1
@@ -73,7 +74,7 @@ class CurriculumConfig:
         return asdict(self)
 
 
-_OPTIONAL = ("calls_max", "seconds_max", "money_usd_max")
+_OPTIONAL = ("calls_max", "seconds_max", "money_usd_max", "tokens_max")
 _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("max_iterations", 0, 1000),
     ("min_performance_threshold", 0.0, 1.0),
@@ -84,6 +85,7 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("calls_max", 1, 100_000_000),
     ("seconds_max", 0.0, 1e9),
     ("money_usd_max", 0.0, 1e9),
+    ("tokens_max", 1, 1e12),
     ("children_count", 1, 16),
     ("answer_tokens", 1, 4096),
     ("reasoning_tokens", 16, 16_384),

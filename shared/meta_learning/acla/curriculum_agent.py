@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
-from meta_learning.acla.asking import Asking, stream
+from meta_learning.acla.asking import Asking
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.evaluating import EvaluationFn, FunctionEvaluator, ModelEvaluator
 from meta_learning.acla.outcomes import Candidate
-from meta_learning.acla.planning import GatePlan, plan_gate
+from meta_learning.acla.pacing import only_gate_fits
+from meta_learning.acla.planning import plan_gate
+from meta_learning.acla.preparing import DatasetLoader, draw
 from meta_learning.acla.prompt import Prompt
 from meta_learning.acla.prompt_evolver import ModelProposer, PromptEvolver
+from meta_learning.acla.reporting.snapshot import Snapshot, snapshot_of
 from meta_learning.acla.results import results_of
 from meta_learning.acla.run import OnProgress, Run
 from meta_learning.acla.search import Search, Tools
-from meta_learning.acla.splits import Splits, closed_labels, read_items, split
+from meta_learning.acla.splits import Splits, closed_labels
 from meta_learning.acla.store import MemoryRunStore, RunLog, RunStore
-from meta_learning.errors import CallerError, MalformedDataset
 from meta_learning.llm import LLM, connect, wrap
 from meta_learning.llm.ledger import Caps, Ledger
 from meta_learning.llm.metered import metered
 from meta_learning.llm.retry import Retrying
-
-DatasetLoader = Callable[[int], Sequence[Any] | Awaitable[Sequence[Any]]]
-GATE_COUNT_MIN = 20
-# Of the time cap: at least this much is for searching, however slow the model; the gate then may not come to its end.
-SEARCH_TIME_SHARE_MIN = 1 / 3
-# How much slower than until now the model may get before the gate no longer fits.
-SLOWDOWN = 1.4
 
 
 class AdaptiveCurriculumAgent:
@@ -59,6 +54,11 @@ class AdaptiveCurriculumAgent:
         self._retry = retry
         self._on_progress: OnProgress = on_progress or (lambda iteration, best, calls, message: None)
         self._should_stop: Callable[[], bool] = should_stop or (lambda: False)
+        self._moment: Callable[[], Snapshot | None] = lambda: None
+
+    def snapshot(self) -> Snapshot | None:
+        """Where the run stands now, for whoever shows it from the same event loop; None before it has begun."""
+        return self._moment()
 
     async def run_curriculum(
         self, dataset_loader: DatasetLoader, evaluation_fn: EvaluationFn | None = None, num_samples: int = 100
@@ -83,14 +83,14 @@ class AdaptiveCurriculumAgent:
     async def _run(
         self, llm: LLM, loader: DatasetLoader, evaluation_fn: EvaluationFn | None, count: int
     ) -> dict[str, Any]:
-        splits = await _splits(loader, count, self.config)
+        splits = await draw(loader, count, self.config)
         log = RunLog(self._store or MemoryRunStore(), self._run_id, llm.provider)
         items = [item.id for item in (*splits.search, *splits.gate)]
         log.decided("started", config=self.config.as_dict(), provider=llm.provider, model=llm.model, items=items)
         if log.results is not None:
             return log.results
         config = self.config
-        ledger = Ledger(Caps(calls=config.calls_max, seconds=config.seconds_max, money_usd=config.money_usd_max))
+        ledger = Ledger(Caps(config.calls_max, config.tokens_max, config.money_usd_max, config.seconds_max))
         ledger.restore(log.paid, log.seconds)
         asking = Asking(metered(llm, ledger, log, self._retry or Retrying()), log, config.calls_max, self._should_stop)
         # As JSON, so that a finished run answers with equal results from its log.
@@ -120,60 +120,27 @@ class AdaptiveCurriculumAgent:
         log.decided("planned", **planned)
 
         def time_is_up() -> bool:
-            return log.time_is_up(asking.calls_count, _only_gate_fits(config, ledger, asking, plan))
+            return log.time_is_up(
+                asking.calls_count, only_gate_fits(ledger, plan, asking.llm.capabilities.concurrency_max)
+            )
 
         tools = Tools(config, evaluator, asking, evolver, time_is_up)
         search = Search(tools, seed, splits.search, labels, plan.calls_count)
+        self._moment = lambda: snapshot_of(search, ledger, asking.calls_count)
         run = Run(config, splits, search, evaluator, log, self._on_progress)
         ending = await run.to_the_end(plan, lambda: asking.calls_count)
         asked = isinstance(evaluator, ModelEvaluator)
         scoring = "evaluation_fn" if not asked else "label_logprobs" if evaluator.scores_labels else "text"  # type: ignore[union-attr]
         return results_of(search, ending, splits) | {
+            "candidates": [asdict(row) for row in snapshot_of(search, ledger, asking.calls_count).rows],
             "plan": planned,
             "calls": asking.calls_count,
-            "spent": {"calls": ledger.spent.calls, "tokens": ledger.spent.tokens, "money_usd": ledger.spent.money_usd},
+            "spent": asdict(ledger.spent) | {"purposes": ledger.by_purpose()},
             "scoring": scoring,
             "temperature_accepted": proposer.sampling_accepted and (not asked or evaluator.sampling_accepted),  # type: ignore[union-attr]
             "rejected_proposals": evolver.rejected,
         }
 
 
-def _only_gate_fits(config: CurriculumConfig, ledger: Ledger, asking: Asking, plan: GatePlan) -> bool:
-    """Whether what is left of the time is what a gate of one finalist takes, at the pace of the calls so far."""
-    paid = [entry.latency_s for entry in ledger.entries if not entry.cached]
-    if config.seconds_max is None or not paid:
-        return False
-    pace_s = sum(paid) / len(paid) / max(1, asking.llm.capabilities.concurrency_max)
-    gate_s = SLOWDOWN * pace_s * 2 * plan.items_count
-    return ledger.seconds >= max(SEARCH_TIME_SHARE_MIN * config.seconds_max, config.seconds_max - gate_s)
-
-
 def _connected(config: CurriculumConfig) -> LLM:
     return connect(config.llm_provider, config.model_name)
-
-
-async def _splits(loader: DatasetLoader, count: int, config: CurriculumConfig) -> Splits:
-    """Search and gate items; a smaller gate, or none, where the loader cannot supply enough."""
-    if count < 1:
-        raise CallerError(f"num_samples is {count}; it must be at least 1")
-    samples = await _as_many_as_there_are(loader, count, config.gate_samples)
-    items = read_items(samples)[: count + config.gate_samples]
-    if not items:
-        raise MalformedDataset(f"the loader gave no samples of {config.dataset_name!r}")
-    parts = split(items, count, stream(config.seed, "split"))
-    return parts if len(parts.gate) >= GATE_COUNT_MIN else Splits(parts.search, (), parts.duplicates_count)
-
-
-async def _as_many_as_there_are(loader: DatasetLoader, count: int, gate_count: int) -> Sequence[Any]:
-    """A loader may refuse to give more than it has: then ask for a smaller gate, at last for none."""
-    while gate_count >= GATE_COUNT_MIN:
-        try:
-            return await _loaded(loader, count + gate_count)
-        except (ValueError, LookupError, CallerError):
-            gate_count = gate_count * 2 // 3
-    return await _loaded(loader, count)
-
-
-async def _loaded(loader: DatasetLoader, count: int) -> Sequence[Any]:
-    samples = loader(count)
-    return await samples if inspect.isawaitable(samples) else samples

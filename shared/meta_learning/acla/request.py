@@ -37,6 +37,7 @@ class EvolutionBudget(BaseModel):
 
     calls: Annotated[int, Field(ge=1, le=1_000_000)] = 2_000
     seconds: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] = 1_800.0
+    tokens: Annotated[int, Field(ge=1, le=10_000_000_000)] | None = None
     money_usd: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] | None = None
 
 

@@ -130,8 +130,10 @@ class Run:
         # Out of time there is time for one, as `time_is_up` planned.
         finalists = search.finalists(1 if search.race.out_of_time else plan.finalists_count)
         if not finalists:
-            stopped = "stopped_by_budget" if self._stopped_by else "no_evidence"
-            return Ending(stopped, self._stopped_by or "no candidate was ahead of the seed prompt in the search")
+            nobody = "no candidate was ahead of the seed prompt in the search"
+            if self._stopped_by:
+                return Ending("stopped_by_budget", f"{nobody}, which was cut short: {self._stopped_by}{_kept(plan)}")
+            return Ending("no_evidence", nobody)
         return await judge(
             search, finalists, self._splits.gate[: plan.items_count], self._config, self._log, self._stopped_by
         )
@@ -144,6 +146,10 @@ class Run:
         point = self.search.tracker.history[-1]
         self._log.decided("iteration", iteration=iteration, point=point, message=message)
         self._on_progress(iteration, point["score"], self._calls_count(), message)
+
+
+def _kept(plan: GatePlan) -> str:
+    return f" ({plan.calls_count} were kept for the decision)" if plan.calls_count else ""
 
 
 def _shown(text: str) -> str:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Protocol
 
-from meta_learning.errors import ConfigurationError, MalformedState
-from meta_learning.llm import Reply
+from meta_learning.errors import ConfigurationError, LLMUnavailable, MalformedState
+from meta_learning.llm import Purpose, Reply
 from meta_learning.llm.cache import reply_from
-from meta_learning.llm.ledger import Entry
-from meta_learning.llm.models import price_of
+from meta_learning.llm.ledger import Entry, failed_entry
+from meta_learning.llm.models import Price, price_of
 
 RunEvent = Mapping[str, Any]
+PASSING = LLMUnavailable.__name__
 
 
 class RunStore(Protocol):
@@ -61,6 +63,7 @@ class RunLog:
         self._replies: dict[str, Reply] = {}
         self._scores: dict[str, Any] = {}
         self._refusals: dict[str, str] = {}
+        self._retries: Counter[str] = Counter()
         self._decisions: list[RunEvent] = []
         self._time_up_calls: int | None = None
         self.paid: list[Entry] = []
@@ -81,10 +84,19 @@ class RunLog:
         self._ahead.discard(digest)
         return self._replies.get(digest)
 
-    def put(self, digest: str, reply: Reply) -> None:
+    def put(self, digest: str, reply: Reply, purpose: Purpose = "task") -> None:
         """Record a reply before anybody uses it."""
-        self._record("reply", digest=digest, reply=asdict(reply))
+        self._record("reply", digest=digest, purpose=purpose, reply=asdict(reply))
         self._replies[digest] = reply
+
+    def failed(self, digest: str, entry: Entry) -> None:
+        """Record an attempt that brought nothing: it counts in every later life of the run as well."""
+        self._record("failed", digest=digest, purpose=entry.purpose, model=entry.model, error=entry.error)
+        self._retries[digest] += entry.error == PASSING
+
+    def retries(self, digest: str) -> int:
+        """How many attempts at a request came to nothing for a reason that passed."""
+        return self._retries[digest]
 
     def refusal(self, digest: str) -> str | None:
         """Why the model refused the same request earlier, or None."""
@@ -142,7 +154,10 @@ class RunLog:
         if event["kind"] == "reply":
             reply = reply_from(event["reply"])
             self._replies[event["digest"]] = reply
-            self.paid.append(self._entry(reply))
+            self.paid.append(self._entry(reply, event.get("purpose", "task")))
+        elif event["kind"] == "failed":
+            self._retries[event["digest"]] += event["error"] == PASSING
+            self.paid.append(failed_entry(event["purpose"], self._provider, event["model"], event["error"]))
         elif event["kind"] == "score":
             self._scores[event["digest"]] = event["score"]
         elif event["kind"] == "refusal":
@@ -154,10 +169,11 @@ class RunLog:
         else:
             self._decisions.append(event)
 
-    def _entry(self, reply: Reply) -> Entry:
-        price = price_of(self._provider, reply.model)
+    def _entry(self, reply: Reply, purpose: Purpose) -> Entry:
+        price = Price(0.0, 0.0) if reply.cached else price_of(self._provider, reply.model)
         return Entry(
-            purpose="task",
+            purpose=purpose,
+            cached=reply.cached,
             provider=self._provider,
             model=reply.model,
             prompt_tokens=reply.prompt_tokens,

@@ -4,6 +4,7 @@
 ``off-policy``: what a stored version would have earned on logged feedback
 ``runs``: ``runs list`` · ``runs show RUN`` · ``runs compare RUN RUN …`` · ``runs export RUN``, experiments on this machine
 ``study``: ``study run FILE`` · ``study work``, grids of experiments
+``evolve``: a better prompt for a data set, within a budget
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from __future__ import annotations
 import typer
 
 from meta_learning.cli import off_policy, operations, runs, study
+from meta_learning.cli.evolve import evolve
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Ask a running system, and the experiments of this machine."
+    no_args_is_help=True, add_completion=False, help="Ask a running system, and experiment on this machine."
 )
 operations.add_to(app)
+app.command()(evolve)
 app.command("off-policy")(off_policy.off_policy)
 app.add_typer(runs.app, name="runs")
 app.add_typer(study.app, name="study")

@@ -9,9 +9,6 @@ import typer
 
 from meta_learning.cli.operations import DEFAULT_DATA, Data
 from meta_learning.cli.printing import printed, refuse, table_of
-from meta_learning.clrs.acting import policy_named
-from meta_learning.clrs.models.loading import load_model
-from meta_learning.clrs.off_policy import METHODS, estimate, logged_events, replayed
 from meta_learning.errors import MetaLearningError
 from meta_learning.registry.store import FileStore
 from meta_learning.registry.versions import manifest_of
@@ -26,6 +23,11 @@ def off_policy(
     data_folder: Data = DEFAULT_DATA,
 ) -> None:
     """What a version would have earned on logged feedback of its loop that it has not learnt from."""
+    # Here, not above: they load numerical libraries for seconds, which no other command needs.
+    from meta_learning.clrs.acting import policy_named
+    from meta_learning.clrs.models.loading import load_model
+    from meta_learning.clrs.off_policy import METHODS, estimate, logged_events, replayed
+
     table = table_of("estimate", "value", "low", "high", "n", "effective n", "clipped", "left out")
     try:
         store = FileStore(data_folder / "registry")

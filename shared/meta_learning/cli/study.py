@@ -9,12 +9,6 @@ import typer
 
 from meta_learning.cli.printing import printed, refuse, table_of
 from meta_learning.errors import MetaLearningError
-from meta_learning.experiments.config import StudyConfig
-from meta_learning.experiments.progress import shown
-from meta_learning.experiments.queueing import QueueWorkers, connect
-from meta_learning.experiments.queueing import work as work_on_cells
-from meta_learning.experiments.runner import STUDIES, ExperimentRunner
-from meta_learning.experiments.study import Study
 from meta_learning.utils.logger import DATA_FOLDER
 
 app = typer.Typer(no_args_is_help=True, help="Grids of experiments: data sets x models x strategies x seeds x budgets.")
@@ -30,6 +24,13 @@ def run(
     data_folder: Data = DATA_FOLDER,
 ) -> None:
     """Run the grid of FILE (TOML or JSON), or go on with it, and say what it found."""
+    # Here, not above: they load numerical libraries for seconds, which the other commands do not need.
+    from meta_learning.experiments.config import StudyConfig
+    from meta_learning.experiments.progress import shown
+    from meta_learning.experiments.queueing import QueueWorkers, connect
+    from meta_learning.experiments.runner import STUDIES, ExperimentRunner
+    from meta_learning.experiments.study import Study
+
     try:
         config = StudyConfig.read(file)
         study = Study(config, data_folder / STUDIES)
@@ -49,6 +50,8 @@ def work(
     burst: Annotated[bool, typer.Option(help="End when the queue is empty.")] = False,
 ) -> None:
     """Run cells of any study that is put on the broker's queue, until SIGTERM."""
+    from meta_learning.experiments.queueing import work as work_on_cells
+
     try:
         work_on_cells(redis_url, burst)
     except MetaLearningError as error:

@@ -101,8 +101,8 @@ def wrap(client: Any, model: str | None = None) -> LLM:
     return wrapping.wrap(client, model)
 
 
-def connect(provider: str, model: str | None = None, base_url: str | None = None) -> LLM:
+def connect(provider: str, model: str | None = None, base_url: str | None = None, api_key: str | None = None) -> LLM:
     """An adapter by its provider's name; see `meta_learning.llm.wrapping.connect`."""
     from meta_learning.llm import wrapping
 
-    return wrapping.connect(provider, model, base_url)
+    return wrapping.connect(provider, model, base_url, api_key)

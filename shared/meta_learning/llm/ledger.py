@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from meta_learning.errors import BudgetExhausted, ConfigurationError
 from meta_learning.llm import Purpose, Reply, Request
@@ -26,7 +27,10 @@ class Caps:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One attempt: what it was for, what it took, and the class of its error if it failed."""
+    """One attempt: what it was for, what it took, and the class of its error if it failed.
+
+    ``cached``: nothing was paid. ``replayed``: nothing was asked either, this run had the answer already.
+    """
 
     purpose: Purpose
     provider: str
@@ -37,6 +41,7 @@ class Entry:
     latency_s: float = 0.0
     cached: bool = False
     error: str | None = None
+    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,14 @@ class Reservation:
     model: str
     tokens: int
     money_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Largest:
+    """The most that was set aside for one call so far: without so much left, the next one may be refused."""
+
+    tokens: int = 0
+    money_usd: float = 0.0
 
 
 class Ledger:
@@ -85,6 +98,7 @@ class Ledger:
         self._started = clock()
         self._spent = Spent()
         self._held: list[Reservation] = []
+        self.largest = Largest()
 
     @property
     def spent(self) -> Spent:
@@ -115,24 +129,34 @@ class Ledger:
             raise ConfigurationError(f"money is capped, but no price of {model} ({provider}) is known")
         money = None if price is None else price.of(tokens - request.max_tokens, request.max_tokens)
         held = Reservation(request, provider, model, tokens, money)
+        self.largest = Largest(max(self.largest.tokens, tokens), max(self.largest.money_usd, money or 0.0))
         self._check(held)
         self._held.append(held)
         return held
 
     def settle(self, held: Reservation, reply: Reply) -> None:
-        """Replace a reservation by what the call really took."""
+        """Replace a reservation by what the call really took: nothing where a cache of the model's own answered."""
         self._release(held)
-        self._add(self._entry(held.request, held.provider, reply))
+        entry = self._entry(held.request, held.provider, reply)
+        self._add(replace(entry, cached=True, price_usd=0.0) if reply.cached else entry)
 
-    def fail(self, held: Reservation, error: BaseException) -> None:
+    def fail(self, held: Reservation, error: BaseException) -> Entry:
         """Replace a reservation by a failed call: it counts as a call, its tokens are not known and count as none."""
         self._release(held)
-        name = type(error).__name__
-        self._add(Entry(held.request.purpose, held.provider, held.model, price_usd=0.0, error=name))
+        entry = failed_entry(held.request.purpose, held.provider, held.model, type(error).__name__)
+        self._add(entry)
+        return entry
 
     def hit(self, request: Request, provider: str, reply: Reply) -> None:
-        """Note an answer that came from a cache and cost nothing."""
-        self._add(replace(self._entry(request, provider, reply), cached=True, price_usd=0.0))
+        """Note an answer that this run had already: it was not asked for again."""
+        self._add(replace(self._entry(request, provider, reply), cached=True, price_usd=0.0, replayed=True))
+
+    def by_purpose(self) -> dict[str, dict[str, Any]]:
+        """Calls, failures, cached answers, tokens, money and latency of each purpose; what was only replayed is not in it."""
+        asked = [entry for entry in self.entries if not entry.replayed]
+        return {
+            name: _sums([one for one in asked if one.purpose == name]) for name in sorted({e.purpose for e in asked})
+        }
 
     def _entry(self, request: Request, provider: str, reply: Reply) -> Entry:
         price = self._price(provider, reply.model)
@@ -177,6 +201,24 @@ class Ledger:
             tokens=self._spent.tokens + entry.prompt_tokens + entry.completion_tokens,
             money_usd=(self._spent.money_usd or 0.0) + (entry.price_usd or 0.0) if known else None,
         )
+
+
+def failed_entry(purpose: Purpose, provider: str, model: str, error: str) -> Entry:
+    """The entry of a call that brought nothing."""
+    return Entry(purpose, provider, model, price_usd=0.0, error=error)
+
+
+def _sums(entries: list[Entry]) -> dict[str, Any]:
+    paid = [one for one in entries if not one.cached]
+    prices = [one.price_usd for one in paid]
+    return {
+        "calls": len(paid),
+        "failed": sum(one.error is not None for one in paid),
+        "cached": len(entries) - len(paid),
+        "tokens": sum(one.prompt_tokens + one.completion_tokens for one in paid),
+        "money_usd": None if None in prices else round(sum(price or 0.0 for price in prices), 9),
+        "latency_s": round(sum(one.latency_s for one in paid), 6),
+    }
 
 
 def _tokens_max(request: Request) -> int:

@@ -41,7 +41,7 @@ class MeteredLLM:
                 self.ledger.hit(request, self.provider, known)
                 return replace(known, cached=True)
             reply = await self._paid(request)
-            self._cache.put(digest, reply)
+            self._cache.put(digest, reply, request.purpose)
         self._in_flight.pop(digest, None)
         return reply
 
@@ -56,6 +56,11 @@ class MeteredLLM:
         held = self.ledger.reserve(request, self.provider, self.model)
         try:
             reply = await self._llm.complete(request)
+        except Exception as error:
+            entry = self.ledger.fail(held, error)
+            if self._cache is not None:
+                self._cache.failed(request.digest(self.provider, self.model), entry)
+            raise
         except BaseException as error:
             # Also when cancelled: the provider may have answered and billed by now.
             self.ledger.fail(held, error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -25,6 +26,18 @@ class RetryPolicy:
     wait_s_max: float = 30.0
     retry_after_s_max: float = 120.0
 
+    @classmethod
+    def within(cls, wait_s: float) -> RetryPolicy:
+        """Waits of 0.5, 1, 2, 4, … up to 10 s that add up to at most ``wait_s``; a server that asks for more is left alone.
+
+        >>> RetryPolicy.within(0).attempts_max, RetryPolicy.within(7.5).attempts_max
+        (1, 5)
+        """
+        attempts, waited, wait = 1, 0.0, 0.5
+        while waited + wait <= wait_s:
+            attempts, waited, wait = attempts + 1, waited + wait, min(2 * wait, 10.0)
+        return cls(attempts_max=attempts, wait_s_first=0.5, wait_s_max=10.0, retry_after_s_max=wait_s)
+
     def wait_s(self, attempt: int, error: LLMUnavailable, chance: float) -> float | None:
         """Seconds to wait after failed attempt number ``attempt`` (from 1), None to give up; ``chance`` in [0, 1) spreads callers.
 
@@ -42,17 +55,24 @@ class RetryPolicy:
 
 
 class Retrying:
-    """Runs an attempt until it succeeds, fails for good, or ``policy`` gives up. Sleep and chance are passed in."""
+    """Runs an attempt until it succeeds, fails for good, or ``policy`` gives up. Sleep, chance and clock are passed in.
+
+    Once a server has named a wait (``Retry-After``), no attempt begins before it is over, whoever was told: the limit is the
+    account's, and attempts that are sure to be refused would be calls all the same.
+    """
 
     def __init__(
         self,
         policy: RetryPolicy = RetryPolicy(),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: random.Random | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.policy = policy
         self._sleep = sleep
         self._rng = rng or random.Random()
+        self._clock = clock
+        self._quiet_until = float("-inf")
 
     async def run(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
         """The first success.
@@ -63,10 +83,14 @@ class Retrying:
         count = 0
         while True:
             count += 1
+            if count == 1 and (quiet_s := self._quiet_until - self._clock()) > 0.0:
+                await self._sleep(quiet_s)
             try:
                 return await attempt()
             except LLMUnavailable as error:
                 wait_s = self.policy.wait_s(count, error, self._rng.random())
                 if wait_s is None:
                     raise LLMUnavailable(f"{error}; gave up after {count} attempts", error.retry_after_s) from error
+                if error.retry_after_s is not None:
+                    self._quiet_until = max(self._quiet_until, self._clock() + wait_s)
                 await self._sleep(wait_s)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from meta_learning.errors import CallerError, ConfigurationError
 from meta_learning.llm import LLM
-from meta_learning.llm.models import PROVIDERS, current_model
+from meta_learning.llm.models import PROVIDERS, TABLE_DATE, current_model
 
 
 def wrap(client: Any, model: str | None = None) -> LLM:
@@ -27,18 +28,18 @@ def wrap(client: Any, model: str | None = None) -> LLM:
         from meta_learning.llm.openai import OpenAILLM
 
         elsewhere = not client.base_url.host.endswith("openai.com")
-        return OpenAILLM(model if elsewhere else current_model("openai", model), client=client)
+        return OpenAILLM(model if elsewhere else _current("openai", model), client=client)
     if vendor == "anthropic":
         from meta_learning.llm.anthropic import AnthropicLLM
 
-        return AnthropicLLM(current_model("anthropic", model), client=client)
+        return AnthropicLLM(_current("anthropic", model), client=client)
     raise CallerError(f"a {type(client).__name__} is no client of the anthropic or openai SDK, and has no `complete`")
 
 
-def connect(provider: str, model: str | None = None, base_url: str | None = None) -> LLM:
+def connect(provider: str, model: str | None = None, base_url: str | None = None, api_key: str | None = None) -> LLM:
     """An adapter by its provider's name: ``anthropic``, ``openai`` (``base_url`` for another server) or ``local``.
 
-    Keys come from where the SDKs look for them.
+    Without ``api_key``, keys come from where the SDKs look for them; a server elsewhere is never sent OpenAI's.
 
     Raises:
         ConfigurationError: no such provider, no key, or the provider's package is missing.
@@ -48,11 +49,11 @@ def connect(provider: str, model: str | None = None, base_url: str | None = None
         if provider == "anthropic":
             from meta_learning.llm.anthropic import AnthropicLLM
 
-            return AnthropicLLM(current_model(provider, model), base_url=base_url)
+            return AnthropicLLM(_current(provider, model), base_url=base_url, api_key=api_key)
         if provider == "openai":
             from meta_learning.llm.openai import OpenAILLM
 
-            return OpenAILLM(model if base_url else current_model(provider, model), base_url=base_url)
+            return OpenAILLM(model if base_url else _current(provider, model), base_url=base_url, api_key=api_key)
     except ImportError as missing:
         raise ConfigurationError(f"provider {provider!r} needs a package: pip install {missing.name}") from None
     if provider == "local":
@@ -60,6 +61,11 @@ def connect(provider: str, model: str | None = None, base_url: str | None = None
 
         return LocalLLM(model if model and Path(model).suffix == ".gguf" else current_model(provider, model))
     raise ConfigurationError(f"no provider {provider!r}; there are {', '.join(PROVIDERS)}")
+
+
+def _current(provider: str, model: str | None) -> str:
+    """Judged by today: the table's date says only what was known then, and announced retirements lie after it."""
+    return current_model(provider, model, max(TABLE_DATE, date.today()))
 
 
 def _vendor(client: Any) -> str | None:

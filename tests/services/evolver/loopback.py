@@ -21,10 +21,11 @@ AUTHOR_SIGN = "follows this instruction"
 class Model:
     """What the server knows and has seen."""
 
-    def __init__(self, answers: Mapping[str, str], delay_s: float = 0.0) -> None:
+    def __init__(self, answers: Mapping[str, str], delay_s: float = 0.0, logprobs: bool = False) -> None:
         self.answers = dict(answers)
         self.labels = sorted(set(answers.values()))
         self.delay_s = delay_s
+        self.logprobs = logprobs
         self.down = False
         self.asked: list[str] = []
         self._changed = threading.Condition()
@@ -51,6 +52,13 @@ class Model:
             return right
         return next(label for label in self.labels if label != right)
 
+    def alternatives(self, text: str) -> dict[str, Any]:
+        """The first token with those that were nearly said, as the protocol has them."""
+        others = [label for label in self.labels if label != text]
+        top = [(text, -0.3), *((label, -2.0) for label in others), ("The", -4.0)]
+        told = [{"token": token, "logprob": logprob, "bytes": None} for token, logprob in top]
+        return {**told[0], "top_logprobs": told}
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -68,11 +76,13 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.ending.wait(self.model.delay_s)
         asked = json.loads(body)
-        if asked.get("logprobs"):
+        if asked.get("logprobs") and not self.model.logprobs:
             self._send(400, {"error": {"message": "logprobs is not supported"}})
             return
         text = self.model.answer(asked["messages"])
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+        if asked.get("logprobs"):
+            choice["logprobs"] = {"content": [self.model.alternatives(text)]}
         usage = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
         head = {"id": "x", "object": "chat.completion", "created": 0, "model": asked["model"]}
         self._send(200, head | {"choices": [choice], "usage": usage})

@@ -1,0 +1,29 @@
+"""When to stop searching, so that what is left of the time, the tokens and the money still pays for a decision."""
+
+from __future__ import annotations
+
+from meta_learning.acla.planning import GatePlan
+from meta_learning.llm.ledger import Ledger
+
+# Of each cap: at least this much is for searching, however dear a call; the gate then may not come to its end.
+SEARCH_SHARE_MIN = 1 / 3
+# How much dearer or slower than until now the calls may get before the gate no longer fits.
+DEARER = 1.4
+
+
+def only_gate_fits(ledger: Ledger, plan: GatePlan, concurrency: int) -> bool:
+    """Whether what is left of some cap is what a gate of one finalist takes, at the rate of the calls so far."""
+    paid = [entry for entry in ledger.entries if not entry.cached]
+    if not paid:
+        return False
+    caps, spent, count, at_once = ledger.caps, ledger.spent, len(paid), max(1, concurrency)
+    rates = (
+        (caps.seconds, ledger.seconds, sum(entry.latency_s for entry in paid) / count / at_once, 0.0),
+        (caps.tokens, float(spent.tokens), spent.tokens / count, at_once * ledger.largest.tokens),
+        (caps.money_usd, spent.money_usd or 0.0, (spent.money_usd or 0.0) / count, at_once * ledger.largest.money_usd),
+    )
+    return any(_is_due(cap, used, DEARER * rate * 2 * plan.items_count + held) for cap, used, rate, held in rates)
+
+
+def _is_due(cap: float | None, used: float, gate: float) -> bool:
+    return cap is not None and used >= max(SEARCH_SHARE_MIN * cap, cap - gate)

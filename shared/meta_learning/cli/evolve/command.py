@@ -1,0 +1,172 @@
+"""The command: order, estimate, consent, run, report.
+
+Exit codes: 0 the run ended (also where nothing better was found) · 1 refused or failed, the message says why ·
+2 the options are wrong · 3 the model does not answer, the run can be resumed · 4 nobody agreed to spend, nothing was spent ·
+130 stopped on request, the run can be resumed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from meta_learning.acla.reporting import difference
+from meta_learning.cli.evolve import options as on
+from meta_learning.cli.evolve.budget import Budget, divided, settled
+from meta_learning.cli.evolve.folder import RunFolder, free_name
+from meta_learning.cli.evolve.order import Order
+from meta_learning.cli.evolve.running import run
+from meta_learning.cli.evolve.screen import Screen
+from meta_learning.errors import Cancelled, ConfigurationError, LLMUnavailable, MetaLearningError
+from meta_learning.llm import LLM
+from meta_learning.llm.estimate import Estimate
+from meta_learning.utils.logger import DATA_FOLDER
+
+FAILED, UNAVAILABLE, NOT_AGREED, STOPPED = 1, 3, 4, 130
+WIDTH = 160  # of a pipe: nothing is cut, few lines are folded
+# What may be said to a run that goes on: nothing that could change its result.
+WITH_RESUME = {"resume", "yes", "data_folder", "api_key", "patience"}
+
+
+def evolve(
+    ctx: typer.Context,
+    data: on.Data = "sentiment140",
+    prompt: on.Prompt = None,
+    prompt_file: on.PromptFile = None,
+    layout: on.Layout = None,
+    input_column: on.InputColumn = None,
+    expected_column: on.ExpectedColumn = None,
+    samples: on.Samples = None,
+    gate_samples: on.GateSamples = None,
+    calls: on.Calls = None,
+    tokens: on.Tokens = None,
+    money: on.Money = None,
+    seconds: on.Seconds = None,
+    provider: on.Provider = None,
+    model: on.Model = None,
+    base_url: on.BaseUrl = None,
+    api_key: on.ApiKey = None,
+    iterations: on.Iterations = None,
+    strategy: on.Strategy = None,
+    alpha: on.Alpha = None,
+    ensemble: on.Ensemble = None,
+    seed: on.Seed = None,
+    cache: on.Cache = True,
+    patience: on.Patience = 60.0,
+    resume: on.Resume = None,
+    yes: on.Yes = False,
+    data_folder: on.DataFolder = DATA_FOLDER,
+) -> None:
+    """Find a better prompt for DATA, within a budget; it takes over only on fresh evidence.
+
+    Ends with 0 when the run ended (also where nothing better was found), 1 when it was refused or failed, 2 on wrong options,
+    3 when the model does not answer and 130 when it was stopped (--resume goes on with it), 4 when nobody agreed to spend.
+    """  # fmt: skip
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    order, name = _ordered(ctx, data_folder, resume)
+    elsewhere = "" if data_folder == DATA_FOLDER else f" --data-folder {data_folder}"
+    resumable = f"go on with: meta-learning evolve --resume {name}{elsewhere}"
+    try:
+        llm = order.connected(api_key)
+        asyncio.run(_evolve(order, llm, RunFolder(data_folder, name), console, patience, yes or resume is not None))
+    except Cancelled as error:
+        _end(f"{error}\n{resumable}", STOPPED)
+    except LLMUnavailable as error:
+        _end(f"{error}\nwhat was paid for is kept; {resumable}", UNAVAILABLE)
+    except MetaLearningError as error:
+        _end(str(error), FAILED)
+
+
+def _ordered(ctx: typer.Context, data_folder: Path, resume: str | None) -> tuple[Order, str]:
+    """A new order with a name for its run, or that of an earlier one."""
+    given = {name for name in ctx.params if _is_given(ctx, name)}
+    if resume is not None and (others := sorted(given - WITH_RESUME)):
+        raise typer.BadParameter(f"a run goes on as it was ordered: leave out {', '.join(others)}", ctx)
+    try:
+        if resume is not None:
+            return RunFolder(data_folder, resume).order(), resume
+        order = Order.of(ctx.params)
+        return divided(order, len(order.loader())), free_name(data_folder, datetime.now())
+    except MetaLearningError as error:
+        _end(str(error), FAILED)
+
+
+def _is_given(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+async def _evolve(order: Order, llm: LLM, folder: RunFolder, console: Console, patience_s: float, agreed: bool) -> None:
+    try:
+        budget = await settled(order, order.loader(), llm)
+        about = _about(order, budget, llm)
+        for name, value in (*about.items(), *_decision(budget).items(), ("run", f"{folder.run_id}, in {folder.path}")):
+            console.print(f"{name:<10} {value}", highlight=False, markup=False)
+        if not agreed:
+            _ask()
+        with folder.locked(order):
+            screen = Screen(console, budget.config)
+            results = await run(order, budget, llm, folder, screen, patience_s)
+            report = folder.report(results, order, about)
+    finally:
+        await llm.close()
+    _say(results, order, report, console)
+
+
+def _about(order: Order, budget: Budget, llm: LLM) -> dict[str, str]:
+    guess, parts = budget.estimate, budget.splits
+    caps = {"calls": order.calls, "tokens": order.tokens, "US dollars": order.money, "seconds": order.seconds}
+    return {
+        "data set": f"{order.data}: {len(parts.search)} items to search on, {len(parts.gate)} fresh ones to decide on",
+        "model": f"{llm.model} ({order.base_url or order.provider})",
+        "budget": ", ".join(f"{cap:,} {name}" for name, cap in caps.items() if cap is not None),
+        "estimate": f"up to {guess.calls:,} calls, {guess.tokens_low:,} to {guess.tokens_high:,} tokens, {_money(guess)}",
+    }
+
+
+def _money(guess: Estimate) -> str:
+    if guess.money_low_usd is None or guess.money_high_usd is None:
+        return "at an unknown price"
+    return f"{guess.money_low_usd:.4f} to {guess.money_high_usd:.4f} US dollars" if guess.money_high_usd else "no money"
+
+
+def _decision(budget: Budget) -> dict[str, str]:
+    plan = budget.plan
+    finalists = "one finalist" if plan["finalists"] == 1 else f"{plan['finalists']} finalists"
+    said = {
+        "decision": f"{plan['gate_items']} fresh items for {finalists}, {plan['calls_kept']} calls kept for it",
+        "power": f"{100 * plan['power_for_5_points']:.0f} % for a true gain of 5 points; "
+        f"80 % for one of {100 * plan['detectable_gain']:.0f} points",
+    }
+    return said | (
+        {"warning": f"{plan['warning']}: more --calls and --gate-samples see more"} if plan["warning"] else {}
+    )
+
+
+def _ask() -> None:
+    if not sys.stdin.isatty():
+        raise ConfigurationError("nobody is there to agree: say --yes to spend without being asked")
+    if not typer.confirm("spend that?"):
+        _end("nothing was spent", NOT_AGREED)
+
+
+def _say(results: dict[str, Any], order: Order, report: Path, console: Console) -> None:
+    console.print(f"\n{results['outcome']}: {results['reason']}", highlight=False, markup=False, style="bold")
+    colours = {"+": "green", "-": "red"}
+    for line in difference(order.prompt, results["best_prompt"]) or ["the prompt stays as it is"]:
+        console.print(Text(line, style=colours.get(line[:1], "")))
+    console.print(f"\nreport: {report / 'report.md'}", highlight=False, markup=False)
+    if results["outcome"] == "failed":
+        raise typer.Exit(FAILED)
+
+
+def _end(said: str, code: int) -> NoReturn:
+    typer.echo(f"meta-learning: {said}", err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,44 @@
+"""The options of the command, with what each of them means. Those that say their default in words are None until said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meta_learning.cli.evolve.order import NAMED
+
+Data = Annotated[
+    str, typer.Argument(help=f"{' or '.join(NAMED)} (bundled samples), or a CSV, TSV, JSONL or Parquet file.")
+]
+Prompt = Annotated[str | None, typer.Option(help="The prompt to begin with.")]
+PromptFile = Annotated[Path | None, typer.Option(help="The same, as a file.")]
+Layout = Annotated[str | None, typer.Option(help="sentiment140 or commonsense_qa, for their official files.")]
+InputColumn = Annotated[str | None, typer.Option(help="What is asked. (default: input)")]
+ExpectedColumn = Annotated[str | None, typer.Option(help="The right answer. (default: expected)")]
+Samples = Annotated[int | None, typer.Option(min=1, help="Items to search on. (default: by the calls)")]
+GateSamples = Annotated[int | None, typer.Option(min=0, help="Fresh items to decide on. (default: by the calls)")]
+Calls = Annotated[int | None, typer.Option(min=1, help="Cap on model calls. (default: 300)")]
+Tokens = Annotated[int | None, typer.Option(min=1, help="Cap on tokens.")]
+Money = Annotated[float | None, typer.Option(min=0.0, help="Cap on US dollars.")]
+Seconds = Annotated[float | None, typer.Option(min=0.0, help="Cap on seconds, over all lives of the run.")]
+Provider = Annotated[str | None, typer.Option(help="local, anthropic or openai. (default: local, the packaged model)")]
+Model = Annotated[str | None, typer.Option(help="Its model, or a GGUF file. (default: the provider's entry)")]
+BaseUrl = Annotated[str | None, typer.Option(help="Another server that speaks the provider's protocol.")]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(
+        envvar="META_LEARNING_LLM_API_KEY", help="For --base-url; vendors' keys are found where their SDKs look."
+    ),
+]
+Iterations = Annotated[int | None, typer.Option(min=0, help="At most so many. (default: 10)")]
+Strategy = Annotated[list[str] | None, typer.Option(help="Only this one; repeat for more. (default: all)")]
+Alpha = Annotated[float | None, typer.Option(help="The chance of calling a useless prompt better. (default: 0.1)")]
+Ensemble = Annotated[int | None, typer.Option(min=1, help="Up to so many prompts may vote. (default: 1)")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Of all that is random. (default: 0)")]
+Cache = Annotated[bool, typer.Option(help="Use answers that earlier runs paid for.")]
+Patience = Annotated[float, typer.Option(min=0.0, help="Seconds to wait for a silent model.")]
+Resume = Annotated[str | None, typer.Option(help="Go on with this run.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before spending.")]
+DataFolder = Annotated[Path, typer.Option(envvar="META_LEARNING_DATA_FOLDER", help="Where runs are kept.")]

@@ -1,0 +1,43 @@
+"""A data set out of a Parquet file, by the names of its columns; it needs the extra ``parquet`` (pyarrow)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from meta_learning.datasets.rows import naming
+from meta_learning.datasets.tabular import TabularLoader
+from meta_learning.errors import ConfigurationError, MalformedDataset, NotFound
+
+
+class ParquetLoader(TabularLoader):
+    """Rows with a question in one column and its right answer in another, as `TabularLoader`; rows count from 1."""
+
+    name = "parquet"
+
+    def load_data(self) -> Sequence[tuple[int, dict[str, Any]]]:
+        """Read and check every row.
+
+        Raises:
+            NotFound: there is no such file.
+            ConfigurationError: pyarrow is not installed.
+            MalformedDataset: the file is no Parquet, a row lacks a column, or there is none.
+        """
+        with naming(self.path):
+            rows = [(row, self._checked(record, row)) for row, record in enumerate(self._records(), start=1)]
+        if not rows:
+            raise MalformedDataset(f"{self.path.name} is empty: it holds no row of data")
+        return rows
+
+    def _records(self) -> list[dict[str, Any]]:
+        try:
+            from pyarrow import ArrowException, parquet
+        except ImportError:
+            raise ConfigurationError("Parquet files need a package: pip install pyarrow") from None
+        if not self.path.is_file():
+            raise NotFound(f"there is no file {self.path}")
+        try:
+            records: list[dict[str, Any]] = parquet.read_table(self.path).to_pylist()
+        except (ArrowException, OSError) as error:
+            raise MalformedDataset(f"{self.path.name} is no Parquet file: {str(error)[:200]}") from None
+        return records

@@ -1,0 +1,50 @@
+"""What calls will take, guessed before the first one is paid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meta_learning.llm.ledger import TEMPLATE_TOKENS
+from meta_learning.llm.models import Price
+
+# English text has about four characters a token in every vocabulary of today; other scripts have fewer.
+CHARS_PER_TOKEN = 4.0
+# Evolved prompts grow by rules and examples: their calls take about this many times the seed prompt's.
+GROWTH = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """``calls`` and the tokens and money that they will probably take: between ``low`` (no prompt grows) and ``high``."""
+
+    calls: int
+    tokens_low: int
+    tokens_high: int
+    money_low_usd: float | None
+    money_high_usd: float | None
+
+
+def estimate(calls: int, prompt_chars: float, completion_tokens: int, price: Price | None) -> Estimate:
+    """The guess for ``calls`` whose prompt and input have ``prompt_chars`` together.
+
+    >>> estimate(100, 400, 8, Price(1.0, 5.0))
+    Estimate(calls=100, tokens_low=14000, tokens_high=27200, money_low_usd=0.0172, money_high_usd=0.0304)
+    """
+    low = prompt_chars / CHARS_PER_TOKEN + TEMPLATE_TOKENS
+    high = low * GROWTH
+    return Estimate(
+        calls=calls,
+        tokens_low=round(calls * (low + completion_tokens)),
+        tokens_high=round(calls * (high + completion_tokens)),
+        money_low_usd=_money(calls, low, completion_tokens, price),
+        money_high_usd=_money(calls, high, completion_tokens, price),
+    )
+
+
+def calls_within(cap: float | None, one_call: float) -> int | None:
+    """How many calls a cap on tokens or money pays for if each takes ``one_call``; None where nothing is capped or paid."""
+    return None if cap is None or one_call <= 0.0 else int(cap / one_call)
+
+
+def _money(calls: int, prompt_tokens: float, completion_tokens: int, price: Price | None) -> float | None:
+    return None if price is None else round(price.of(round(prompt_tokens), completion_tokens) * calls, 6)

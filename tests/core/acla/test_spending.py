@@ -1,0 +1,92 @@
+"""A run spends so that its decision is paid for, whatever is capped and whatever fails on the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from meta_learning.acla import AdaptiveCurriculumAgent, MemoryRunStore
+from meta_learning.acla.store import RunLog
+from meta_learning.errors import LLMUnavailable
+from meta_learning.llm import Capabilities, Reply, Request
+from meta_learning.llm.retry import Retrying, RetryPolicy
+from meta_learning.llm.scripted import ScriptedLLM
+from tests.core.acla.simulated import chance, config, model, samples, with_examples
+
+
+async def _no_wait(seconds: float) -> None:
+    """Retries need no time here."""
+
+
+def retrying() -> Retrying:
+    return Retrying(RetryPolicy(attempts_max=50), sleep=_no_wait)
+
+
+def failing(share: float) -> ScriptedLLM:
+    """A model whose attempts fail at random, the same ones in every life."""
+    llm, seen = model(with_examples), dict[str, int]()
+    answer = llm.answer
+
+    def sometimes(request: Request) -> Any:
+        name = request.digest("p", "m")
+        seen[name] = seen.get(name, 0) + 1
+        return LLMUnavailable("busy") if chance(name, seen[name]) < share else answer(request)
+
+    llm.answer = sometimes
+    return llm
+
+
+async def run(llm: ScriptedLLM, store: MemoryRunStore | None = None, **changes: Any) -> dict[str, Any]:
+    settings: dict[str, Any] = {"max_iterations": 30, "gate_samples": 40, "min_performance_threshold": 1.0} | changes
+    agent = AdaptiveCurriculumAgent(config(**settings), llm, store=store, run_id="r", retry=retrying())
+    return await agent.run_curriculum(samples, num_samples=60)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.4])
+async def test_retries_count_as_calls_and_the_decision_is_still_paid_for(share: float) -> None:
+    llm = failing(share)
+    results = await run(llm, calls_max=400)
+    assert len(llm.requests) <= 400
+    assert results["spent"]["calls"] == len(llm.requests)
+    assert results["gate"] is not None, results["reason"]
+
+
+async def test_tokens_are_capped_and_enough_of_them_are_kept_for_the_decision() -> None:
+    llm = model(with_examples)
+    results = await run(llm, tokens_max=12_000)
+    assert results["spent"]["tokens"] <= 12_000
+    assert results["gate"] is not None, results["reason"]
+    assert any(one["pairs_count"] == 40 for one in results["gate"]["finalists"])
+
+
+async def test_what_is_on_its_way_when_a_run_is_stopped_comes_home_and_is_recorded() -> None:
+    llm, store = model(with_examples), MemoryRunStore()
+    llm.capabilities = Capabilities(temperature=True, concurrency_max=8)
+    agent = AdaptiveCurriculumAgent(config(), llm, store=store, run_id="r", should_stop=lambda: len(llm.requests) >= 20)
+    results = await agent.run_curriculum(samples, num_samples=60)
+    assert results["outcome"] == "cancelled"
+    assert len(RunLog(store, "r", "scripted").paid) == len(llm.requests)
+
+
+async def test_every_life_of_a_run_counts_the_failures_of_the_earlier_ones() -> None:
+    wanted, store, first = await run(failing(0.3), calls_max=300), MemoryRunStore(), failing(0.3)
+    answer = first.answer
+
+    class Killed(BaseException):
+        """Like SIGKILL."""
+
+    def dying(request: Request) -> str | Reply | Exception:
+        if len(first.requests) == 150:
+            raise Killed
+        return answer(request)
+
+    first.answer = dying
+    first.capabilities = Capabilities(temperature=True, concurrency_max=1)
+    with pytest.raises(Killed):
+        await run(first, store, calls_max=300)
+    earlier = RunLog(store, "r", "scripted").paid
+    assert sum(entry.error is not None for entry in earlier) > 10
+    resumed = await run(failing(0.3), store, calls_max=300)
+    assert resumed["spent"]["calls"] <= 300
+    assert resumed["outcome"] == wanted["outcome"]
