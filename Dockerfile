@@ -35,7 +35,7 @@ FROM ${BASE} AS bare
 RUN groupadd --gid 10001 loop && useradd --uid 10001 --gid loop --no-create-home --home-dir /tmp --shell /usr/sbin/nologin loop \
  && install -d -o loop -g loop -m 0750 /data
 ENV PATH=/venv/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1 \
-    META_LEARNING_DATA_FOLDER=/data/meta_learning
+    META_LEARNING_DATA_FOLDER=/data/meta_learning NUMBA_CACHE_DIR=/data/numba
 WORKDIR /app
 USER 10001:10001
 VOLUME /data

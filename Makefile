@@ -20,6 +20,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes -r requirements.lock
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(RUN) -W error -c "from meta_learning.clrs.models.text_model import warm_up; warm_up()"
 	@touch $@
 
 demo: install ## start everything and feed it: make demo [FEEDBACK=file.csv|tsv|jsonl] [ARGS="--scale 1-5"]

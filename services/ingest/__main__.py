@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from meta_learning.clrs.acting import policy_named
 from meta_learning.clrs.models.loading import load_model
+from meta_learning.clrs.models.text_model import warm_up
 from meta_learning.errors import ConfigurationError
 from meta_learning.registry.store import FileStore
 from meta_learning.serving.logs import log_as_json
@@ -111,6 +112,7 @@ def main() -> None:
     )
     event_log = open_log(settings.redis_url, settings.partitions_count, limits)
     store = FileStore(settings.data_folder / "registry")
+    warm_up()  # compiling takes seconds at the first start on a machine: no ranking should wait for it
     app = ingest_app(event_log, store, load_model, settings.plan(), Work(stop_this_process))
     serve(app, settings.host, settings.ingest_port, settings.drain_s)
 

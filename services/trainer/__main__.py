@@ -10,6 +10,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from meta_learning.clrs import ClosedLoopSystem
+from meta_learning.clrs.models.text_model import warm_up
 from meta_learning.registry.store import FileStore
 from meta_learning.serving.logs import log_as_json
 from meta_learning.serving.running import Work, exit_on_bad_settings, serve, stop_this_process
@@ -93,6 +94,7 @@ def main() -> None:
         )
         for number in settings.partitions()
     ]
+    warm_up()  # compiling takes seconds at the first start on a machine: before the leases are taken, not while events wait
     archivist = Archivist(log, settings.data_folder / "archive", metrics, settings.stream_keep_count)
     archiving = partial(
         archivist.run, lambda: [trainer.partition for trainer in trainers if trainer.owned], settings.archive_every_s

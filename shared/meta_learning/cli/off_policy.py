@@ -37,12 +37,14 @@ def off_policy(
             found = replayed((event for event in logged_events(lines) if event.loop == version.loop), model, policy)
     except (MetaLearningError, OSError) as error:
         refuse(error)
+    reasons = list[str]()
     for method in METHODS:
         told = estimate(found.logged, method)
         shown = (
-            [told.refused, "", ""]
-            if told.refused
-            else [f"{number:.4f}" for number in (told.value, told.low, told.high)]
+            ["refused", "", ""] if told.refused else [f"{number:.4f}" for number in (told.value, told.low, told.high)]
         )
+        reasons += [told.refused] if told.refused else []
         table.add_row(method, *shown, str(told.n), f"{told.ess:.0f}", f"{told.clipped:.1%}", str(found.left_out))
     printed(table)
+    for reason in dict.fromkeys(reasons):
+        typer.echo(reason)

@@ -154,7 +154,7 @@ class DriftDetector:
             "p_values": {"input": self.input.p_value, "output": self.output.p_value},
             "concept_evidence": self.skill.evidence,
             "alarms": self.rule.count,
-            "raised": [asdict(alarm) for alarm in self.rule.alarms],
+            "raised": [asdict(alarm) | {"words": [list(moved) for moved in alarm.words]} for alarm in self.rule.alarms],
             "run_length": self.rule.run_length,
             "cause": self.loop.result(),
         }

@@ -17,11 +17,15 @@ from meta_learning.clrs.gating.evidence import losses
 from meta_learning.clrs.models.port import Floats
 
 STAKES = (0.05, 0.15, 0.4, 0.8)  # shares of what may be staked; the capital is split evenly over them
+STARTS = (
+    10  # a tenth of the capital begins to bet in each of the first ten cycles: a champion may turn after a good start
+)
+NOTHING = -math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class Baking:
-    """How long a champion has been baking against its shadow, and the logarithm of each bettor's capital.
+    """How long a champion has been baking against its shadow, and the logarithm of the capital that each bettor has at stake.
 
     >>> worse = Baking().observe(np.full(60, 0.2), np.full(60, 0.9), np.ones(60))
     >>> worse.cycles, worse.evidence > 100
@@ -29,7 +33,7 @@ class Baking:
     """
 
     cycles: int = 0
-    capital: tuple[float, ...] = (0.0,) * len(STAKES)
+    capital: tuple[float, ...] = (NOTHING,) * len(STAKES)
 
     def observe(self, champion: Floats, shadow: Floats, true: Floats) -> Baking:
         """Fold one cycle: both models' predictions from before they learnt it, and what users said."""
@@ -37,15 +41,19 @@ class Baking:
         # How much a single event can differ at most is known before its score is: the stakes are shares of that.
         reach = np.abs(champion - shadow) * np.maximum(champion + shadow, 2.0 - champion - shadow)
         largest = float(reach.max()) if len(reach) else 0.0
+        begun = self.capital
+        if self.cycles < STARTS:
+            begun = tuple(float(np.logaddexp(have, -math.log(STARTS))) for have in self.capital)
         if largest <= 0.0:
-            return Baking(self.cycles + 1, self.capital)
+            return Baking(self.cycles + 1, begun)
         grown = (math.fsum(np.log1p(stake * excess / largest)) for stake in STAKES)
-        return Baking(self.cycles + 1, tuple(have + more for have, more in zip(self.capital, grown, strict=True)))
+        return Baking(self.cycles + 1, tuple(have + more for have, more in zip(begun, grown, strict=True)))
 
     @property
     def evidence(self) -> float:
-        """The capital, 1 at the start."""
-        return math.fsum(math.exp(min(have, 700.0)) for have in self.capital) / len(self.capital)
+        """The capital, staked and not yet staked: 1 at the start."""
+        staked = math.fsum(math.exp(min(have, 700.0)) for have in self.capital) / len(self.capital)
+        return staked + max(STARTS - self.cycles, 0) / STARTS
 
     def surely_worse(self, error: float) -> bool:
         """Whether the champion has lost against its shadow; wrongly so in a share of ``error`` of all bakings at most."""
@@ -53,9 +61,9 @@ class Baking:
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and numbers."""
-        return {"cycles": self.cycles, "capital": list(self.capital)}
+        return {"cycles": self.cycles, "capital": [have if math.isfinite(have) else None for have in self.capital]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Read `to_json` back."""
-        return cls(int(data["cycles"]), tuple(float(have) for have in data["capital"]))
+        return cls(int(data["cycles"]), tuple(NOTHING if have is None else float(have) for have in data["capital"]))
