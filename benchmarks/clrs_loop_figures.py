@@ -1,0 +1,51 @@
+"""The figures of docs/research, drawn from what `benchmarks.clrs_loop` measured (its option ``--figures``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from meta_learning.utils import MetaLearningVisualizer
+
+KINDS = ("input", "output", "behaviour", "concept", "performance")
+DRIFTING = ("steady", "reversal", "sms")
+
+
+def draw(folder: Path, summaries: Mapping[str, Any], runs: Mapping[str, Any]) -> list[Path]:
+    """Drift with alarms and the three scores of the first seed, and alignment against the share of labels over all seeds."""
+    pictures, paths = MetaLearningVisualizer(folder), list[Path]()
+    for world in DRIFTING:
+        cycles = runs[world]["cycles"]
+        kinds = {kind: [line["kinds"][kind] for line in cycles] for kind in KINDS}
+        alarms = [line["cycle"] for line in cycles for _ in line["alarms"]]
+        paths += pictures.plot_drift(kinds, alarms, save_name=f"drift-{world}")
+    for world in ("reversal", "acting"):
+        paths += scores(pictures, runs[world]["cycles"], f"scores-{world}")
+    return paths + pictures.plot_pareto(labels(summaries), "labels, % of interactions", save_name="labels")
+
+
+def scores(pictures: MetaLearningVisualizer, cycles: list[dict[str, Any]], name: str) -> list[Path]:
+    drift = [line["drift"] for line in cycles]
+    told = {score: [point(line, score) for line in cycles] for score in ("alignment", "coherence")}
+    return pictures.plot_clrs_metrics(drift, told["alignment"], told["coherence"], save_name=name)
+
+
+def point(line: Mapping[str, Any], score: str) -> dict[str, Any]:
+    current, low, high = line[score]
+    return {"iteration": line["cycle"], "score": current, "low": low, "high": high}
+
+
+def labels(summaries: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """True alignment of each way of asking; all labels are one point."""
+    points = []
+    for world, found in summaries.items():
+        way = world.partition("-")[0]
+        if way not in ("asked", "random") and world != "steady":
+            continue
+        true = found["alignment_true"]
+        half = true["half_width"] or 0.0
+        name = "everything" if world == "steady" else way
+        ends = {"low": true["mean"] - half, "high": true["mean"] + half}
+        points.append({"name": name, "cost": found["labels_percent"], "score": true["mean"], **ends})
+    return points
