@@ -7,10 +7,10 @@ ARGS ?=
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check bench e2e compose lock clean
+.PHONY: help install demo up test check bench bench-clrs e2e compose lock clean
 
 help: ## this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## make .venv with everything pinned in requirements.lock
 
@@ -47,6 +47,23 @@ check: install ## style, types, the direction of imports, sizes
 
 bench: install ## the benchmarks that need nothing else; results go to benchmarks/LOG.md by hand
 	@for file in benchmarks/[a-z]*.py; do name=$$(basename $$file .py); echo "== $$name"; $(RUN) -m benchmarks.$$name || exit 1; done
+
+# One line a question of the protocol: the module with its sizes, and what a number of it stands between.
+CLRS_PROTOCOL = \
+	"clrs_learning 2|floor: majority; ceiling: a batch model refitted four times; with two raters, their agreement" \
+	"clrs_speed|floor: River; the limit is Vowpal Wabbit on the same features" \
+	"drift_errors 400|floor: a dummy that alarms every 5,000 events" \
+	"drift_text 500 60|floor: AUC .5; ceiling: 1" \
+	"null_drift 500 6 30|ceiling: no window above the threshold" \
+	"monitor_cost 20 1 10 100 1000|the limit: 0.3 ms an event, flat over loops" \
+	"clrs_gates 5|floor: a coin misses and blocks half; promoting all misses 100 %, holding all blocks 100 %" \
+	"clrs_poisoning 6000 1|floor: the bare learner; ceiling: the world without malicious users" \
+	"clrs_loop|floors: a constant, a dummy that alarms every 5,000 events; ceiling: the learner that is told the truth"
+
+bench-clrs: install ## the closed loop's protocol: learning, drift, cost, gates, poisoning, whole loops (about an hour on two cores)
+	@test -d "$${META_LEARNING_DATA_SETS:-../shared/data}" || { echo "the evaluation sets are missing: set META_LEARNING_DATA_SETS"; exit 1; }
+	@set -e; for line in $(CLRS_PROTOCOL); do job="$${line%%|*}"; echo "== $$job ($${line#*|})"; \
+		OMP_NUM_THREADS=1 $(RUN) -m benchmarks.$$job; done
 
 lock: ## pin the whole closure again, with hashes and without addresses (needs uv)
 	@uv pip compile pyproject.toml --extra all --group dev --universal --python-version 3.11 --generate-hashes \

@@ -13,7 +13,8 @@ Sentiment140, 50 users, cycles of 100, all settings at their defaults, shuffles 
 - acting: the loop chooses between "positive" and "negative" (`act`) and hears whether that was right.
 
 Judged are all interactions, asked about or not, rated honestly or not, by the champion's score before anything was learnt of
-them. ``alignment, true``: 2 * concordance - 1 of those scores with the truth over the last quarter, beside the loop's own at the end.
+them. ``true``: 2 * concordance - 1 of those scores with the truth, over the interactions that the loop's own last figure
+covers (the ones since the first label in its window), so that both speak of the same champions; and over the last quarter.
 Floor: a constant, and a dummy that alarms every 5,000 events. Ceiling: the learner without gates that sees all true scores.
 Each run is one JSON with a line a cycle under ``--results``; ``--reuse`` takes those that are there.
 """
@@ -77,7 +78,8 @@ def run(world: str, seed: int, events: int) -> dict[str, Any]:
     rows, system = rows_of(world, seed, events), ClosedLoopSystem(seed=seed)
     share = int(world.partition("-")[2] or 100)
     system.asker, coin = Asker(float(share)), random.Random(seed)
-    found, true, cycles, alarms = list[float](), list[float](), list[dict[str, Any]](), list[dict[str, Any]]()
+    found, true, labelled = list[float](), list[float](), list[int]()
+    cycles, alarms = list[dict[str, Any]](), list[dict[str, Any]]()
     for at, row in enumerate(rows):
         answer, said, truth, propensity = "sentiment", row.said, row.true, 1.0
         if world == "acting":
@@ -93,6 +95,7 @@ def run(world: str, seed: int, events: int) -> dict[str, Any]:
             if not asked.ask:
                 continue
             propensity = asked.propensity
+        labelled.append(at)
         if system.collect_feedback(row.text, answer, said, user_id=row.user, propensity=propensity) is not None:
             cycles.append(cycle_line(system, at + 1, sum(len(one["alarms"]) for one in cycles)))
             alarms += cycles[-1]["alarms"]
@@ -101,7 +104,9 @@ def run(world: str, seed: int, events: int) -> dict[str, Any]:
         "seed": seed,
         "events": len(rows),
         "labels": system.get_system_summary()["counts"]["accepted"],
-        "figures": figures(world, np.array(found), np.array(true), cycles, alarms),
+        "figures": figures(world, np.array(found), np.array(true), cycles, alarms)
+        | aligned(np.array(found), np.array(true), labelled, cycles[-1]),
+        "right": hundreds(np.array(true) if world == "acting" else correct(np.array(found), np.array(true))),
         "bare": None if world == "acting" else tenths(correct(bare(rows), np.array(true))),
         "cycles": cycles,
     }
@@ -122,6 +127,7 @@ def cycle_line(system: ClosedLoopSystem, interactions: int, alarms_before: int) 
         "cause": drift["cause"]["cause"],
         "alarms": [{name: alarm[name] for name in kept} | {"interactions": interactions} for alarm in fresh],
         "alignment": [alignment[name] for name in ("current", "low", "high")],
+        "alignment_n": alignment["n"],
         "state": alignment["state"],
         "coherence": [coherence[name] for name in ("current", "low", "high")],
         "neighbours": coherence["neighbours"],
@@ -159,9 +165,7 @@ def figures(
         "accuracy": tenths(right),
         "accuracy_end": float(right[quarter].mean()),
         "constant_end": max(float(true[quarter].mean()), 1 - float(true[quarter].mean())),
-        "alignment_true": concordance(found[quarter], true[quarter]),
-        "alignment_end": last["alignment"][0],
-        "alignment_holds": holds(last["alignment"], concordance(found[quarter], true[quarter])),
+        "alignment_quarter": concordance(found[quarter], true[quarter]),
         "alarms_early": len(early),
         "alarms_late": len(late),
         "delay": late[0]["interactions"] - middle if late else None,
@@ -173,6 +177,25 @@ def figures(
         "promoted": sum(one["decision"] == "promoted" for one in cycles) / len(cycles),
         "patterns": {name: first_seen(cycles, name) for name in sorted({n for one in cycles for n in one["patterns"]})},
     }
+
+
+def aligned(found: Floats, true: Floats, labelled: list[int], last: dict[str, Any]) -> dict[str, Any]:
+    """What the loop said of its alignment at the end, and what it was over the same interactions."""
+    pending = len(labelled) % CYCLE
+    since = labelled[max(len(labelled) - pending - last["alignment_n"], 0)]
+    truth = concordance(found[since:], true[since:])
+    end, low, high = last["alignment"]
+    within = None if low is None or high is None else float(low <= truth <= high)
+    return {
+        "alignment_end": end,
+        "alignment_true": truth,
+        "alignment_within": within,
+        "alignment_n": last["alignment_n"],
+    }
+
+
+def hundreds(right: Floats) -> list[float]:
+    return right[: len(right) // CYCLE * CYCLE].reshape(-1, CYCLE).mean(axis=1).round(4).tolist()
 
 
 def correct(found: Floats, true: Floats) -> Floats:
@@ -200,11 +223,6 @@ def concordance(found: Floats, true: Floats) -> float:
     return float(2 * area - 1)
 
 
-def holds(said: list[float | None], true: float) -> bool | None:
-    _, low, high = said
-    return None if low is None or high is None else low <= true <= high
-
-
 def estimate(numbers: list[float | None]) -> dict[str, Any]:
     """Mean over seeds with Student's 95 % half-width."""
     known = np.array([number for number in numbers if number is not None], dtype=np.float64)
@@ -225,7 +243,9 @@ def summary_of(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "labels_percent": round(100 * float(np.mean([one["labels"] / one["events"] for one in runs])), 1),
         **{name: estimate([one[name] for one in told]) for name in single},
         "accuracy_tenths": np.mean([one["accuracy"] for one in told], axis=0).round(4).tolist(),
-        "bare_tenths": None if runs[0]["bare"] is None else np.mean([one["bare"] for one in runs], axis=0).round(4).tolist(),
+        "bare_tenths": None
+        if runs[0]["bare"] is None
+        else np.mean([one["bare"] for one in runs], axis=0).round(4).tolist(),
         "alarmed": [one["alarmed"] for one in told],
         "patterns": [one["patterns"] for one in told],
     }
@@ -234,7 +254,8 @@ def summary_of(runs: list[dict[str, Any]]) -> dict[str, Any]:
 COLUMNS = {
     "accuracy_end": "accuracy",
     "alignment_end": "alignment, said",
-    "alignment_true": "alignment, true",
+    "alignment_true": "true",
+    "alignment_quarter": "true, last quarter",
     "alarms_early": "alarms, 1st half",
     "alarms_late": "2nd half",
     "delay": "events to the first",
@@ -248,7 +269,9 @@ def told(point: dict[str, Any]) -> str:
     if point["mean"] is None:
         return "–"
     digits = 0 if abs(point["mean"]) >= 10 else 3
-    return f"{point['mean']:.{digits}f}" + (f" ± {point['half_width']:.{digits}f}" if point["half_width"] is not None else "")
+    return f"{point['mean']:.{digits}f}" + (
+        f" ± {point['half_width']:.{digits}f}" if point["half_width"] is not None else ""
+    )
 
 
 def table(summaries: dict[str, Any]) -> None:
@@ -257,7 +280,9 @@ def table(summaries: dict[str, Any]) -> None:
         cells = [told(found[name]) for name in COLUMNS]
         ceiling = "–" if found["bare_tenths"] is None else f"{np.mean(found['bare_tenths'][-3:]):.3f}"
         print(f"{world} | {found['labels_percent']} | {' | '.join(cells)} | {ceiling} | {found['patterns']}")
-    print("floor: a constant has .50 and alignment 0; a dummy that alarms every 5,000 events: 2 false alarms, at most 5,000 late")
+    print(
+        "floor: a constant has .50 and alignment 0; a dummy that alarms every 5,000 events: 2 false alarms, at most 5,000 late"
+    )
 
 
 def main() -> None:

@@ -17,7 +17,9 @@ def draw(folder: Path, summaries: Mapping[str, Any], runs: Mapping[str, Any]) ->
     pictures, paths = MetaLearningVisualizer(folder), list[Path]()
     for world in DRIFTING:
         cycles = runs[world]["cycles"]
-        kinds = {kind: [line["kinds"][kind] for line in cycles] for kind in KINDS}
+        kinds = {
+            kind: [{"iteration": line["cycle"], "score": line["kinds"][kind]} for line in cycles] for kind in KINDS
+        }
         alarms = [line["cycle"] for line in cycles for _ in line["alarms"]]
         paths += pictures.plot_drift(kinds, alarms, save_name=f"drift-{world}")
     for world in ("reversal", "acting"):
@@ -26,7 +28,7 @@ def draw(folder: Path, summaries: Mapping[str, Any], runs: Mapping[str, Any]) ->
 
 
 def scores(pictures: MetaLearningVisualizer, cycles: list[dict[str, Any]], name: str) -> list[Path]:
-    drift = [line["drift"] for line in cycles]
+    drift = [{"iteration": line["cycle"], "score": line["drift"]} for line in cycles]
     told = {score: [point(line, score) for line in cycles] for score in ("alignment", "coherence")}
     return pictures.plot_clrs_metrics(drift, told["alignment"], told["coherence"], save_name=name)
 
@@ -37,13 +39,13 @@ def point(line: Mapping[str, Any], score: str) -> dict[str, Any]:
 
 
 def labels(summaries: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """True alignment of each way of asking; all labels are one point."""
+    """True alignment over the last quarter of all interactions, for each way of asking; all labels are one point."""
     points = []
     for world, found in summaries.items():
         way = world.partition("-")[0]
         if way not in ("asked", "random") and world != "steady":
             continue
-        true = found["alignment_true"]
+        true = found["alignment_quarter"]
         half = true["half_width"] or 0.0
         name = "everything" if world == "steady" else way
         ends = {"low": true["mean"] - half, "high": true["mean"] + half}
