@@ -9,7 +9,7 @@ Sentiment140, 50 users, cycles of 100, all settings at their defaults, shuffles 
 - reversal: the same, and from the middle on the scores are turned round;
 - sms: from the middle on three in ten inputs are SMS messages (liked unless spam);
 - malicious: 30 % of the users say the opposite from the first event;
-- asked-10, -20, -50: feedback only where `should_ask` asks, about so many in 100; random-10, -20, -50: where a coin asks;
+- asked-10, -20, -50: feedback only where `should_ask` asks, about so many in 100; random-10: where a coin asks;
 - acting: the loop chooses between "positive" and "negative" (`act`) and hears whether that was right.
 
 Judged are all interactions, asked about or not, rated honestly or not, by the champion's score before anything was learnt of
@@ -37,7 +37,7 @@ from meta_learning.clrs.asking import Asker
 from meta_learning.clrs.models.port import Floats
 
 CYCLE, USERS, SMS_SHARE, MALICIOUS = 100, 50, 0.3, 0.3
-ASKED, RANDOM = ("asked-10", "asked-20", "asked-50"), ("random-10", "random-20", "random-50")
+ASKED, RANDOM = ("asked-10", "asked-20", "asked-50"), ("random-10",)
 WORLDS = ("steady", "reversal", "sms", "malicious", *ASKED, *RANDOM, "acting")
 LABELS = ("negative", "positive")
 
@@ -195,7 +195,8 @@ def aligned(found: Floats, true: Floats, labelled: list[int], last: dict[str, An
 
 
 def hundreds(right: Floats) -> list[float]:
-    return right[: len(right) // CYCLE * CYCLE].reshape(-1, CYCLE).mean(axis=1).round(4).tolist()
+    rows = right[: len(right) // CYCLE * CYCLE].reshape(-1, CYCLE)
+    return [round(float(row.mean()), 4) for row in rows]
 
 
 def correct(found: Floats, true: Floats) -> Floats:
