@@ -39,11 +39,11 @@ def point(line: Mapping[str, Any], score: str) -> dict[str, Any]:
 
 
 def labels(summaries: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """True alignment over the last quarter of all interactions, for each way of asking; all labels are one point."""
+    """True alignment over the last quarter of all interactions, for each share asked about by margin, and for all."""
     points = []
     for world, found in summaries.items():
         way = world.partition("-")[0]
-        if way not in ("asked", "random") and world != "steady":
+        if way != "asked" and world != "steady":
             continue
         true = found["alignment_quarter"]
         half = true["half_width"] or 0.0
