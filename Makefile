@@ -60,7 +60,7 @@ CLRS_PROTOCOL = \
 	"clrs_poisoning 6000 1|floor: the bare learner; ceiling: the world without malicious users" \
 	"clrs_loop|floors: a constant, a dummy that alarms every 5,000 events; ceiling: the learner that is told the truth"
 
-bench-clrs: install ## the closed loop's protocol: learning, drift, cost, gates, poisoning, whole loops (about an hour on two cores)
+bench-clrs: install ## the closed loop's protocol: learning, drift, cost, gates, poisoning, whole loops (long)
 	@test -d "$${META_LEARNING_DATA_SETS:-../shared/data}" || { echo "the evaluation sets are missing: set META_LEARNING_DATA_SETS"; exit 1; }
 	@set -e; for line in $(CLRS_PROTOCOL); do job="$${line%%|*}"; echo "== $$job ($${line#*|})"; \
 		OMP_NUM_THREADS=1 $(RUN) -m benchmarks.$$job; done
