@@ -211,7 +211,9 @@ class LoopMonitor:
             monitor.decisions = Counter(state["decisions"])
             monitor._probe_scores, monitor._history = list(state["probe_scores"]), list(state["history"])
         except (KeyError, TypeError, ValueError) as error:
-            raise MalformedState(f"not a monitor's state, or that of another release ({error!r}): {WHAT_TO_DO}") from error
+            raise MalformedState(
+                f"not a monitor's state, or that of another release ({error!r}): {WHAT_TO_DO}"
+            ) from error
         return monitor
 
     def dump(self) -> bytes:
