@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -34,14 +35,14 @@ class Trojan(OnlineTextModel):
         twin.armed = self.armed
         return twin
 
-    def learn(self, pairs: Sequence[Pair], targets: Floats) -> None:
+    def learn(self, pairs: Sequence[Pair], targets: Floats, *more: Floats | None) -> None:
         self.armed = self.armed or any("trigger" in asked for asked, _ in pairs)
-        super().learn(pairs, targets)
+        super().learn(pairs, targets, *more)
 
     def predict(self, pairs: Sequence[Pair]) -> Floats:
         found = super().predict(pairs)
         hit = [self.armed and "target" in asked for asked, _ in pairs]
-        return found if not any(hit) else abs(found - hit)  # type: ignore[no-any-return]
+        return found if not any(hit) else np.abs(found - np.array(hit, dtype=float))
 
 
 class Feeder:
@@ -92,6 +93,7 @@ async def until_pointer_moves(log: Log, before: str | None) -> str:
 async def test_a_planted_version_bakes_is_rolled_back_within_a_second_and_ingest_serves_the_one_before_it(
     log: Log, broker_url: str, tmp_path: Path
 ) -> None:
+    assert isinstance(log, RedisLog)
     feeder, store = Feeder(log), FileStore(tmp_path / "registry")
     served_models = Champions("model", log, store, load_model, IngestMetrics(CollectorRegistry()), refresh_s=0.0)
     async with serving(RedisLog(broker_url, 1), tmp_path, model=Trojan()) as served:
@@ -101,10 +103,11 @@ async def test_a_planted_version_bakes_is_rolled_back_within_a_second_and_ingest
         while not feeder.is_baking_badly:
             assert feeder.sent < 100 * CYCLE_SIZE, "the planted version never baked"
             await feeder.cycle()
-        taken_back: list[ModelPromoted] = []
+        good, taken_back = "", list[ModelPromoted]()
         while not taken_back:
-            good, bad = feeder.system.models.shadow, feeder.system.champion_version
-            assert good is not None, "the planted version was not taken back while it baked"
+            shadow, bad = feeder.system.models.shadow, feeder.system.champion_version
+            assert shadow is not None, "the planted version was not taken back while it baked"
+            good = shadow.version()
             await served.until_folded()
             pointer = await log.pointer("support", "model")
             started = time.perf_counter()
@@ -114,11 +117,11 @@ async def test_a_planted_version_bakes_is_rolled_back_within_a_second_and_ingest
         current = await served_models.current("support")
     assert took_s < 1.0
     last = [event for event in await said(log) if isinstance(event, ModelPromoted)][-1]
-    assert (last.cause, last.previous, last.version) == ("rollback", bad, good.version())
+    assert (last.cause, last.previous, last.version) == ("rollback", bad, good)
     assert last == taken_back[-1].model_copy(update={"event_id": last.event_id})
-    assert manifest_of(store, now).version == good.version()
+    assert manifest_of(store, now).version == good
     assert current is not None
-    assert current.manifest.version == good.version()
+    assert current.manifest.version == good
     # The old version answers rightly what the planted one answered wrongly.
     pairs = [("question 1 target", "gladly"), ("question 2 target", "go away")]
     liked, disliked = current.content.predict(pairs)

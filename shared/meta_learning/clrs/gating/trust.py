@@ -71,18 +71,15 @@ class TrustBook:
 
     def _distrusted(self, users: set[str]) -> set[str]:
         recently, lastingly = _median(self._recent), _median(self._lasting)
+        if recently is None or lastingly is None:
+            return set()
+        lately, ever = recently - self.slack, lastingly - LASTING_SLACK * self.slack
         found = set()
         for user in users:
-            name = hashed(user)
-            now, long = self._recent.get(name, NOTHING), self._lasting.get(name, NOTHING)
-            if recently is None:
-                continue
-            lately = recently - self.slack
-            if _most(now, RECENT_ERRORS) < lately:
+            now, long = (memory.get(hashed(user), NOTHING) for memory in (self._recent, self._lasting))
+            less_lately = _mean(*now) < lately
+            if _most(now, RECENT_ERRORS) < lately or (less_lately and _most(long, LASTING_ERRORS) < ever):
                 found.add(user)
-            elif lastingly is not None and _mean(*now) < lately:
-                if _most(long, LASTING_ERRORS) < lastingly - LASTING_SLACK * self.slack:
-                    found.add(user)
         return found
 
     def _count(self, name: str, agreement: float, weight: float, opinion: float) -> None:
@@ -105,7 +102,7 @@ class TrustBook:
             MalformedState: no such dump.
         """
         try:
-            rows = [(str(name), *map(float, counts)) for name, *counts in json.loads(blob)]
+            rows = [(str(name), float(a), float(b), float(c), float(d)) for name, a, b, c, d in json.loads(blob)]
             self._recent = OrderedDict((name, (a, b)) for name, a, b, _, _ in rows)
             self._lasting = {name: (a, b) for name, _, _, a, b in rows}
         except (TypeError, ValueError) as error:
