@@ -1,6 +1,6 @@
 """What does poisoned feedback cost, and what does per-user trust save? The loop itself, gates on, in five worlds.
 
-    META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.clrs_poisoning [events] [seeds]
+    META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.clrs_poisoning [events] [seeds] [first seed]
 
 Sentiment140, polarity, 50 users who rate tweets in random order, of whom a share is malicious:
 
@@ -9,8 +9,9 @@ Sentiment140, polarity, 50 users who rate tweets in random order, of whom a shar
 - random: they say anything (spam).
 
 Arms: the bare learner, the loop without trust (``trust_slack=1``) and the loop with it. Judged are the champion's predictions
-before they were learnt in the last quarter of the stream (against the true label, whoever rated), and the clean probe: 4,000
-tweets that nobody rated, at the end. ``distrusted``: share of malicious / of honest feedback that was left out of the last quarter.
+before they were learnt in the second half of the stream (against the true label, whoever rated), and the clean probe: 4,000
+tweets that nobody rated, at the end. ``distrusted``: share of malicious / of honest feedback that was left out of that half.
+Settings were chosen on seed 0.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from meta_learning.events import CycleCompleted
 DATA = Path(os.environ.get("META_LEARNING_DATA_SETS", "../shared/data"))
 USERS, PROBE, CYCLE = 50, 4_000, 100
 WORLDS = [("none", 0.0), *(("opposite", share) for share in (0.1, 0.2, 0.3, 0.4))]
-WORLDS += [("turning", share) for share in (0.1, 0.2, 0.3, 0.4)] + [("random", 0.3)]
+WORLDS += [("turning", share) for share in (0.3, 0.4)] + [("random", 0.3)]
 
 
 def tweets(seed: int) -> tuple[list[Pair], Floats]:
@@ -78,11 +79,11 @@ def looped(
 
 
 def left_out(cycles: list[CycleCompleted], bad: np.ndarray) -> tuple[float, float]:
-    """Share of malicious and of honest feedback that was distrusted in the last quarter."""
+    """Share of malicious and of honest feedback that was distrusted in the second half."""
     out = np.zeros(len(bad), dtype=bool)
     for at, cycle in enumerate(cycles):
         out[[at * CYCLE + place for place in cycle.left_out.get("distrusted", ())]] = True
-    last = slice(3 * len(bad) // 4, None)
+    last = slice(len(bad) // 2, None)
     shares = [out[last][bad[last] == who] for who in (True, False)]
     return tuple(float(part.mean()) if len(part) else float("nan") for part in shares)  # type: ignore[return-value]
 
@@ -92,7 +93,7 @@ def world(kind: str, share: float, events: int, seed: int) -> dict[str, tuple[fl
     probe, clean = pairs[-PROBE:], true[-PROBE:]
     pairs, true = pairs[:events], true[:events]
     users, said, bad = rated(true, kind, share, seed)
-    last = slice(3 * events // 4, None)
+    last = slice(events // 2, None)
     result: dict[str, tuple[float, ...]] = {}
     found, on_probe = bare(pairs, said, probe)
     result["bare"] = (right(found[last], true[last]), right(on_probe, clean))
@@ -104,13 +105,14 @@ def world(kind: str, share: float, events: int, seed: int) -> dict[str, tuple[fl
 
 
 def main() -> None:
-    events = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    seeds = int(sys.argv[2]) if len(sys.argv) > 2 else 2
+    events = int(sys.argv[1]) if len(sys.argv) > 1 else 16_000
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    first = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     started = time.process_time()
-    print(f"{events} events, {USERS} users, seeds 0 to {seeds - 1} (mean); last quarter / clean probe")
+    print(f"{events} events, {USERS} users, seeds {first} to {first + count - 1} (mean); second half / clean probe")
     for kind, share in WORLDS:
         runs: dict[str, list[tuple[float, ...]]] = defaultdict(list)
-        for seed in range(seeds):
+        for seed in range(first, first + count):
             for name, numbers in world(kind, share, events, seed).items():
                 runs[name].append(numbers)
         means = {name: [statistics.fmean(part) for part in zip(*found, strict=True)] for name, found in runs.items()}

@@ -15,6 +15,7 @@ from meta_learning.clrs.coherence_analyzer import CoherenceAnalyzer
 from meta_learning.clrs.drift_detector import DriftDetector
 from meta_learning.clrs.exchange import Exchange
 from meta_learning.clrs.gating.judging import ROLLED_BACK
+from meta_learning.clrs.loop_state import WHAT_TO_DO
 from meta_learning.clrs.models.port import Floats
 from meta_learning.clrs.patterns.port import Reading
 from meta_learning.clrs.patterns.watch import PatternWatch
@@ -210,7 +211,9 @@ class LoopMonitor:
             monitor.decisions = Counter(state["decisions"])
             monitor._probe_scores, monitor._history = list(state["probe_scores"]), list(state["history"])
         except (KeyError, TypeError, ValueError) as error:
-            raise MalformedState(f"not a monitor's state: {error!r}") from error
+            raise MalformedState(
+                f"not a monitor's state, or that of another release ({error!r}): {WHAT_TO_DO}"
+            ) from error
         return monitor
 
     def dump(self) -> bytes:

@@ -12,7 +12,12 @@ from meta_learning.clrs.statistics import Moments
 from meta_learning.errors import MalformedState
 from meta_learning.events import FeedbackReceived
 
-FORMAT = 2
+FORMAT = 3
+# What one release learnt, another cannot always read; the feedback that it learnt from stays readable.
+WHAT_TO_DO = (
+    "go back to the release that wrote it, or begin with a fresh data folder and a fresh broker and send the feedback again "
+    "(what was trimmed lies in the archive); see Upgrades in docs/operations.md"
+)
 PARTS = ("accepted", "trained", "capped", "distrusted", "unlearnt")
 
 
@@ -90,7 +95,8 @@ def decoded(state: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise MalformedState(f"the loop's state is no JSON: {error}") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise MalformedState("the loop's state has a format that this version does not know")
+        found = data.get("format") if isinstance(data, dict) else None
+        raise MalformedState(f"the loop's state has format {found!r}, this release reads {FORMAT}: {WHAT_TO_DO}")
     return data
 
 

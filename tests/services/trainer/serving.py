@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from meta_learning.clrs import ClosedLoopSystem
+from meta_learning.clrs.models.port import Model
 from meta_learning.events import Event, decode
 from meta_learning.registry.store import FileStore
 from meta_learning.serving.running import server_for
@@ -66,9 +67,9 @@ class Served:
         return next(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(line_start))
 
 
-def loops_in(folder: Path, partition: int) -> Loops:
+def loops_in(folder: Path, partition: int, model: Model | None = None) -> Loops:
     return Loops(
-        new=lambda name: ClosedLoopSystem(loop=name, cycle_size=CYCLE_SIZE),
+        new=lambda name: ClosedLoopSystem(model, loop=name, cycle_size=CYCLE_SIZE),
         restore=lambda name, state, get: ClosedLoopSystem.restore(state, get, loop=name, cycle_size=CYCLE_SIZE),
         workspace=lambda name: FileStore(folder / "trainer" / f"p{partition}" / name),
         registry=FileStore(folder / "registry"),
@@ -82,11 +83,14 @@ async def serving(
     owner: str = "one",
     keep_count: int = 10_000,
     wrap: Callable[[Fold], Fold] = lambda fold: fold,
+    model: Model | None = None,
 ) -> AsyncIterator[Served]:
     """The app over ``log``, until the end of the block; it must stop within 3 seconds."""
     metrics = TrainerMetrics()
     trainers = [
-        PartitionTrainer(wrap(log.fold("trainer", number)), loops_in(folder, number), metrics, owner, 30, rest_s=REST_S)
+        PartitionTrainer(
+            wrap(log.fold("trainer", number)), loops_in(folder, number, model), metrics, owner, 30, rest_s=REST_S
+        )
         for number in range(log.partitions_count)
     ]
     archivist = Archivist(log, folder / "archive", metrics, keep_count, segment_count=20)

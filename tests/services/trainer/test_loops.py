@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from pathlib import Path
@@ -163,3 +164,15 @@ def test_cycles_of_one_batch_come_in_the_order_of_their_entries() -> None:
     folded = Desk().step(entries(*(learnable(n) for n in range(3 * CYCLE_SIZE))))
     cycles = [event.cycle for event in folded.commit.emit if isinstance(event, CycleCompleted)]
     assert cycles == [1, 2, 3]
+
+
+def test_state_of_another_release_says_which_format_and_what_to_do() -> None:
+    desk = Desk()
+    desk.step(entries(*(learnable(n) for n in range(5))))
+    saved = json.loads(desk.state["support"])
+    saved["system"] = json.dumps(json.loads(saved["system"]) | {"format": 1})
+    desk.state["support"] = json.dumps(saved).encode()
+    with pytest.raises(
+        MalformedState, match=r"loop support: .* has format 1, this release reads \d+: go back .* fresh"
+    ):
+        desk.again().step(entries(learnable(5)))

@@ -23,7 +23,7 @@ GAINS = (0.1, 0.2, 0.4, 0.8)
 TINY = 1e-12
 # Margins are shares of the champion's Brier score within these bounds: below the lower one they would mean nothing any more,
 # and above what a constant 0.5 has on 0 and 1, the champion is no measure.
-LOSS_MIN, LOSS_MAX = 0.02, 0.25
+LOSS_MIN, LOSS_MAX = 0.05, 0.25
 
 
 @dataclass(frozen=True, slots=True)

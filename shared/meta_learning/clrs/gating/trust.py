@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -17,19 +17,30 @@ from meta_learning.errors import MalformedState
 PRIOR = 2.0  # Beta(2, 2): nobody is distrusted on a few contradictions
 USERS_MIN = 5  # known users below which there is no majority to compare anybody with
 EVIDENCE_MIN = 3.0  # weight of a user's feedback below which they say nothing about the median
-CONFIDENT = 0.1  # distance of a prediction from the mean feedback at which a contradiction counts in full
+CONFIDENT = 0.1  # distance of a prediction from the mean feedback at which a recent contradiction counts in full
+# A model that many poisoned from the start agrees with its poisoners almost as often as with the others: only a long memory in
+# which every opinion counts alike can tell them apart.
+LASTING_DECAY = 0.999
+OPINION = 0.01  # distance from the mean feedback from which a prediction is an opinion
+RECENT_ERRORS, LASTING_ERRORS = 2.0, 2.5  # standard errors by which a user must surely lie below the limit
+LASTING_SLACK = 0.4  # of the slack
+NOTHING = (0.0, 0.0)
 
 
 class TrustBook:
     """Decayed Beta(2, 2) counts of agreement between a user's feedback and the model's prediction from before it.
 
-    Both are compared with the mean feedback, and a prediction near it counts little: where the model knows nothing yet, nobody can
-    contradict it. A user is distrusted while mean + 2 standard errors lies below the median user's mean - ``slack``. Counts
-    fade by ``decay`` with every further piece, so that an attacker who behaves first and turns later is found out (by half of
-    the weight after 34 pieces at 0.98), and somebody distrusted can come back. When the world turns, all users contradict the
-    model at once, the median falls with them, and nobody is distrusted.
+    Both are compared with the mean feedback. A user is distrusted while mean + 2 standard errors lies below the median user's mean
+    - ``slack``, in either of two memories:
 
-    Memory: at most ``users_max`` users, known by a hash of their name; the one heard of least recently is forgotten first.
+    - recent: a prediction near the mean feedback counts little, and counts fade by ``decay`` with every further piece, so that an
+      attacker who behaves first and turns later is found out (by half of the weight after 34 pieces at 0.98);
+    - lasting: every opinion counts alike and hardly fades. It counts only against somebody who agrees less than most in the recent
+      memory too, so that somebody distrusted can come back.
+
+    Where the model knows nothing yet, nobody can contradict it. When the world turns, all users contradict it at once, the median
+    falls with them, and nobody is distrusted. Memory: at most ``users_max`` users, known by a hash of their name; the one heard of
+    least recently is forgotten first.
 
     >>> book = TrustBook()
     >>> for _ in range(20):
@@ -40,7 +51,8 @@ class TrustBook:
 
     def __init__(self, users_max: int = 2000, decay: float = 0.98, slack: float = 0.05) -> None:
         self.users_max, self.decay, self.slack = users_max, decay, slack
-        self._counts: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._recent: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._lasting: dict[str, tuple[float, float]] = {}
 
     def observe(self, users: Sequence[str | None], predicted: Floats, scores: Floats, constant: float) -> set[str]:
         """Fold a cycle's feedback in order; the users of this cycle who are not to be trusted now."""
@@ -48,41 +60,40 @@ class TrustBook:
             return set()
         said, guessed = np.sign(np.round(scores - constant, 6)), np.sign(np.round(predicted - constant, 6))
         agreed = ((1.0 + said * guessed) / 2.0).tolist()
-        weights = np.minimum(np.abs(predicted - constant) / CONFIDENT, 1.0).tolist()
-        for user, agreement, weight in zip(users, agreed, weights, strict=True):
+        distance = np.abs(predicted - constant)
+        weights, opinions = np.minimum(distance / CONFIDENT, 1.0).tolist(), (distance >= OPINION).tolist()
+        for user, agreement, weight, opinion in zip(users, agreed, weights, opinions, strict=True):
             if user is not None:
-                self._count(hashed(user), agreement, weight)
-        while len(self._counts) > self.users_max:
-            self._counts.popitem(last=False)
-        limit = self._limit()
-        known = {user for user in users if user is not None}
-        return set() if limit is None else {user for user in known if self._most(hashed(user)) < limit}
+                self._count(hashed(user), agreement, weight, float(opinion))
+        while len(self._recent) > self.users_max:
+            del self._lasting[self._recent.popitem(last=False)[0]]
+        return self._distrusted({user for user in users if user is not None})
 
-    def _count(self, name: str, agreement: float, weight: float) -> None:
-        agreed, contradicted = self._counts.get(name, (0.0, 0.0))
-        self._counts[name] = (
-            self.decay * agreed + weight * agreement,
-            self.decay * contradicted + weight * (1.0 - agreement),
-        )
-        self._counts.move_to_end(name)
+    def _distrusted(self, users: set[str]) -> set[str]:
+        recently, lastingly = _median(self._recent), _median(self._lasting)
+        if recently is None or lastingly is None:
+            return set()
+        lately, ever = recently - self.slack, lastingly - LASTING_SLACK * self.slack
+        found = set()
+        for user in users:
+            now, long = (memory.get(hashed(user), NOTHING) for memory in (self._recent, self._lasting))
+            less_lately = _mean(*now) < lately
+            if _most(now, RECENT_ERRORS) < lately or (less_lately and _most(long, LASTING_ERRORS) < ever):
+                found.add(user)
+        return found
 
-    def _limit(self) -> float | None:
-        means = [_mean(*counts) for counts in self._counts.values() if sum(counts) >= EVIDENCE_MIN]
-        return float(np.median(means)) - self.slack if len(means) >= USERS_MIN else None
-
-    def _most(self, name: str) -> float:
-        """The mean plus two standard errors of a user's Beta posterior; 1 of somebody who was forgotten."""
-        if name not in self._counts:
-            return 1.0
-        mean, count = _mean(*self._counts[name]), sum(self._counts[name]) + 2 * PRIOR
-        return mean + 2.0 * math.sqrt(mean * (1.0 - mean) / (count + 1.0))
+    def _count(self, name: str, agreement: float, weight: float, opinion: float) -> None:
+        self._recent[name] = _faded(self._recent.get(name, NOTHING), self.decay, agreement, weight)
+        self._recent.move_to_end(name)
+        self._lasting[name] = _faded(self._lasting.get(name, NOTHING), LASTING_DECAY, agreement, opinion)
 
     def __len__(self) -> int:
-        return len(self._counts)
+        return len(self._recent)
 
     def dump(self) -> bytes:
         """The counts as JSON, in the order of forgetting: equal states give equal bytes."""
-        return json.dumps([[name, *counts] for name, counts in self._counts.items()], separators=(",", ":")).encode()
+        rows = [[name, *counts, *self._lasting[name]] for name, counts in self._recent.items()]
+        return json.dumps(rows, separators=(",", ":")).encode()
 
     def load(self, blob: bytes) -> Self:
         """Read `dump` back into this book.
@@ -91,7 +102,9 @@ class TrustBook:
             MalformedState: no such dump.
         """
         try:
-            self._counts = OrderedDict((str(name), (float(a), float(b))) for name, a, b in json.loads(blob))
+            rows = [(str(name), float(a), float(b), float(c), float(d)) for name, a, b, c, d in json.loads(blob)]
+            self._recent = OrderedDict((name, (a, b)) for name, a, b, _, _ in rows)
+            self._lasting = {name: (a, b) for name, _, _, a, b in rows}
         except (TypeError, ValueError) as error:
             raise MalformedState(f"not a book of trust: {error!r}") from error
         return self
@@ -108,3 +121,20 @@ def hashed(user: str) -> str:
 
 def _mean(agreed: float, contradicted: float) -> float:
     return (agreed + PRIOR) / (agreed + contradicted + 2 * PRIOR)
+
+
+def _most(counts: tuple[float, float], errors: float) -> float:
+    """The mean and so many standard errors of a user's Beta posterior."""
+    mean, count = _mean(*counts), sum(counts) + 2 * PRIOR
+    return mean + errors * math.sqrt(mean * (1.0 - mean) / (count + 1.0))
+
+
+def _median(memory: Mapping[str, tuple[float, float]]) -> float | None:
+    """The median user's mean; None while too few are known."""
+    means = [_mean(*counts) for counts in memory.values() if sum(counts) >= EVIDENCE_MIN]
+    return float(np.median(means)) if len(means) >= USERS_MIN else None
+
+
+def _faded(counts: tuple[float, float], decay: float, agreement: float, weight: float) -> tuple[float, float]:
+    agreed, contradicted = counts
+    return decay * agreed + weight * agreement, decay * contradicted + weight * (1.0 - agreement)
