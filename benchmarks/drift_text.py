@@ -2,10 +2,10 @@
 
     META_LEARNING_DATA_SETS=../shared/data OMP_NUM_THREADS=1 PYTHONPATH=shared:. python -m benchmarks.drift_text [windows] [peers]
 
-Windows of 100 tweets against a reference of 1,000 (500 too: the loop's default), a share of them replaced by SMS messages;
-"positive" has only positive tweets, "cut" tweets of five words. AUC is that of the detector's evidence, drifted windows against
-null ones, its interval a bootstrap over references (each has ten windows). The statistic was chosen on the references of seed
-9; reported are those of seed 10.
+Windows of 100 tweets against a reference of 1,000 (the default; 500 too, which is what the early reference has), a share of them
+replaced by SMS messages; "positive" has only positive tweets, "cut" tweets of five words. AUC is that of the detector's
+evidence, drifted windows against null ones, its interval a bootstrap over references (each has ten windows). The statistic was
+chosen on the references of seed 9; reported are those of seed 10 (the first run) and 14.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Texts = list[str]
 Question = tuple[Texts, list[tuple[str, Texts]]]
 
 
-def streams(windows: int, size: int, seed: int = 10) -> list[Question]:
+def streams(windows: int, size: int, seed: int = 14) -> list[Question]:
     """References with their windows of every kind."""
     with (DATA / "sentiment140_train_20k_head_tail.csv").open(encoding="latin-1", newline="") as file:
         rows = [(row[5], row[0] == "4") for row in csv.reader(file)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -59,7 +60,7 @@ class _Texts:
     @classmethod
     def of(cls, rows: sparse.csr_matrix, described: Numbers) -> Self:
         starts, seen = rows.indptr.tolist(), dict[tuple[bytes, bytes], int]()
-        words = [rows.indices[first:last].tobytes() for first, last in zip(starts[:-1], starts[1:], strict=True)]
+        words = [rows.indices[first:last].tobytes() for first, last in pairwise(starts)]
         keys = zip(words, map(bytes, described), strict=True)
         owner = np.array([seen.setdefault(key, len(seen)) for key in keys])
         kept = np.unique(owner, return_index=True)[1]

@@ -45,7 +45,9 @@ class TextDrift:
     (1.0, True, ['blue', 'train'])
     """
 
-    def __init__(self, reference_size: int = 1000, window_size: int = 100, seed: int = 0, level: float = 0.0005) -> None:
+    def __init__(
+        self, reference_size: int = 1000, window_size: int = 100, seed: int = 0, level: float = 0.0005
+    ) -> None:
         if level < LEVEL_MIN:
             raise ConfigurationError(
                 f"windows of {window_size} texts cannot be tested at {level:.1e}: shorten the run length"
