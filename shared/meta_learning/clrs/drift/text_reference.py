@@ -43,6 +43,8 @@ class TextReference:
         self._told += first
         last = first + min(max(self.size - half - len(self.sample), 0), len(texts) - first)
         self.sample.add(texts[first:last], segments[first:last], self.vocabulary)
+        if self.full:
+            self.sample.settle()
         return last
 
     def state(self) -> dict[str, Any]:
