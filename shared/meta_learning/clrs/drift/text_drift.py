@@ -94,6 +94,7 @@ class TextDrift:
         if self._fresh >= self.window_size:
             self._fresh = 0
             self._compare(reference.sample)
+            self._recent = TextSample()  # no later window has any of these
 
     def result(self) -> Estimate:
         """The score of the last full window."""
