@@ -2,10 +2,10 @@
 
     META_LEARNING_DATA_SETS=../shared/data OMP_NUM_THREADS=1 PYTHONPATH=shared:. python -m benchmarks.drift_text [windows] [peers]
 
-Windows of 100 tweets against a reference of 1,000 (500 too: the loop's default), a share of them replaced by SMS messages;
-"positive" has only positive tweets, "cut" tweets of five words. AUC is that of the detector's evidence, drifted windows against
-null ones, its interval a bootstrap over references (each has ten windows). The statistic was chosen on the references of seed
-9; reported are those of seed 10.
+Windows of 100 tweets against a reference of 1,000 (the default), a share of them replaced by SMS messages; "positive" has only
+positive tweets, "cut" tweets of five words. AUC is that of the detector's evidence, drifted windows against null ones, its
+interval a bootstrap over references (each has ten windows). The statistic was chosen on the references of seed 9; reported are
+those of seed 10 (the first run) and 14. ``WORKERS`` processes share the references.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import csv
 import os
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,13 @@ from meta_learning.clrs.drift.text_drift import TextDrift
 
 DATA = Path(os.environ.get("META_LEARNING_DATA_SETS", "../shared/data"))
 WINDOWS_A_REFERENCE = 10
+WORKERS = int(os.environ.get("WORKERS", "2"))
 KINDS = ("null", "sms .1", "sms .3", "positive", "cut")
 Texts = list[str]
 Question = tuple[Texts, list[tuple[str, Texts]]]
 
 
-def streams(windows: int, size: int, seed: int = 10) -> list[Question]:
+def streams(windows: int, size: int, seed: int = 14) -> list[Question]:
     """References with their windows of every kind."""
     with (DATA / "sentiment140_train_20k_head_tail.csv").open(encoding="latin-1", newline="") as file:
         rows = [(row[5], row[0] == "4") for row in csv.reader(file)]
@@ -79,30 +81,45 @@ def line(title: str, by_stream: list[dict[str, list[float]]], ms: float) -> None
     print(f"{title}: {told}; {ms:.1f} ms/window; {count} windows a kind", flush=True)
 
 
+def watched(
+    seed: int, question: Question, size: int
+) -> tuple[dict[str, list[float]], dict[str, list[float]], list[float], float]:
+    """Of one reference: evidence and score by kind, the null windows' p-values, and the CPU seconds."""
+    (reference, windows), spent = question, 0.0
+    drift, p_values = TextDrift(size, 100, seed), list[float]()
+    drift.update(reference)
+    evidence: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    scores: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    for kind, texts in windows:
+        began = time.process_time()
+        drift.update(texts)
+        spent += time.process_time() - began
+        evidence[kind].append(drift.surprise or 0.0)
+        scores[kind].append(drift.result().current or 0.0)
+        if kind == "null" and drift.p_value is not None:
+            p_values.append(drift.p_value)
+    return evidence, scores, p_values, spent
+
+
 def ours(asked: list[Question], size: int) -> None:
-    evidence, scores, p_values, spent = [], [], [], 0.0
-    for seed, (reference, windows) in enumerate(asked):
-        drift = TextDrift(size, 100, seed)
-        drift.update(reference)
-        found: dict[str, list[float]] = {kind: [] for kind in KINDS}
-        sized: dict[str, list[float]] = {kind: [] for kind in KINDS}
-        for kind, texts in windows:
-            began = time.process_time()
-            drift.update(texts)
-            spent += time.process_time() - began
-            found[kind].append(drift.surprise or 0.0)
-            sized[kind].append(drift.result().current or 0.0)
-            if kind == "null" and drift.p_value is not None:
-                p_values.append(drift.p_value)
-        evidence.append(found)
-        scores.append(sized)
-    count = sum(len(windows) for _, windows in asked)
-    line(f"TextDrift, reference {size}, evidence", evidence, 1000 * spent / count)
-    line(f"TextDrift, reference {size}, score", scores, 1000 * spent / count)
-    shares = ", ".join(
-        f"p <= {level}: {np.mean(np.array(p_values) <= level):.4f}" for level in (0.05, 0.01, 0.002, 0.0005)
-    )
-    print(f"    null windows with {shares}; mean score at sms .3 {np.mean([found['sms .3'] for found in scores]):.3f}")
+    found = []
+    with ProcessPoolExecutor(WORKERS) as pool:
+        for part in pool.map(watched, range(len(asked)), asked, [size] * len(asked)):
+            found.append(part)
+            if len(found) % 10 == 0 or len(found) == len(asked):
+                told(found, size)
+
+
+def told(found: list[Any], size: int) -> None:
+    """What these references say; the last of the reports counts, the earlier ones are there if the run is cut."""
+    evidence, scores, p_values, spent = map(list, zip(*found, strict=True))
+    ms = 1000 * sum(spent) / (len(found) * WINDOWS_A_REFERENCE * len(KINDS))
+    line(f"TextDrift, reference {size}, evidence", evidence, ms)
+    line(f"TextDrift, reference {size}, score", scores, ms)
+    small = np.array([p for part in p_values for p in part])
+    shares = ", ".join(f"p <= {level}: {np.mean(small <= level):.4f}" for level in (0.1, 0.05, 0.01, 0.002, 0.0005))
+    mean = np.mean([part["sms .3"] for part in scores])
+    print(f"    null windows with {shares}; mean score at sms .3 {mean:.3f}", flush=True)
 
 
 PEERS = {
@@ -131,9 +148,11 @@ def peers(asked: list[Question]) -> None:
 
 def main() -> None:
     windows = int(sys.argv[1]) if len(sys.argv) > 1 else 500
-    for size in (1000, 500):
-        ours(streams(windows, size), size)
-    peers(streams(int(sys.argv[2]) if len(sys.argv) > 2 else 60, 1000))
+    asked = int(sys.argv[2]) if len(sys.argv) > 2 else 60
+    if windows:
+        ours(streams(windows, 1000), 1000)
+    if asked:
+        peers(streams(asked, 1000))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ from meta_learning.events import CycleCompleted
 
 DATA = Path(os.environ.get("META_LEARNING_DATA_SETS", "../shared/data")) / "sentiment140_train_20k_head_tail.csv"
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
-WARM = 7  # cycles until the text references are full
+WARM = 12  # cycles until the text references are full and compared with
+TAUGHT_MAX = 10  # loops that live through these; further ones begin as copies of them, each with memory of its own
 
 
 def cycle(number: int, draws: np.random.Generator) -> CycleCompleted:
@@ -77,11 +78,16 @@ def fold(monitors: list[LoopMonitor], texts: list[str], cycles: range, draws: np
 def memory(texts: list[str], draws: np.random.Generator) -> tuple[float, float]:
     """Kilobytes that a loop's monitor holds in the process, and those of its saved state."""
     tracemalloc.start()
-    monitors = [LoopMonitor() for _ in range(5)]
+    monitors = [LoopMonitor() for _ in range(2)]
     fold(monitors, texts, range(1, 41), draws)
     held = tracemalloc.get_traced_memory()[0] / len(monitors) / 1024
     tracemalloc.stop()
     return held, len(monitors[0].dump()) / 1024
+
+
+def resident() -> float:
+    """Kilobytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024
 
 
 def evidently(draws: np.random.Generator) -> None:
@@ -105,11 +111,14 @@ def main() -> None:
         texts = [row[5] for row in csv.reader(file)]
     draws = np.random.default_rng(0)
     for loops in [int(part) for part in sys.argv[2:]] or [1, 10, 100, 1000]:
-        monitors = [LoopMonitor() for _ in range(loops)]
+        before, monitors = resident(), [LoopMonitor() for _ in range(min(loops, TAUGHT_MAX))]
         warm, measured = range(1, WARM + 1), range(WARM + 1, WARM + 1 + max(2, cycles // loops))
         first = fold(monitors, texts, warm, draws)
+        dumps = [monitor.dump() for monitor in monitors]
+        monitors += [LoopMonitor.load(dumps[number % TAUGHT_MAX]) for number in range(loops - len(monitors))]
         print(
-            f"{loops} loops: {fold(monitors, texts, measured, draws):.3f} ms an event (while filling {first:.3f})",
+            f"{loops} loops: {fold(monitors, texts, measured, draws):.3f} ms an event (while filling {first:.3f}),"
+            f" {(resident() - before) / loops:.0f} KB a loop resident",
             flush=True,
         )
     held, saved = memory(texts, draws)

@@ -31,7 +31,7 @@ class DriftDetector:
     The threshold is a size; an alarm needs evidence, and has a budget of false ones over all kinds (`AlarmRule`). On streams
     without drift no score exceeds 0.3 in more than 1 % of windows (`benchmarks/null_drift.py`).
 
-    >>> detector = DriftDetector(reference_size=60, window_size=30)
+    >>> detector = DriftDetector(reference_size=120, window_size=30)
     >>> detector.update(input_texts=["my parcel is late"] * 60)
     >>> detector.update(input_texts=["guten Morgen"] * 30)
     >>> detector.result()["set_by"], detector.score(), detector.alarms[0].kind, detector.alarms[0].since
@@ -41,7 +41,7 @@ class DriftDetector:
     def __init__(
         self,
         threshold: float = 0.3,
-        reference_size: int = 500,
+        reference_size: int = 1000,
         window_size: int = 100,
         seed: int = 0,
         run_length: float = 50_000.0,

@@ -64,7 +64,7 @@ CASES = {
         lambda state: TextDrift.from_state(state, **CONFIG),
         lambda drift, draws: drift.update(texts(draws), SEGMENTS * 5),
         lambda drift: drift.result().current,
-        collects=5,
+        collects=3,
         full=30,
     ),
     "BehaviourDrift": Case(
@@ -120,7 +120,7 @@ CASES = {
         lambda state: DriftDetector.from_state(state, **CONFIG),
         feed_all,
         lambda drift: drift.score(),
-        collects=5,
+        collects=3,
         full=80,
     ),
 }

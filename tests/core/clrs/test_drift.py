@@ -92,8 +92,8 @@ def test_a_shift_of_labels_is_an_output_drift() -> None:
     assert current > 0.3
 
 
-def test_a_text_score_is_none_until_the_reference_and_a_window_are_full() -> None:
-    drift = TextDrift(reference_size=40, window_size=20)
+def test_a_text_score_is_none_until_half_the_reference_and_a_window_are_full() -> None:
+    drift = TextDrift(reference_size=80, window_size=20)
     draws = np.random.default_rng(0)
     drift.update(texts(40, draws))
     assert drift.result().current is None
@@ -103,13 +103,36 @@ def test_a_text_score_is_none_until_the_reference_and_a_window_are_full() -> Non
     assert drift.result().current is not None
 
 
-def test_texts_of_no_words_and_all_equal_texts_are_no_drift() -> None:
+@pytest.mark.parametrize("seen", [["", "same"], ["same", "same"], ["", ""]])
+def test_texts_of_no_words_and_all_equal_texts_are_no_drift(seen: list[str]) -> None:
     drift = TextDrift(reference_size=40, window_size=20)
-    drift.update(["", "same"] * 20)
-    drift.update(["", "same"] * 10)
+    drift.update(seen * 20)
+    drift.update(seen * 10)
     current = drift.result().current
     assert current is not None
     assert current <= 0.3
+    assert (drift.p_value or 0.0) > 0.5
+
+
+def test_a_score_is_given_early_and_the_whole_reference_takes_over_when_it_is_full() -> None:
+    draws, drift, said = np.random.default_rng(0), TextDrift(), []
+    for _ in range(14):
+        drift.update(texts(100, draws))
+        said.append((drift.result().current is not None, len(drift.state()["reference"]["early"] or ())))
+    assert said[:5] == [(False, 3)] * 5
+    assert said[5:9] == [(True, 3)] * 4
+    assert said[9:] == [(True, 0)] * 5  # the early one's last score stands until the first window of the whole one
+    assert drift.windows == 5 + 4
+    drift.update([f"{text} x{n} x{n + 1} x1" for n, text in enumerate(texts(100, draws))])
+    assert (drift.p_value or 1.0) <= drift.level
+
+
+def test_batches_of_any_size_meet_the_whole_reference() -> None:
+    draws, drift = np.random.default_rng(0), TextDrift(reference_size=100, window_size=30)
+    for size in (7, 64, 41, 3, 200, 29, 1):
+        drift.update(texts(size, draws))
+    assert drift.windows == 1 + 1 + 1  # early at 71 to 100 texts, then at 315, then at 345
+    assert drift.p_value is not None
 
 
 def test_packed_rows_come_back_as_they_were() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +17,7 @@ FIRST = 99  # relabellings; more are drawn only where these leave a p-value that
 DOUBTFUL = 0.02
 CHUNK = 500  # relabellings at a time: bounds memory
 TAIL = 2.0  # novelty counts from so many standard deviations on: a few strange texts, not all texts a little
+TIED = 1e-5  # a difference of rounding in single precision
 
 
 def permutation_test(
@@ -29,41 +33,76 @@ def permutation_test(
     the squared mean differences of ten style descriptors, and the means of two novelties beyond `TAIL`. Without ``level``,
     the p-value that somebody waits for, it stops at 99 relabellings.
     """
-    parts = _parts(rows, described, _choices(inside, FIRST + 1, draws, first=True))
+    texts = _Texts.of(rows, described)
+    if texts.kinds == 1:
+        return 1.0, 0.0
+    observed = np.flatnonzero(inside)
+    parts = texts.parts(np.concatenate([observed[None, :], _chosen(len(inside), len(observed), FIRST, draws)]))
     values = _standardised(parts).sum(axis=1)
     surprise = float((values[0] - values.mean()) / max(float(values.std()), 1e-12))
     if level is None or _share(values) > DOUBTFUL:
         return _share(values), surprise
     for left in range(math.ceil(1.05 / level) - FIRST, 0, -CHUNK):
-        parts = np.concatenate([parts, _parts(rows, described, _choices(inside, min(left, CHUNK), draws))])
+        more = _chosen(len(inside), len(observed), min(left, CHUNK), draws)
+        parts = np.concatenate([parts, texts.parts(more)])
     return _share(_standardised(parts).sum(axis=1)), surprise
 
 
-def _parts(rows: sparse.csr_matrix, described: Numbers, choices: NDArray[np.bool_]) -> Numbers:
-    """The four statistics of each labelling, shape (labellings, 4)."""
-    size, count = int(choices[0].sum()), choices.shape[1]
-    weights = np.where(choices, 1.0 / size, -1.0 / (count - size))
-    plain = _standardised(described)
-    styles = weights @ plain[:, :STYLES]
-    strange = weights @ np.maximum(plain[:, STYLES:] - TAIL, 0.0)
-    used = np.flatnonzero(rows.getnnz(axis=0))
-    means = rows[:, used].T.astype(np.float32) @ weights.T.astype(np.float32)
-    words = np.einsum("ij,ij->j", means, means).astype(np.float64)
-    return np.column_stack([words, (styles * styles).sum(axis=1), strange])
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Both samples together, equal texts once: which kind each text is, and what a labelling's counts of kinds are worth."""
+
+    owner: NDArray[np.int64]  # of each text, its kind
+    gram: NDArray[np.float32]  # of the kinds' words, centred over all texts, shape (kinds, kinds)
+    styles: NDArray[np.float32]  # shape (kinds, 10), centred
+    strange: NDArray[np.float32]  # shape (kinds, 2)
+
+    @classmethod
+    def of(cls, rows: sparse.csr_matrix, described: Numbers) -> Self:
+        starts, seen = rows.indptr.tolist(), dict[tuple[bytes, bytes], int]()
+        words = [rows.indices[first:last].tobytes() for first, last in pairwise(starts)]
+        keys = zip(words, map(bytes, described), strict=True)
+        owner = np.array([seen.setdefault(key, len(seen)) for key in keys])
+        kept = np.unique(owner, return_index=True)[1]
+        share = np.bincount(owner) / len(owner)
+        plain = _standardised(described)[kept]
+        used = np.flatnonzero(rows.getnnz(axis=0))
+        counted = rows[kept][:, used].astype(np.float32)
+        gram = counted @ counted.toarray().T  # sparse by dense: a third of the price of sparse by sparse
+        means = gram @ share
+        gram = gram - means[:, None] - means[None, :] + share @ means
+        strange = np.maximum(plain[:, STYLES:] - TAIL, 0.0)
+        return cls(owner, gram.astype(np.float32), plain[:, :STYLES].astype(np.float32), strange.astype(np.float32))
+
+    @property
+    def kinds(self) -> int:
+        return len(self.gram)
+
+    def parts(self, chosen: NDArray[np.int64]) -> Numbers:
+        """The four statistics of each labelling, up to scales that are the same for all, shape (labellings, 4)."""
+        places = np.arange(len(chosen))[:, None] * self.kinds + self.owner[chosen]
+        counts = np.bincount(places.ravel(), minlength=len(chosen) * self.kinds).reshape(len(chosen), -1)
+        counts = counts.astype(np.float32)
+        # With a centred Gram matrix the reference's part follows from the window's: one product instead of two samples' means.
+        words = np.einsum("ij,ij->i", counts @ self.gram, counts)
+        styles = counts @ self.styles
+        return np.column_stack([words, (styles * styles).sum(axis=1), counts @ self.strange]).astype(np.float64)
 
 
-def _choices(
-    inside: NDArray[np.bool_], count: int, draws: np.random.Generator, first: bool = False
-) -> NDArray[np.bool_]:
-    """Random relabellings; with ``first``, the first is the observed one."""
-    choices = draws.permuted(np.tile(inside, (count, 1)), axis=1)
-    if first:
-        choices[0] = inside
-    return choices
+def _chosen(total: int, size: int, count: int, draws: np.random.Generator) -> NDArray[np.int64]:
+    """``count`` random subsets of ``size`` out of ``total``: the first steps of as many shuffles at once."""
+    places = np.tile(np.arange(total)[:, None], (1, count))
+    columns = np.arange(count)
+    for step in range(size):
+        other = draws.integers(step, total, size=count)
+        taken = places[other, columns]
+        places[other, columns] = places[step]
+        places[step] = taken
+    return np.ascontiguousarray(places[:size].T)
 
 
 def _share(values: Numbers) -> float:
-    return float((values >= values[0] - 1e-9 * math.fabs(values[0]) - 1e-9).sum()) / len(values)
+    return float((values >= values[0] - TIED * (1.0 + math.fabs(values[0]))).sum()) / len(values)
 
 
 def _standardised(values: Numbers) -> Numbers:

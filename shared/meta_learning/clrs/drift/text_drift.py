@@ -13,8 +13,8 @@ from scipy import sparse
 from meta_learning.clrs.drift.hashed_rows import buckets_of as buckets_of
 from meta_learning.clrs.drift.hashed_rows import weighted as weighted
 from meta_learning.clrs.drift.permutation import permutation_test
+from meta_learning.clrs.drift.text_reference import TextReference
 from meta_learning.clrs.drift.text_sample import TextSample, moved_words
-from meta_learning.clrs.drift.text_style import CHARS_MAX, Vocabulary
 from meta_learning.clrs.estimate import Estimate
 from meta_learning.errors import ConfigurationError
 
@@ -28,29 +28,32 @@ SEGMENT_MIN = 10  # texts of a segment that can be named
 class TextDrift:
     """``2 * AUROC - 1`` of a cross-fitted linear witness between reference and window; 0.3 is an AUROC of 0.65.
 
-    The first half of ``reference_size`` texts is a vocabulary, the second half the sample that each later window is compared
-    with (a vocabulary of the sample itself would make every new text look strange). For the score, texts become hashed words
-    with inverse document frequencies of both samples together, the witness is the difference of the two means on four fifths,
-    and ranks the last fifth. For the evidence, `permutation_test` adds words, style and novelty up: its p-value is exact
-    under the null, texts drawn alike. It sees a tenth of a window replaced, which hardly moves the score.
+    The first ``reference_size`` texts are the reference (`TextReference`: half vocabulary, half sample), each later window is
+    compared with it. Meanwhile the first half of these texts is an early reference of its own, so that the score begins early;
+    it is forgotten when the whole one is full. For the score, texts become hashed words with inverse document frequencies of
+    both samples together, the witness is the difference of the two means on four fifths, and ranks the last fifth. For the
+    evidence, `permutation_test` adds words, style and novelty up: its p-value is exact under the null, texts drawn alike. It
+    sees a tenth of a window replaced, which hardly moves the score.
 
     Memory: at most ``reference_size / 2 + window_size`` rows of 128 buckets of 2 bytes and 12 numbers, two bitmaps of 8 KB, and
-    one word a bucket: below 0.2 MB.
+    one word a bucket: below 0.4 MB, half as much again while both references are kept.
 
-    >>> drift = TextDrift(reference_size=60, window_size=30)
+    >>> drift = TextDrift(reference_size=120, window_size=30)
     >>> drift.update([f"red apple {n % 7}" for n in range(60)])
     >>> drift.update([f"blue train {n % 7}" for n in range(30)])
     >>> drift.result().current, drift.p_value < drift.level, sorted(word for word, change in drift.moved if change > 0)
     (1.0, True, ['blue', 'train'])
     """
 
-    def __init__(self, reference_size: int = 500, window_size: int = 100, seed: int = 0, level: float = 0.0005) -> None:
+    def __init__(
+        self, reference_size: int = 1000, window_size: int = 100, seed: int = 0, level: float = 0.0005
+    ) -> None:
         if level < LEVEL_MIN:
             raise ConfigurationError(
                 f"windows of {window_size} texts cannot be tested at {level:.1e}: shorten the run length"
             )
-        if min(reference_size // 2, window_size) < FOLDS:
-            raise ConfigurationError(f"reference_size / 2 and window_size must be at least {FOLDS}, one text a fold")
+        if min(reference_size // 4, window_size) < FOLDS:
+            raise ConfigurationError(f"reference_size / 4 and window_size must be at least {FOLDS}, one text a fold")
         self.reference_size, self.window_size, self.seed = reference_size, window_size, seed
         self.level = level  # the p-value that has to be told apart from larger ones
         self.windows = 0
@@ -58,32 +61,40 @@ class TextDrift:
         self.surprise: float | None = None  # the evidence in standard deviations of its null
         self.moved: list[tuple[str, float]] = []  # words by the change of the share of texts with them, where p <= 0.05
         self.segment: dict[str, Any] | None = None
-        self._vocabulary, self._vocabulary_count = Vocabulary(), 0
-        self._reference, self._recent = TextSample(), TextSample()
+        self._whole = TextReference(reference_size)
+        self._early: TextReference | None = TextReference(reference_size // 2)
+        self._recent = TextSample()
         self._surprises: list[float] = []
         self._fresh = 0  # texts since the last comparison
         self._estimate = Estimate.collecting()
 
     def update(self, texts: Sequence[str], segments: Sequence[str | None] | None = None) -> None:
-        """Fold a batch: into the reference until it is full, then into windows, each compared when full."""
+        """Fold a batch: into the reference until it is full, and into windows, each compared when full."""
         named = list(segments) if segments is not None else [None] * len(texts)
-        halves = (self.reference_size // 2, self.reference_size - self.reference_size // 2)
-        first = min(max(halves[0] - self._vocabulary_count, 0), len(texts))
-        for text in texts[:first]:
-            self._vocabulary.add(text[:CHARS_MAX])
-        self._vocabulary_count += first
-        second = first + min(max(halves[1] - len(self._reference), 0), len(texts) - first)
-        self._reference.add(texts[first:second], named[first:second], self._vocabulary)
-        if len(self._reference) < halves[1] or second == len(texts):
-            self._estimate = Estimate.collecting(self._vocabulary_count + len(self._reference))
+        taken = self._whole.fill(texts, named)
+        if self._early is not None:
+            self._fold(self._early, texts[:taken], named[:taken])
+            if not self._whole.full:
+                return
+            # The other vocabulary described what is in the window, so it begins anew.
+            self._early, self._recent, self._fresh = None, TextSample(), 0
+        self._fold(self._whole, texts[taken:], named[taken:])
+
+    def _fold(self, reference: TextReference, texts: Sequence[str], named: Sequence[str | None]) -> None:
+        if not reference.full:
+            taken = reference.fill(texts, named)
+            self._estimate = Estimate.collecting(reference.count)
+            texts, named = texts[taken:], named[taken:]
+        if not texts:
             return
-        self._recent.add(texts[second:], named[second:], self._vocabulary)
-        self._recent.keep(max(self.window_size, min(len(texts) - second, self.reference_size)))
-        self._fresh += len(texts) - second
+        self._recent.add(texts, named, reference.vocabulary)
+        self._recent.keep(max(self.window_size, min(len(texts), self.reference_size)))
+        self._fresh += len(texts)
         # Windows do not overlap: as many tests as windows, at one window's price, however small the batches are.
         if self._fresh >= self.window_size:
             self._fresh = 0
-            self._compare()
+            self._compare(reference.sample)
+            self._recent = TextSample()  # no later window has any of these
 
     def result(self) -> Estimate:
         """The score of the last full window."""
@@ -95,9 +106,9 @@ class TextDrift:
         sums = np.cumsum(np.array(self._surprises[::-1]) - 1.0)
         return int(sums.argmax()) + 1 if len(sums) else 0
 
-    def _compare(self) -> None:
+    def _compare(self, reference: TextSample) -> None:
         self.windows += 1
-        reference, recent = self._reference, self._recent
+        recent = self._recent
         rows, size, count = weighted([*reference.rows, *recent.rows]), len(recent), len(reference)
         inside = np.arange(count + size) >= count
         places = placements(rows, inside)
@@ -116,12 +127,9 @@ class TextDrift:
 
     def state(self) -> dict[str, Any]:
         """JSON; the reference, which no longer changes once full, lies in one field."""
+        early = None if self._early is None else self._early.state()
         return {
-            "reference": {
-                "vocabulary": self._vocabulary.packed(),
-                "count": self._vocabulary_count,
-                "sample": self._reference.state(),
-            },
+            "reference": {"whole": self._whole.state(), "early": early},
             "recent": self._recent.state(),
             "windows": self.windows,
             "fresh": self._fresh,
@@ -136,9 +144,9 @@ class TextDrift:
     def from_state(cls, state: dict[str, Any], **config: Any) -> Self:
         """Read `state` back; ``config`` as for the constructor."""
         drift, reference = cls(**config), state["reference"]
-        drift._vocabulary = Vocabulary.unpacked(reference["vocabulary"])
-        drift._vocabulary_count = reference["count"]
-        drift._reference = TextSample.from_state(reference["sample"])
+        drift._whole = TextReference.from_state(reference["whole"], drift.reference_size)
+        early = reference["early"]
+        drift._early = None if early is None else TextReference.from_state(early, drift.reference_size // 2)
         drift._recent = TextSample.from_state(state["recent"])
         drift.windows, drift._fresh, drift.p_value = state["windows"], state["fresh"], state["p_value"]
         drift._surprises = list(state["surprises"])

@@ -70,6 +70,10 @@ class TextSample:
         self.names = {place: word for place, word in self.names.items() if counts[place] >= NAMED_FROM}
         self._once = {place: word for place, word in self._once.items() if counts[place]}
 
+    def settle(self) -> None:
+        """No more texts will come: forget the words that only a second text would have named."""
+        self._once = {}
+
     def counts(self) -> NDArray[np.int64]:
         """How many texts have a word of each bucket."""
         return np.bincount(np.concatenate([*self.rows, np.zeros(0, dtype=np.uint16)]), minlength=BUCKETS)
