@@ -21,7 +21,9 @@ WITHIN_USERS_MIN = 100  # events with a partner by the same user, from which onl
 SEGMENT_MIN = 50
 SEGMENT_SHRINK = 50.0  # events of the whole loop's concordance that a segment's is mixed with
 TIED_MAX = 0.999
-WEIGHT_MAX = 10.0
+WEIGHT_MAX = (
+    50.0  # what `Asker` hardly ever asks about has a propensity of .02; cut at 10, asked loops understate themselves
+)
 CEILING_MIN = 0.55  # below it, dividing by the humans' agreement would only magnify noise
 
 
@@ -30,7 +32,7 @@ class AlignmentScorer:
 
     ``1 - MAE`` is not used: a constant predictor gets 0.77 to 0.94 of it on real scores. Pairs are taken within a batch
     (across batches they would compare different models); pairs of one user's events, which are free of that user's
-    scale, are preferred once there are enough. Events weigh ``1 / propensity``, cut at 10; below an effective 50 events
+    scale, are preferred once there are enough. Events weigh ``1 / propensity``, cut at 50; below an effective 50 events
     there is no score. The interval is a confidence sequence (arXiv 2103.06476) over the last ``batches_max`` to twice as
     many batches: with 95 % probability it holds at all looks for ever. ``ceiling`` is the concordance between humans:
     the number given, else measured where two users judged the same answer, else 1.

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from meta_learning.clrs.drift.alarm_rule import Alarm, AlarmRule
 from meta_learning.clrs.drift.behaviour_drift import BehaviourDrift
 from meta_learning.clrs.drift.loop_drift import LoopDrift
@@ -64,12 +67,14 @@ class DriftDetector:
         scored: tuple[Floats, float, Floats] | None = None,
         segments: Sequence[str | None] | None = None,
         control: tuple[str, Floats] | None = None,
+        judged: NDArray[np.bool_] | None = None,
     ) -> None:
         """Fold one batch.
 
         ``probe_answers``: the champion's scores of the fixed probe. ``scored``: its predictions for the batch, made before it
         was learnt, what the constant predictor says, and the true scores. ``segments``: the segment of each event. ``control``:
-        the frozen version that is the control arm, and its predictions for the same events.
+        the frozen version that is the control arm, and its predictions for the same events. ``judged``: the events whose scores
+        are believed; all by default.
         """
         self.events += max(len(input_texts), len(output_texts), len(scored[2]) if scored else 0)
         for kind, texts in (("input", input_texts), ("output", output_texts)):
@@ -79,7 +84,8 @@ class DriftDetector:
             self.behaviour.update(probe_answers)
             self._judge("behaviour", self.behaviour.result().current)
         if scored is not None:
-            self._fold_scored(scored, segments, control)
+            kept = np.ones(len(scored[2]), dtype=np.bool_) if judged is None else judged
+            self._fold_scored(scored, segments, control, kept)
 
     def _fold_texts(self, kind: str, texts: Sequence[str], segments: Sequence[str | None] | None) -> None:
         drift = self._texts(kind)
@@ -96,11 +102,13 @@ class DriftDetector:
         scored: tuple[Floats, float, Floats],
         segments: Sequence[str | None] | None,
         control: tuple[str, Floats] | None,
+        kept: NDArray[np.bool_],
     ) -> None:
-        predictions, _, true = scored
-        alarmed = self.skill.update(*scored, segments)
+        predictions, constant, true = scored[0][kept], scored[1], scored[2][kept]
+        named = None if segments is None else [segments[place] for place in np.flatnonzero(kept).tolist()]
+        alarmed = self.skill.update(predictions, constant, true, named)
         if control is not None:
-            self.loop.update(control[0], (predictions - true) ** 2, (control[1] - true) ** 2)
+            self.loop.update(control[0], (predictions - true) ** 2, (control[1][kept] - true) ** 2)
         if alarmed:
             since = self.events - self.skill.seen + (self.skill.changed_at or 0)
             self._keep("concept", since, self.skill.concept().current, 1.0)

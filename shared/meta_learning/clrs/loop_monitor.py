@@ -14,6 +14,7 @@ from meta_learning.clrs.coherence.words import HashedPairs
 from meta_learning.clrs.coherence_analyzer import CoherenceAnalyzer
 from meta_learning.clrs.drift_detector import DriftDetector
 from meta_learning.clrs.exchange import Exchange
+from meta_learning.clrs.gating.batch import kept_of
 from meta_learning.clrs.gating.judging import ROLLED_BACK
 from meta_learning.clrs.loop_state import WHAT_TO_DO
 from meta_learning.clrs.models.port import Floats
@@ -78,6 +79,7 @@ class LoopMonitor:
             np.array(cycle.feedback_scores),
         )
         constant, control = cycle.numbers.get("constant"), _array(cycle.control_predictions)
+        believed = kept_of(len(pairs), {"distrusted": cycle.left_out.get("distrusted", ())})
         scored = None if predicted is None or constant is None else (predicted, constant, true)
         self.drift.update(
             input_texts=[asked for asked, _ in pairs],
@@ -85,10 +87,12 @@ class LoopMonitor:
             probe_answers=probe if probe is not None and len(probe) >= self.settings.probe_size else None,
             scored=scored,
             segments=[exchange.segment for exchange in exchanges],
+            judged=believed,
             control=None if control is None or cycle.control_version is None else (cycle.control_version, control),
         )
         if predicted is not None:
-            self.alignment.update(predicted, true, exchanges)
+            heard = [exchanges[place] for place in np.flatnonzero(believed).tolist()]
+            self.alignment.update(predicted[believed], true[believed], heard)
         scores = np.array(self._probe_scores) if probe is not None else None
         hashed = HashedPairs.of(pairs)
         self.coherence.update(pairs, predicted, probe, scores, cycle.probe_perturbed, hashed)
