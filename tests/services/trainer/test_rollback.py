@@ -96,7 +96,8 @@ async def test_a_planted_version_bakes_is_rolled_back_within_a_second_and_ingest
 ) -> None:
     feeder, store = Feeder(log), FileStore(tmp_path / "registry")
     metrics = IngestMetrics(CollectorRegistry())
-    broker = Broker(log, metrics, wait_s_max=1.0, backlog_count_max=1000)
+    broker = Broker(RedisLog(broker_url, 1), metrics, wait_s_max=5.0, backlog_count_max=1000)
+    await broker.start()
     served_models = Champions("model", broker, store, load_model, metrics, refresh_s=0.0)
     async with serving(RedisLog(broker_url, 1), tmp_path, model=Trojan()) as served:
         for _ in range(25):  # until the version that would take over again is as good as the champion
@@ -117,6 +118,7 @@ async def test_a_planted_version_bakes_is_rolled_back_within_a_second_and_ingest
         now = await until_pointer_moves(log, pointer)
         took_s = time.perf_counter() - started
         current = await served_models.current("support")
+    await broker.close()
     assert took_s < 1.0
     last = [event for event in await said(log) if isinstance(event, ModelPromoted)][-1]
     assert (last.cause, last.previous, last.version) == ("rollback", bad, good)
