@@ -19,6 +19,7 @@ from meta_learning.registry.store import FileStore
 from meta_learning.registry.versions import manifest_of
 from meta_learning.streams import Log
 from meta_learning.streams.redis import RedisLog
+from services.ingest.broker import Broker
 from services.ingest.champions import Champions
 from services.ingest.metrics import IngestMetrics
 from tests.services.trainer.folding import CYCLE_SIZE, learnable
@@ -93,9 +94,11 @@ async def until_pointer_moves(log: Log, before: str | None) -> str:
 async def test_a_planted_version_bakes_is_rolled_back_within_a_second_and_ingest_serves_the_one_before_it(
     log: Log, broker_url: str, tmp_path: Path
 ) -> None:
-    assert isinstance(log, RedisLog)
     feeder, store = Feeder(log), FileStore(tmp_path / "registry")
-    served_models = Champions("model", log, store, load_model, IngestMetrics(CollectorRegistry()), refresh_s=0.0)
+    metrics = IngestMetrics(CollectorRegistry())
+    broker = Broker(RedisLog(broker_url, 1), metrics, wait_s_max=5.0, backlog_count_max=1000)
+    await broker.start()
+    served_models = Champions("model", broker, store, load_model, metrics, refresh_s=0.0)
     async with serving(RedisLog(broker_url, 1), tmp_path, model=Trojan()) as served:
         for _ in range(25):  # until the version that would take over again is as good as the champion
             await feeder.cycle()
@@ -115,6 +118,7 @@ async def test_a_planted_version_bakes_is_rolled_back_within_a_second_and_ingest
         now = await until_pointer_moves(log, pointer)
         took_s = time.perf_counter() - started
         current = await served_models.current("support")
+    await broker.close()
     assert took_s < 1.0
     last = [event for event in await said(log) if isinstance(event, ModelPromoted)][-1]
     assert (last.cause, last.previous, last.version) == ("rollback", bad, good)
