@@ -200,7 +200,7 @@ def test_the_e_detector_keeps_its_run_length_under_the_null(level: float) -> Non
 
 
 def test_behaviour_is_none_while_the_probe_grows_and_the_model_is_young() -> None:
-    drift = BehaviourDrift(span=3)
+    drift = BehaviourDrift(span=3, young=4)
     for size in (10, 20, 20, 20, 20, 20, 20):
         drift.update(np.full(size, 0.5))
     assert drift.result().current is None
