@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -62,11 +63,11 @@ class Wordless:
 
     learnt = 0
 
-    def predict(self, pairs: list[Pair]) -> Floats:
+    def predict(self, pairs: Sequence[Pair]) -> Floats:
         found = {"good": 0.9, "bad": 0.1}
         return np.array([found.get(asked, np.nan) for asked, _ in pairs])
 
-    def learn(self, pairs: list[Pair], targets: Floats, weights: Floats | None = None) -> None:
+    def learn(self, pairs: Sequence[Pair], targets: Floats, weights: Floats | None = None) -> None:
         self.learnt += 1
 
     def copy(self) -> Wordless:
