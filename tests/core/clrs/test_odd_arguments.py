@@ -55,7 +55,7 @@ def test_a_unit_that_feedback_could_not_carry_is_refused_before_it_is_shown(unit
 @pytest.mark.parametrize("field", ["cycle_size", "probe_size", "replay_size", "window_cycles"])
 def test_half_a_piece_of_feedback_is_no_setting(field: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{field} must be a whole number"):
-        LoopSettings(**{field: 20.5})
+        LoopSettings(**{field: 20.5})  # type: ignore[arg-type]
 
 
 class Wordless:
