@@ -33,7 +33,7 @@ class TrainerSettings(Settings):
     )
     trainer_batch_count_max: int = Field(500, ge=1, le=10_000, description="Entries folded into one commit at most.")
     loops_in_memory_max: int = Field(
-        64, ge=1, description="Loops held ready a partition, at 5 to 12 MB each; others lie in their last state."
+        64, ge=1, description="Loops held ready a partition, at 5 to 25 MB each; others lie in their last state."
     )
     stream_keep_count: int = Field(
         10_000, ge=0, description="Folded entries a stream keeps before older ones are archived."

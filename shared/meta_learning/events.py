@@ -40,7 +40,7 @@ def _bounded_text(text: str) -> str:
 def _bounded_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     try:
         size = len(json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode())
-    except (ValueError, UnicodeEncodeError) as error:
+    except (TypeError, ValueError, RecursionError) as error:  # a lone surrogate is a ValueError too
         raise ValueError("must be finite JSON in valid Unicode") from error
     if size > METADATA_BYTES_MAX:
         raise ValueError(f"is {size} bytes of JSON; at most {METADATA_BYTES_MAX} are accepted")

@@ -133,7 +133,7 @@ class AlignmentScorer:
             low, _ = interval(found, alpha / len(large))
             # Both parts of the mixture at their lower ends: a segment is never surer than the whole that it is mixed with.
             lows[name] = tuple(share * a + (1.0 - share) * b for a, b in ((low, whole_low), (found.value, whole.value)))
-        worst = min(lows, key=lambda name: lows[name])
+        worst = min(lows, key=lambda name: (lows[name], name))  # equal ones by name, whatever order they came in
         low, middle = lows[worst]
         bounds = _scaled(low, ceiling.high), _scaled(middle, ceiling.value)
         low, middle = (min(max(number, 0.0), 1.0) for number in bounds)

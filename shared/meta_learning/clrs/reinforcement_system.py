@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -15,9 +15,10 @@ from meta_learning.clrs.asking import Asked, Asker
 from meta_learning.clrs.feedback_fold import FeedbackFold
 from meta_learning.clrs.models.port import Floats
 from meta_learning.clrs.summary import Summary
-from meta_learning.errors import MalformedEvent
+from meta_learning.errors import CallerError, MalformedEvent, WorldError
 from meta_learning.events import CycleCompleted, FeedbackReceived, describe
 
+UNIT_CHARS_MAX = 128  # as at the rank door
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # without a clock, the n-th piece of feedback happened n seconds after this
 
 
@@ -63,7 +64,7 @@ class ClosedLoopSystem(FeedbackFold):
             "input_text": input_text,
             "output_text": output_text,
             "feedback_score": _plain(feedback_score),
-            "metadata": {} if metadata is None else dict(metadata),
+            "metadata": {} if metadata is None else dict(metadata) if isinstance(metadata, Mapping) else metadata,
             "user_id": user_id,
             "model_version": model_version,
             "propensity": _plain(propensity),
@@ -79,7 +80,13 @@ class ClosedLoopSystem(FeedbackFold):
         return float(self.scores([(input_text, output_text)])[0])
 
     def rank(self, input_text: str, candidates: Sequence[str]) -> list[tuple[str, float]]:
-        """``candidates`` with their scores, best first; equal ones keep their order."""
+        """``candidates`` with their scores, best first; equal ones keep their order.
+
+        Raises:
+            CallerError: ``candidates`` is no sequence of texts.
+            WorldError: a model of your own does not answer with one finite score a candidate.
+        """
+        candidates = _texts(candidates)
         scores = self.scores([(input_text, candidate) for candidate in candidates])
         order = np.argsort(-scores, kind="stable")
         return [(candidates[index], float(scores[index])) for index in order]
@@ -93,11 +100,13 @@ class ClosedLoopSystem(FeedbackFold):
         number of feedback so far), so it can be repeated. Feedback goes back with ``**choice.feedback``.
 
         Raises:
-            CallerError: no candidates.
+            CallerError: no candidates, or they are no texts; ``unit`` is not 1 to 128 characters.
+            WorldError: a model of your own does not answer with one finite score a candidate.
         """
+        candidates, cause = _texts(candidates), self._cause(unit)
         scores = self.scores([(input_text, candidate) for candidate in candidates])
         shares = probabilities_of(policy, scores, self._state.counts["trained"])
-        return choose(input_text, candidates, scores, shares, self._cause(unit), self.champion_version)
+        return choose(input_text, candidates, scores, shares, cause, self.champion_version)
 
     @cached_property
     def asker(self) -> Asker:
@@ -106,17 +115,31 @@ class ClosedLoopSystem(FeedbackFold):
 
     def should_ask(self, input_text: str, output_text: str, unit: str | None = None) -> Asked:
         """Whether a user's judgement of this answer is worth asking for, and with what probability that was decided."""
-        return self.asker.should_ask(self.score(input_text, output_text), self._cause(unit), input_text, output_text)
+        cause = self._cause(unit)
+        return self.asker.should_ask(self.score(input_text, output_text), cause, input_text, output_text)
 
     def _cause(self, unit: str | None) -> Cause:
+        if unit is not None and not (isinstance(unit, str) and 0 < len(unit) <= UNIT_CHARS_MAX):
+            # It travels in the metadata of the feedback, which would be refused with a longer one.
+            raise CallerError(f"unit must be a text of 1 to {UNIT_CHARS_MAX} characters")
         return Cause(self.settings.seed, self.loop, str(self._state.counts["accepted"]) if unit is None else unit)
 
     def scores(self, pairs: Sequence[tuple[str, str]]) -> Floats:
-        """`score` of many pairs at once."""
+        """`score` of many pairs at once.
+
+        Raises:
+            CallerError: a text is no text.
+            WorldError: a model of your own does not answer with one finite score a pair.
+        """
+        if not all(isinstance(text, str) for pair in pairs for text in pair):
+            raise CallerError("input and output must be texts")
         champion = self._champion
         if champion is None:
             return np.full(len(pairs), self._constant())
-        return np.asarray(champion.predict(pairs), dtype=np.float64)
+        found = np.asarray(champion.predict(pairs), dtype=np.float64)
+        if found.shape != (len(pairs),) or not np.isfinite(found).all():
+            raise WorldError(f"model {champion.version()} does not answer with one finite score a pair")
+        return found
 
     def get_system_summary(self) -> Summary:
         """Scores, patterns, alarms, versions and counts (``docs/summary.md`` has every key).
@@ -135,6 +158,12 @@ class ClosedLoopSystem(FeedbackFold):
                 "settings": {name: getattr(self.settings, name) for name in self.settings.__dataclass_fields__},
             }
         )
+
+
+def _texts(candidates: Sequence[str]) -> list[str]:
+    if isinstance(candidates, str | bytes) or not isinstance(candidates, Iterable):
+        raise CallerError("candidates must be a list of texts")
+    return list(candidates)
 
 
 def _plain(score: Any) -> Any:

@@ -56,6 +56,9 @@ class LoopSettings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
                 raise ConfigurationError(f"{name} must lie in [{low}, {high}]")
+            # Half a probe item would be noticed when the first cycle is full, and stop it.
+            if isinstance(low, int) and not isinstance(value, int):
+                raise ConfigurationError(f"{name} must be a whole number")
 
 
 BOUNDS: dict[str, tuple[float, float]] = {

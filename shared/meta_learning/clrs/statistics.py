@@ -87,12 +87,13 @@ def concordance(predicted: Floats, true: Floats) -> Concordance | None:
     agreed, differing, tied = (np.zeros(len(true)) for _ in range(3))
     for start in range(0, len(true), BLOCK_ROWS):  # all pairs of a cycle of 10,000 at once would take gigabytes
         rows = slice(start, start + BLOCK_ROWS)
-        order = np.sign(true[rows, None] - true[None, :])
-        guess = np.sign(predicted[rows, None] - predicted[None, :])
-        differ = order != 0
-        agreed[rows] = np.where(differ, (order * guess + 1.0) / 2.0, 0.0).sum(axis=1)
-        differing[rows] = differ.sum(axis=1)
-        tied[rows] = (differ & (guess == 0)).sum(axis=1)
+        # Truth values are counted, not numbers added: a tenth of the time, and the same sums.
+        less, more = true[rows, None] < true[None, :], true[rows, None] > true[None, :]
+        below, above = predicted[rows, None] < predicted[None, :], predicted[rows, None] > predicted[None, :]
+        differ = less | more
+        tied[rows] = np.count_nonzero(differ & ~(below | above), axis=1)
+        agreed[rows] = np.count_nonzero((less & below) | (more & above), axis=1) + tied[rows] / 2.0
+        differing[rows] = np.count_nonzero(differ, axis=1)
     pairs = int(differing.sum()) // 2
     if pairs == 0:
         return None

@@ -170,3 +170,14 @@ def test_its_memory_stays_constant_once_it_is_full(case: Case) -> None:
 def test_a_saved_state_is_plain_json(case: Case) -> None:
     state = run(case, 10)[0].state()
     assert json.loads(json.dumps(state)) == json.loads(json.dumps(case.restore(state).state()))
+
+
+def test_a_rare_segment_takes_no_more_memory_than_a_common_one() -> None:
+    tally = SegmentTally()
+    for number in range(2000):
+        tally.update(np.array([number / 2000, 0.5]), ["rare", None])
+    assert len(json.dumps(tally.state())) < 3000
+    found = tally.worst()
+    assert found is not None
+    assert 200 <= found["n"] <= 220
+    assert found["rise"] > 0.4

@@ -8,12 +8,25 @@ import numpy as np
 import pytest
 
 from meta_learning.clrs import ClosedLoopSystem, Exchange, LoopMonitor, LoopSettings, exchange_of
+from meta_learning.clrs.gating.judging import replay_decision
 from meta_learning.clrs.loop_state import Snapshot
-from meta_learning.errors import ConfigurationError, MalformedState, NotFound
+from meta_learning.errors import ConfigurationError, MalformedEvent, MalformedState, NotFound
 from meta_learning.events import CycleCompleted, Event, FeedbackReceived, ModelPromoted, PromoteModel
 from meta_learning.registry import digest_of
 from tests.core.clrs.streams import START, events, labelled
 
+ADDED = {  # fields that records did not have at first
+    "control_version",
+    "control_predictions",
+    "probe_perturbed",
+    "shadow_version",
+    "shadow_predictions",
+    "learner_predictions",
+    "distrusted_count",
+    "left_out",
+    "segments",
+    "gate",
+}
 SETTINGS = LoopSettings(cycle_size=20, probe_size=30)
 
 
@@ -162,3 +175,19 @@ def test_the_counts_close_at_every_moment_and_one_user_cannot_fill_a_cycle() -> 
         )
     assert counts["capped"] == 5 * (10 - 5)
     assert np.isfinite(system.score("the room", "positive"))
+
+
+def test_a_record_from_before_the_gates_wrote_down_what_they_knew_is_watched_but_not_replayed() -> None:
+    feedback = events(labelled(60))
+    monitor, monitored = LoopMonitor(SETTINGS), 0
+    for event in fold_all(ClosedLoopSystem(settings=SETTINGS), feedback):
+        if not isinstance(event, CycleCompleted):
+            continue
+        said = {name: value for name, value in json.loads(event.encode()).items() if name not in ADDED}
+        old = CycleCompleted.decode(json.dumps(said).encode())
+        part = feedback[20 * monitored : 20 * (monitored + 1)]
+        monitor.observe(old, [exchange_of(found) for found in part])
+        with pytest.raises(MalformedEvent, match=f"cycle {old.cycle} "):
+            replay_decision(old)
+        monitored += 1
+    assert monitor.summary()["cycles"] == monitored == 3

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from meta_learning.clrs.models import paths
 from meta_learning.clrs.models.bags import LENGTHS, Bags, BagSettings, Texts
 from meta_learning.clrs.models.codepoints import DIGIT, SPACE, WORD, encoded, tables
 from meta_learning.clrs.models.loading import load_model
@@ -154,3 +155,13 @@ def test_a_lesson_of_no_weight_teaches_no_weights() -> None:
 
 def test_logarithms_of_counts_rise() -> None:
     assert (np.diff(log_counts(2.0, 0.3)[:, :6400].astype(float)) > 0).all()
+
+
+@needs_numba
+def test_where_nothing_can_be_compiled_the_pure_path_serves_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> paths.Path:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(paths, "compiled", broken)
+    with pytest.warns(RuntimeWarning, match="no space left on device"):
+        assert paths.fastest.__wrapped__() is paths.PURE

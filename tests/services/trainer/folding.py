@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from meta_learning.clrs import ClosedLoopSystem
+from meta_learning.clrs import ClosedLoopSystem, LoopSettings
+from meta_learning.clrs.models.port import Model
 from meta_learning.events import Event, FeedbackReceived
 from meta_learning.registry import Store
 from meta_learning.registry.store import FileStore, MemoryStore
@@ -21,7 +22,14 @@ CYCLE_SIZE = 10
 class Desk:
     """Loops with their stores; ``step`` folds a batch and commits it, ``again`` is a successor from the last commit."""
 
-    def __init__(self, ready_max: int = 256, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        ready_max: int = 256,
+        folder: Path | None = None,
+        settings: LoopSettings | None = None,
+        model: Model | None = None,
+    ) -> None:
+        self.settings, self.model = settings or LoopSettings(cycle_size=CYCLE_SIZE), model
         self.workspaces: defaultdict[str, MemoryStore] = defaultdict(MemoryStore)
         self.registry: Store = MemoryStore() if folder is None else FileStore(folder / "registry")
         self.workspace: Callable[[str], Store] = (
@@ -33,8 +41,8 @@ class Desk:
 
     def _new(self) -> Loops:
         return Loops(
-            new=lambda name: ClosedLoopSystem(loop=name, cycle_size=CYCLE_SIZE),
-            restore=lambda name, state, get: ClosedLoopSystem.restore(state, get, loop=name, cycle_size=CYCLE_SIZE),
+            new=lambda name: ClosedLoopSystem(self.model, loop=name, settings=self.settings),
+            restore=lambda name, state, get: ClosedLoopSystem.restore(state, get, loop=name, settings=self.settings),
             workspace=self.workspace,
             registry=self.registry,
             loops_in_memory_max=self.ready_max,

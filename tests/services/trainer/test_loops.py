@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from meta_learning.errors import MalformedState, StoreUnavailable
-from meta_learning.events import CycleCompleted, FeedbackReceived, ModelPromoted, PromoteModel
+from meta_learning.events import CycleCompleted, FeedbackReceived, ModelPromoted, PromoteModel, decode
 from meta_learning.registry.versions import lineage, manifest_of
+from meta_learning.streams import Entry
 from services.trainer.loops import VERSIONS_MAX
 from tests.brokers import NOON
+from tests.core.clrs import lives
 from tests.services.trainer.folding import CYCLE_SIZE, Desk, entries, learnable
 
 
@@ -176,3 +178,27 @@ def test_state_of_another_release_says_which_format_and_what_to_do() -> None:
         MalformedState, match=r"loop support: .* has format 1, this release reads \d+: go back .* fresh"
     ):
         desk.again().step(entries(learnable(5)))
+
+
+def test_a_trainer_killed_after_every_event_commits_what_an_unbroken_one_does() -> None:
+    """Every second time it dies with the next event folded, its weights stored, and nothing committed."""
+    lines: list[list[Entry]] = [entries(event) for event in lives.stream()]
+    whole, killed = (Desk(settings=lives.SETTINGS, model=lives.small_model()) for _ in range(2))
+    said: dict[bool, list[bytes]] = {False: [], True: []}
+    pointers: dict[bool, list[object]] = {False: [], True: []}
+    for place, line in enumerate(lines):
+        for is_killed, desk in ((False, whole), (True, killed)):
+            if is_killed and place % 2:
+                desk.loops.fold(line)
+            folded = (desk.again() if is_killed else desk).step(line)
+            said[is_killed] += [event.encode() for event in folded.commit.emit]
+            pointers[is_killed].append(folded.commit.pointers)
+    assert said[True] == said[False]
+    assert pointers[True] == pointers[False]
+    assert killed.state == whole.state
+    causes = {event.cause for event in map(decode, said[True]) if isinstance(event, ModelPromoted)}
+    assert causes == {"gate", "rollback"}
+    # What no state refers to was let go of, by both alike.
+    assert {name: set(kept._blobs) for name, kept in killed.workspaces.items()} == {
+        name: set(kept._blobs) for name, kept in whole.workspaces.items()
+    }

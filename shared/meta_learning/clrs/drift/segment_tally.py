@@ -13,6 +13,7 @@ from meta_learning.clrs.statistics import Moments
 
 SEGMENTS_MAX = 32
 RECENT_MIN = 20  # events of a segment that can be named
+PARTS = 20  # of the recent numbers of a segment: one event a cycle may not make two hundred
 
 
 class SegmentTally:
@@ -39,7 +40,10 @@ class SegmentTally:
         for name in dict.fromkeys(segment for segment in segments if segment):
             if name not in self._recent and len(self._recent) >= SEGMENTS_MAX:
                 continue
-            parts = [*self._recent.get(name, []), Moments.of(numbers[named == name])]
+            parts, fresh = list(self._recent.get(name, [])), Moments.of(numbers[named == name])
+            if parts and parts[-1].count + fresh.count <= self.recent_size / PARTS:
+                fresh += parts.pop()
+            parts.append(fresh)
             while len(parts) > 1 and sum(part.count for part in parts[1:]) >= self.recent_size:
                 self._before[name] = self._before.get(name, Moments()) + parts[0]
                 parts = parts[1:]

@@ -18,6 +18,7 @@ from meta_learning.clrs.gating.evidence import Evidence, listed, unlisted
 from meta_learning.clrs.gating.gates import Decision
 from meta_learning.clrs.settings import LoopSettings
 from meta_learning.clrs.statistics import Moments
+from meta_learning.errors import MalformedEvent
 from meta_learning.events import CycleCompleted
 
 FIRST_CYCLES = 3  # a first version is judged on the last three cycles: what came before was learnt from too little
@@ -129,9 +130,14 @@ def replay_decision(record: CycleCompleted) -> Decision:
     >>> told = [clrs.collect_feedback(f"case {n}", "yes no".split()[n % 2], n % 2) for n in range(40)]
     >>> [replay_decision(record).outcome == record.decision for record in told if record is not None]
     [True, True, True, True]
+
+    Raises:
+        MalformedEvent: the record is of a version that did not record what the gates knew.
     """
     gate, case = record.gate, evaluation.recorded_case(record)
     error = gate.get("error")
+    if "before" not in gate:
+        raise MalformedEvent(f"cycle {record.cycle} was recorded before its record said what the gates knew", "gate")
     docket = Docket.from_json(gate["before"])
     if case is None:
         return Decision("rejected", (str(error),), {"constant": docket.constant})

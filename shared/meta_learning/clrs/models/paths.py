@@ -41,8 +41,17 @@ def fastest() -> Path:
     """The compiled path where numba is installed and says the same as numpy, else numpy alone."""
     if importlib.util.find_spec("numba") is None:
         return PURE
-    found = compiled()
-    if agree(found, PURE):
+    try:
+        found = compiled()
+        agreed = agree(found, PURE)
+    except Exception as error:  # noqa: BLE001  whatever an extra or its files on disk do, the pure path needs neither
+        warnings.warn(
+            f"the text model cannot be compiled, so the pure one is used, which is slower: {type(error).__name__}: {error}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return PURE
+    if agreed:
         return found
     warnings.warn(
         "the compiled text model differs from the pure one, so the pure one is used; remove the files *.nbi and *.nbc beside "

@@ -59,8 +59,9 @@ class OnlineTextModel:
     logistic on facts (lengths, marks, overlap, rarity) with its full covariance. A score y is learnt as a label that is true with
     weight y and false with weight 1 - y. What was said before learning also fits the calibration, so that 0.7 means 0.7.
 
-    Memory: 4.2 MB a model (8 bytes for each of ``2 ** 19`` buckets), whatever was learnt; a loop holds two, for a moment three,
-    and the bags of the last two batches. With numba (the extra ``fast``) it is compiled; without, numpy computes the same bits.
+    Memory: 4.2 MB a model (8 bytes for each of ``2 ** 19`` buckets), whatever was learnt; a loop holds up to five versions
+    (`LoopModels`), for a moment six, and the bags of the last two batches. With numba (the extra ``fast``) it is compiled;
+    without, numpy computes the same bits.
 
     >>> model = OnlineTextModel()
     >>> for _ in range(3): model.learn([("fine day", "ok"), ("bad day", "ok")], np.array([1.0, 0.0]))

@@ -50,8 +50,10 @@ class SegmentDivergence:
         return self._worst()
 
     def _worst(self) -> Evidence | None:
+        # In the order of names: a saved state forgets the order of appearance, on which sums and ties would depend.
         lately = {
-            name: sum((cycle[name] for cycle in self._recent if name in cycle), start=Moments()) for name in self._past
+            name: sum((cycle[name] for cycle in self._recent if name in cycle), start=Moments())
+            for name in sorted(self._past)
         }
         rises = {
             name: _rise(self._past[name], lately[name])
@@ -61,7 +63,7 @@ class SegmentDivergence:
         if len(lately) < 2 or not rises:
             return None
         worst = max(rises, key=lambda name: rises[name])
-        rest_before = sum((self._past[name] for name in self._past if name != worst), start=Moments())
+        rest_before = sum((self._past[name] for name in lately if name != worst), start=Moments())
         rest_now = sum((lately[name] for name in lately if name != worst), start=Moments())
         if rises[worst] < Z_MIN or rest_now.count < EVENTS_MIN or rest_now.mean > rest_before.mean:
             return None

@@ -25,6 +25,8 @@ WORDS_MIN = 2  # one word is a fashion, two are a topic
 WORDS_TOLD = 5
 NAMES_MAX = 512
 NAMED_FROM = 3
+NAME_CHARS_MAX = 64
+STEPS = 8.0  # counts of before are kept in eighths, so that what is saved is what there is
 
 
 class TopicWords:
@@ -48,7 +50,7 @@ class TopicWords:
             inputs, counts = self._recent.pop(0)
             self._before, self._before_inputs = self._before + counts, self._before_inputs + inputs
             if self._before_inputs > BEFORE_MAX:
-                self._before *= BEFORE_MAX / self._before_inputs
+                self._before = np.rint(self._before * (BEFORE_MAX / self._before_inputs) * STEPS) / STEPS
                 self._before_inputs = BEFORE_MAX
         self._name(hashed)
 
@@ -56,7 +58,7 @@ class TopicWords:
         often = Counter(word for words in hashed.input_words for word in words)
         for word, count in often.items():
             if count >= NAMED_FROM:
-                self._names[bucket(word)] = word
+                self._names[bucket(word)] = word[:NAME_CHARS_MAX]
         while len(self._names) > NAMES_MAX:
             del self._names[next(iter(self._names))]
 
@@ -105,7 +107,7 @@ class TopicWords:
         """JSON."""
         return {
             "recent": [[inputs, _packed(counts)] for inputs, counts in self._recent],
-            "before": _packed(np.rint(self._before * 8)),
+            "before": _packed(self._before * STEPS),
             "before_inputs": self._before_inputs,
             "names": [[index, name] for index, name in self._names.items()],
         }
@@ -113,7 +115,7 @@ class TopicWords:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
         self._recent = [(inputs, _unpacked(counts)) for inputs, counts in state["recent"]]
-        self._before = _unpacked(state["before"]) / 8.0
+        self._before = _unpacked(state["before"]) / STEPS
         self._before_inputs = state["before_inputs"]
         self._names = dict(state["names"])
 

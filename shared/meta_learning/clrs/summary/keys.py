@@ -80,7 +80,7 @@ KEYS: dict[str, str] = {
     "history[].champion_version": "in charge after the cycle",
     "champion_version": "in charge now; None before the first promotion",
     "candidate_version": "learning now",
-    "counts.*": "accepted = trained + capped + unlearnt + pending",
+    "counts.*": "accepted = trained + capped + distrusted + unlearnt + pending",
     "settings.*": "every setting of the loop (`LoopSettings`)",
 }
 
