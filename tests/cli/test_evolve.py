@@ -226,7 +226,7 @@ def test_too_few_items_for_a_decision_are_said_before_anything_is_spent(table: P
 
 def test_nothing_is_spent_without_consent(table: Path, model: tuple[Model, str]) -> None:
     result = asked(*words(table, model[1]))
-    assert result.exit_code == 1
+    assert result.exit_code == 4
     assert "say --yes" in result.output
     assert model[0].asked == []
     assert not (table.parent / "data" / "evolutions").exists()
