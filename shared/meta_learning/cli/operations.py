@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -10,7 +11,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from meta_learning.cli.printing import printed, refuse, table_of
-from meta_learning.errors import MetaLearningError, NotFound
+from meta_learning.errors import BrokerUnavailable, MetaLearningError, NotFound
 from meta_learning.registry.store import FileStore
 from meta_learning.registry.versions import lineage
 from meta_learning.streams import Log
@@ -82,13 +83,16 @@ def _ask(url: str, partitions: int, question: Callable[[Log], Awaitable[_T]]) ->
 
     try:
         return asyncio.run(asked())
+    except BrokerUnavailable as error:
+        refuse(BrokerUnavailable(f"{error} Is the system running here (`make up`)? Else give --redis-url."))
     except MetaLearningError as error:
         refuse(error)
 
 
 def _found(url: str) -> str:
     """The given broker, or the embedded one of `make up` where none was given."""
-    embedded = socket_path((DEFAULT_DATA / "broker").absolute())
+    data = Path(os.environ.get("META_LEARNING_DATA_FOLDER") or DEFAULT_DATA)
+    embedded = socket_path((data / "broker").absolute())
     return f"unix://{embedded}" if url == DEFAULT_URL and embedded.exists() else url
 
 
