@@ -42,7 +42,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
     demo = None
     if options.demo:
         rows = read_rows(options.feedback, options.columns, options.scale)
-        demo = Demo(rows, console, evolve=not options.no_evolution)
+        demo = Demo(rows, console, settings.cycle_size, evolve=not options.no_evolution)
     stopped = asyncio.create_task(_told_to_stop(console))
     async with contextlib.AsyncExitStack() as stack:
         starting = asyncio.create_task(start(settings, console, stack))

@@ -82,6 +82,7 @@ class Demo:
 
     rows: Rows
     console: Console
+    cycle_size: int
     evolve: bool = True
     _accepted: int = 0
     _cycles_shown: int = 0
@@ -98,7 +99,7 @@ class Demo:
                 seen = await self._await_evolution(http, doors, loop)
             for line in (*summary(loop, sent, self._accepted, seen), *where(doors, data, loop)):
                 self.console.print(line)
-            return agrees(sent, seen)
+            return agrees(sent, self.cycle_size, seen)
 
     async def _new_loop(self, http: httpx.AsyncClient, doors: Doors) -> str:
         """A fresh loop a run, so that every demo shows a system that begins to learn."""
@@ -186,7 +187,7 @@ class Demo:
         seen: dict[str, Any] = {}
         while time.monotonic() < until:
             seen = await self._look(http, doors, loop) or seen
-            if agrees(sent, seen):
+            if agrees(sent, self.cycle_size, seen):
                 break
             await asyncio.sleep(LOOK_EVERY_S)
         return seen
@@ -214,10 +215,15 @@ class Demo:
             await asyncio.sleep(LOOK_EVERY_S)
 
 
-def agrees(sent: int, seen: dict[str, Any]) -> bool:
-    """Whether every piece that was sent has been monitored, and is trained on or capped but for a cycle not yet full."""
-    counts, cycles = seen.get("counts", {}), seen.get("cycles", [])
-    cycle_size = cycles[-1]["events_count"] if cycles else sent + 1
+def agrees(sent: int, cycle_size: int, seen: dict[str, Any]) -> bool:
+    """Whether every piece that was sent has been monitored, and is trained on or capped but for a cycle not yet full.
+
+    >>> agrees(330, 100, {"counts": {"monitored": 330, "open": 30}})
+    True
+    >>> agrees(330, 100, {"counts": {"monitored": 330, "open": 330}})  # the trainer has not got to it yet
+    False
+    """
+    counts = seen.get("counts", {})
     return bool(counts.get("monitored") == sent and counts.get("open", sent) < cycle_size)
 
 

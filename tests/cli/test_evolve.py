@@ -226,7 +226,7 @@ def test_too_few_items_for_a_decision_are_said_before_anything_is_spent(table: P
 
 def test_nothing_is_spent_without_consent(table: Path, model: tuple[Model, str]) -> None:
     result = asked(*words(table, model[1]))
-    assert result.exit_code == 1
+    assert result.exit_code == 4
     assert "say --yes" in result.output
     assert model[0].asked == []
     assert not (table.parent / "data" / "evolutions").exists()
@@ -257,6 +257,7 @@ REFUSED = [
     (("--strategy", "hope"), 1, "performance_based"),
     (("--layout", "poem", "--prompt", "x"), 1, "layout"),
     (("--calls", "0"), 2, "--calls"),
+    (("--calls", "60", "--samples", "40", "--gate-samples", "20"), 1, "fewer --samples or more --calls"),
     (("--resume", "20260101T000000", "--seed", "1"), 2, "leave out seed"),
     (("--resume", "20260101T000000"), 1, "no run '20260101T000000'"),
     (("--resume", "../up"), 1, "no name of a run"),

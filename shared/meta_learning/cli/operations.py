@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from meta_learning.cli.printing import printed, refuse, table_of
-from meta_learning.errors import MetaLearningError, NotFound
+from meta_learning.errors import BrokerUnavailable, MetaLearningError, NotFound
 from meta_learning.registry.store import FileStore
 from meta_learning.registry.versions import lineage
 from meta_learning.streams import Log
@@ -24,37 +24,45 @@ DEFAULT_URL, DEFAULT_DATA = "redis://127.0.0.1:6379/0", Path("data/meta_learning
 _T = TypeVar("_T")
 
 
-def lag(redis_url: Url = DEFAULT_URL, partitions: Partitions = 4) -> None:
+def lag(redis_url: Url = DEFAULT_URL, partitions: Partitions = 4, data_folder: Data = DEFAULT_DATA) -> None:
     """How far every reader is behind, by partition and stream, with the age of its oldest entry."""
     table = table_of("role", "partition", "stream", "entries behind", "oldest, s")
-    for item in _ask(redis_url, partitions, lambda log: log.lags()):
+    for item in _ask(_found(redis_url, data_folder), partitions, lambda log: log.lags()):
         table.add_row(
             item.role, str(item.partition), item.stream, f"{item.entries_count:,}", f"{item.oldest_age_s:.1f}"
         )
     printed(table)
 
 
-def dead_letters(redis_url: Url = DEFAULT_URL, partitions: Partitions = 4, count: int = 100) -> None:
+def dead_letters(
+    redis_url: Url = DEFAULT_URL, partitions: Partitions = 4, count: int = 100, data_folder: Data = DEFAULT_DATA
+) -> None:
     """The entries that could not be read: what they are called, who parked them and why."""
     table = table_of("id", "stream", "entry", "parked by", "reason")
-    for letter in _ask(redis_url, partitions, lambda log: log.dead_letters(count)):
+    for letter in _ask(_found(redis_url, data_folder), partitions, lambda log: log.dead_letters(count)):
         table.add_row(letter.id, letter.source.stream, letter.source.id, letter.role, letter.reason)
     printed(table)
 
 
-def replay(ids: list[str], redis_url: Url = DEFAULT_URL, partitions: Partitions = 4) -> None:
+def replay(
+    ids: list[str], redis_url: Url = DEFAULT_URL, partitions: Partitions = 4, data_folder: Data = DEFAULT_DATA
+) -> None:
     """Put parked entries back on their streams (after the cause is mended)."""
-    known = {letter.id for letter in _ask(redis_url, partitions, lambda log: log.dead_letters(100_000))}
+    known = {
+        letter.id for letter in _ask(_found(redis_url, data_folder), partitions, lambda log: log.dead_letters(100_000))
+    }
     if unknown := [name for name in ids if name not in known]:
         refuse(NotFound(f"no dead letter {', '.join(unknown)}: `meta-learning dead-letters` lists them"))
-    typer.echo(f"replayed {_ask(redis_url, partitions, lambda log: log.replay(ids))} of {len(ids)}")
+    typer.echo(
+        f"replayed {_ask(_found(redis_url, data_folder), partitions, lambda log: log.replay(ids))} of {len(ids)}"
+    )
 
 
 def versions(
     loop: str, redis_url: Url = DEFAULT_URL, partitions: Partitions = 4, data_folder: Data = DEFAULT_DATA
 ) -> None:
     """The model that answers for LOOP now, and its ancestors."""
-    pointer = _ask(redis_url, partitions, lambda log: log.pointer(loop, "model"))
+    pointer = _ask(_found(redis_url, data_folder), partitions, lambda log: log.pointer(loop, "model"))
     if pointer is None:
         refuse(NotFound(f"loop {loop!r} has no model yet: one is promoted once it beats the constant predictor"))
     table = table_of("version", "cycle", "gain", "made with")
@@ -73,7 +81,7 @@ def versions(
 
 def _ask(url: str, partitions: int, question: Callable[[Log], Awaitable[_T]]) -> _T:
     async def asked() -> _T:
-        log = open_log(_found(url), partitions)
+        log = open_log(url, partitions)
         try:
             await log.start()
             return await question(log)
@@ -82,13 +90,15 @@ def _ask(url: str, partitions: int, question: Callable[[Log], Awaitable[_T]]) ->
 
     try:
         return asyncio.run(asked())
+    except BrokerUnavailable as error:
+        refuse(BrokerUnavailable(f"{error} Is the system running here (`make up`)? Else give --redis-url."))
     except MetaLearningError as error:
         refuse(error)
 
 
-def _found(url: str) -> str:
+def _found(url: str, data: Path) -> str:
     """The given broker, or the embedded one of `make up` where none was given."""
-    embedded = socket_path((DEFAULT_DATA / "broker").absolute())
+    embedded = socket_path((data / "broker").absolute())
     return f"unix://{embedded}" if url == DEFAULT_URL and embedded.exists() else url
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CARD_CHARS_MAX = 60
 CELL_CHARS_MAX = 26
+SENTENCE_CHARS_MAX = 400  # what has spaces can be folded
 OPEN_ROWS_MAX = 12
 PROSE = ("reason", "verdict", "conclusion")
 PROMPTS = ("initial_prompt", "best_prompt", "hand_written_prompt")
@@ -52,7 +53,8 @@ $body
 def page(results: Mapping[str, Any]) -> str:
     """The page; draw inside `drawing.styled`."""
     said: dict[str, Any] = plain(results)
-    title = str(said.get("title") or said.get("experiment") or said.get("dataset_name") or "Experiment")
+    loop = f"Loop {said['loop']}" if isinstance(said.get("loop"), str) else ""
+    title = str(said.get("title") or said.get("experiment") or said.get("dataset_name") or loop or "Experiment")
     return _PAGE.substitute(title=html.escape(title), body="\n".join(_section(said)))
 
 
@@ -112,8 +114,9 @@ def _table(name: str, rows: list[Mapping[str, Any]]) -> str:
 
 def _cell(value: Any) -> str:
     kind = ' class="number"' if isinstance(value, int | float) and not isinstance(value, bool) else ""
-    if isinstance(value, str) and len(value) > CELL_CHARS_MAX:
-        value = value[:CELL_CHARS_MAX] + "…"
+    if isinstance(value, str):
+        chars_max = SENTENCE_CHARS_MAX if " " in value[:CELL_CHARS_MAX] else CELL_CHARS_MAX
+        value = value[:chars_max] + "…" * (len(value) > chars_max)
     return f"<td{kind}>{_shown(value) if _is_cell(value) or value is None else '…'}</td>"
 
 

@@ -47,10 +47,10 @@ def _of_a_loop(facts: Mapping[str, Any]) -> Iterator[Drawn]:
     if isinstance(history, list) and history and {"cycle", "drift", "alignment", "coherence"} <= history[0].keys():
         yield "drift, alignment and coherence by cycle", partial(loop.clrs_metrics, _scores_by_cycle(history))
     elif all(isinstance(facts.get(f"{name}_scores"), list) for name, _, _ in loop.SCORES):
-        scores = {name: read_history(facts[f"{name}_scores"]) for name, _, _ in loop.SCORES}
+        scores = {name: read_history(facts[f"{name}_scores"], first=1) for name, _, _ in loop.SCORES}
         yield "drift, alignment and coherence by cycle", partial(loop.clrs_metrics, scores)
     if isinstance(facts.get("drift_kinds"), Mapping):
-        kinds = {str(name): read_history(points) for name, points in facts["drift_kinds"].items()}
+        kinds = {str(name): read_history(points, first=1) for name, points in facts["drift_kinds"].items()}
         yield "drift by kind", partial(loop.drift, kinds, facts.get("alarms", ()))
 
 

@@ -84,8 +84,9 @@ def read_run(run_id: str, folder: str | Path = DATA_FOLDER) -> RecordedRun:
         return _read(root / run_id)
     begun = [path.parent for path in sorted(root.glob("*/manifest.json")) if path.parent.name.startswith(run_id)]
     if len(begun) != 1 or not run_id:
-        what = ", ".join(path.name for path in begun[:5]) or "none"
-        raise NotFound(f"no single run {run_id!r} under {root}: {what}")
+        said = f"several begin with {run_id!r}" if begun else f"none begins with {run_id!r}"
+        which = ": " + ", ".join(path.name for path in begun[:5]) if begun else "; `meta-learning runs list` names them"
+        raise NotFound(f"which run? {said} under {root}{which}")
     return _read(begun[0])
 
 

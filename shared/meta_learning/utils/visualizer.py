@@ -71,7 +71,7 @@ class MetaLearningVisualizer:
     ) -> list[Path]:
         """The closed loop's three scores over its cycles."""
         scores = {"drift": drift_scores, "alignment": alignment_scores, "coherence": coherence_scores}
-        histories = {name: read_history(points) for name, points in scores.items()}
+        histories = {name: read_history(points, first=1) for name, points in scores.items()}
         return self._save(save_name, lambda: loop.clrs_metrics(histories, thresholds))
 
     def plot_anytime(self, histories: Mapping[str, Sequence[Point]], save_name: str = "anytime") -> list[Path]:
@@ -105,7 +105,7 @@ class MetaLearningVisualizer:
         save_name: str = "drift",
     ) -> list[Path]:
         """Drift scores by kind, with marks at the cycles (or events) where an alarm was raised."""
-        read = {name: read_history(points) for name, points in kinds.items()}
+        read = {name: read_history(points, first=1) for name, points in kinds.items()}
         return self._save(save_name, lambda: loop.drift(read, alarms, threshold))
 
     def plot_reliability(

@@ -71,4 +71,4 @@ def test_a_run_is_exported_to_a_file(data: Path) -> None:
 def test_a_run_that_is_not_there_is_refused_in_one_line(data: Path) -> None:
     result = CliRunner().invoke(app, ["runs", "show", "nothing", "--data-folder", str(data)])
     assert result.exit_code == 1
-    assert "no single run 'nothing'" in result.output
+    assert "none begins with 'nothing'" in result.output

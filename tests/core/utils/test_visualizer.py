@@ -18,6 +18,7 @@ import pytest
 from meta_learning.errors import CallerError
 from meta_learning.utils import MetaLearningVisualizer
 from meta_learning.utils.figures import palette
+from meta_learning.utils.figures.histories import read_history
 
 pytest.importorskip("matplotlib", reason="figures are an extra")
 
@@ -220,3 +221,15 @@ def test_the_dashboard_is_one_file_that_needs_no_network_and_no_script(tmp_path:
 def test_a_dashboard_of_other_results_shows_their_numbers(tmp_path: Path) -> None:
     text = MetaLearningVisualizer(tmp_path).create_dashboard({"accuracy": 0.75, "seen": None}).read_text()
     assert "0.75" in text
+
+
+def test_a_sentence_in_a_table_is_shown_whole_and_a_digest_is_cut(tmp_path: Path) -> None:
+    alarms = [{"cycle": 23, "sentence": "drift 0.33 by behaviour, above 0.3", "version": "0123456789" * 6}]
+    text = MetaLearningVisualizer(tmp_path).create_dashboard({"loop": "support", "alarms": alarms}).read_text()
+    assert "<td>drift 0.33 by behaviour, above 0.3</td>" in text
+    assert "<td>01234567890123456789012345…</td>" in text
+    assert "Loop support</h1>" in text
+
+
+def test_the_cycles_of_plain_scores_are_counted_from_one() -> None:
+    assert read_history([0.5, 0.6], first=1).iterations.tolist() == [1.0, 2.0]

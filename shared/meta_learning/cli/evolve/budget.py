@@ -70,6 +70,9 @@ async def settled(order: Order, loader: BaseDatasetLoader, llm: LLM) -> Budget:
     config = order.config(calls)
     splits = await draw(lambda n: loader.get_samples(n, order.seed), order.samples or 1, config)
     plan = plan_gate(len(splits.gate), calls, config.ensemble_size).report(config.alpha)
+    if (left := calls - plan["calls_kept"]) <= len(splits.search):
+        asked = f"{len(splits.search)} items to search on take more than the {left} calls that the decision leaves of {calls}"
+        raise ConfigurationError(f"{asked}: give fewer --samples or more --calls")
     return Budget(order, config, splits, estimate(calls, chars, answer, price), plan)
 
 

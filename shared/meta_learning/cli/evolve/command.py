@@ -25,7 +25,7 @@ from meta_learning.cli.evolve.folder import RunFolder, free_name
 from meta_learning.cli.evolve.order import Order
 from meta_learning.cli.evolve.running import run
 from meta_learning.cli.evolve.screen import Screen
-from meta_learning.errors import Cancelled, ConfigurationError, LLMUnavailable, MetaLearningError
+from meta_learning.errors import Cancelled, LLMUnavailable, MetaLearningError
 from meta_learning.llm import LLM
 from meta_learning.llm.estimate import Estimate
 from meta_learning.utils.logger import DATA_FOLDER
@@ -67,9 +67,9 @@ def evolve(
 ) -> None:
     """Find a better prompt for DATA, within a budget; it takes over only on fresh evidence.
 
-    Ends with 0 when the run ended (also where nothing better was found), 1 when it was refused or failed, 2 on wrong options,
-    3 when the model does not answer and 130 when it was stopped (--resume goes on with it), 4 when nobody agreed to spend.
-    """  # fmt: skip
+    Exit codes: 0 the run ended, also where nothing better was found; 1 refused or failed; 2 wrong options; 3 the model does not
+    answer; 4 nobody agreed to spend; 130 stopped. After 3 and 130, --resume goes on.
+    """
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     order, name = _ordered(ctx, data_folder, resume)
     elsewhere = "" if data_folder == DATA_FOLDER else f" --data-folder {data_folder}"
@@ -157,7 +157,7 @@ def _decision(budget: Budget) -> dict[str, str]:
 
 def _ask() -> None:
     if not sys.stdin.isatty():
-        raise ConfigurationError("nobody is there to agree: say --yes to spend without being asked")
+        _end("nobody is there to agree: say --yes to spend without being asked", NOT_AGREED)
     if not typer.confirm("spend that?"):
         _end("nothing was spent", NOT_AGREED)
 

@@ -62,7 +62,7 @@ KEYS: dict[str, str] = {
     "alarms[].sentence": "what it was, in plain words",
     "versions[].version": "a version that took charge; the last 50, newest last",
     "versions[].cycle": "the first cycle that it was in charge after",
-    "versions[].cause": "`gate` or `operator`",
+    "versions[].cause": "`gate`, `rollback` or `operator`",
     "thresholds.*": "of the scores that have one",
     "samples.cycle": "pieces of feedback in a training cycle",
     "samples.probe": "items of the fixed probe, as scored by users",

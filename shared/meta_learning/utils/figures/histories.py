@@ -58,8 +58,8 @@ class History:
         return bool(self.known.any() and np.isfinite(self.calls[self.known]).all())
 
 
-def read_history(points: Sequence[Point]) -> History:
-    """The history; a plain number's iteration is its place.
+def read_history(points: Sequence[Point], first: int = 0) -> History:
+    """The history; a plain number's iteration is its place, counted from ``first``: 0 for the seed prompt, 1 for cycles.
 
     Raises:
         CallerError: a point is neither a number, nor None, nor a mapping with a ``score``; the message names its place.
@@ -70,7 +70,7 @@ def read_history(points: Sequence[Point]) -> History:
         return np.array([_number(one.get(name)) for one in read], dtype=np.float64)
 
     versions = tuple(str(one.get("prompt_version") or "") for one in read)
-    iterations = [_number(one.get("iteration", place)) for place, one in enumerate(read)]
+    iterations = [_number(one.get("iteration", place)) for place, one in enumerate(read, first)]
     scores, lows, highs, calls = (column(name) for name in ("score", "low", "high", "calls"))
     return History(np.array(iterations, dtype=np.float64), scores, lows, highs, calls, versions)
 
