@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,15 @@ from meta_learning.clrs.models.port import Floats
 
 KINDS = ("input", "output", "behaviour", "concept", "performance")
 TEXTS = ("input", "output")
+
+
+class Scored(NamedTuple):
+    """Predictions made before learning, what the constant predictor says, what users said, and whom to believe (all if None)."""
+
+    predictions: Floats
+    constant: float
+    true: Floats
+    believed: NDArray[np.bool_] | None = None
 
 
 class DriftDetector:
@@ -64,17 +73,16 @@ class DriftDetector:
         input_texts: Sequence[str] = (),
         output_texts: Sequence[str] = (),
         probe_answers: Floats | None = None,
-        scored: tuple[Floats, float, Floats] | None = None,
+        scored: Scored | tuple[Floats, float, Floats] | None = None,
         segments: Sequence[str | None] | None = None,
         control: tuple[str, Floats] | None = None,
-        judged: NDArray[np.bool_] | None = None,
     ) -> None:
         """Fold one batch.
 
         ``probe_answers``: the champion's scores of the fixed probe. ``scored``: its predictions for the batch, made before it
-        was learnt, what the constant predictor says, and the true scores. ``segments``: the segment of each event. ``control``:
-        the frozen version that is the control arm, and its predictions for the same events. ``judged``: the events whose scores
-        are believed; all by default.
+        was learnt, what the constant predictor says, the true scores, and which of them are believed (`Scored`).
+        ``segments``: the segment of each event. ``control``: the frozen version that is the control arm, and its predictions
+        for the same events.
         """
         self.events += max(len(input_texts), len(output_texts), len(scored[2]) if scored else 0)
         for kind, texts in (("input", input_texts), ("output", output_texts)):
@@ -84,8 +92,7 @@ class DriftDetector:
             self.behaviour.update(probe_answers)
             self._judge("behaviour", self.behaviour.result().current)
         if scored is not None:
-            kept = np.ones(len(scored[2]), dtype=np.bool_) if judged is None else judged
-            self._fold_scored(scored, segments, control, kept)
+            self._fold_scored(Scored(*scored), segments, control)
 
     def _fold_texts(self, kind: str, texts: Sequence[str], segments: Sequence[str | None] | None) -> None:
         drift = self._texts(kind)
@@ -99,12 +106,12 @@ class DriftDetector:
 
     def _fold_scored(
         self,
-        scored: tuple[Floats, float, Floats],
+        scored: Scored,
         segments: Sequence[str | None] | None,
         control: tuple[str, Floats] | None,
-        kept: NDArray[np.bool_],
     ) -> None:
-        predictions, constant, true = scored[0][kept], scored[1], scored[2][kept]
+        kept = np.ones(len(scored.true), dtype=np.bool_) if scored.believed is None else scored.believed
+        predictions, constant, true = scored.predictions[kept], scored.constant, scored.true[kept]
         named = None if segments is None else [segments[place] for place in np.flatnonzero(kept).tolist()]
         alarmed = self.skill.update(predictions, constant, true, named)
         if control is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from meta_learning.clrs.alignment_scorer import AlignmentScorer
 from meta_learning.clrs.coherence.words import HashedPairs
 from meta_learning.clrs.coherence_analyzer import CoherenceAnalyzer
-from meta_learning.clrs.drift_detector import DriftDetector
+from meta_learning.clrs.drift_detector import DriftDetector, Scored
 from meta_learning.clrs.exchange import Exchange
 from meta_learning.clrs.gating.batch import kept_of
 from meta_learning.clrs.gating.judging import ROLLED_BACK
@@ -80,14 +80,13 @@ class LoopMonitor:
         )
         constant, control = cycle.numbers.get("constant"), _array(cycle.control_predictions)
         believed = kept_of(len(pairs), {"distrusted": cycle.left_out.get("distrusted", ())})
-        scored = None if predicted is None or constant is None else (predicted, constant, true)
+        scored = None if predicted is None or constant is None else Scored(predicted, constant, true, believed)
         self.drift.update(
             input_texts=[asked for asked, _ in pairs],
             output_texts=[answered for _, answered in pairs],
             probe_answers=probe if probe is not None and len(probe) >= self.settings.probe_size else None,
             scored=scored,
             segments=[exchange.segment for exchange in exchanges],
-            judged=believed,
             control=None if control is None or cycle.control_version is None else (cycle.control_version, control),
         )
         if predicted is not None:

@@ -62,7 +62,7 @@ class LoopSettings:
 
 
 BOUNDS: dict[str, tuple[float, float]] = {
-    "cycle_size": (2, 100_000),
+    "cycle_size": (2, 10_000),
     "probe_size": (1, 10_000),
     "drift_threshold": (0.0, 1.0),
     "alignment_threshold": (0.0, 1.0),

@@ -142,7 +142,7 @@ def not_inferior(evidence: Evidence, moved: float, settings: LoopSettings) -> Ve
         "loss_evidence": bad,
     }
     passed, hopeless = good >= limit > bad, bad >= limit
-    verb = "is not worse than" if passed else "is worse than" if hopeless else "may be worse than"
+    verb = "is not worse than" if passed else "is worse than" if hopeless else "is not yet shown to be as good as"
     reason = (
         f"the candidate {verb} the champion: Brier gain {gains.mean:.4f} over {gains.count} events, "
         f"evidence {_odds(good)} that it does not lose {margin:.4f}"
@@ -265,7 +265,8 @@ def _loss(evidence: Evidence) -> float:
 
 
 def _odds(evidence: float) -> str:
-    return f"{math.exp(min(evidence, 13.8)):.3g} to 1"
+    odds = math.exp(min(evidence, 13.8))
+    return f"{odds:,.0f} to 1" if odds >= 100 else f"{odds:.3g} to 1"
 
 
 def _finite(number: float) -> float | None:
