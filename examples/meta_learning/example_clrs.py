@@ -1,6 +1,9 @@
 """A closed loop in one process: it learns what users like, holds back a poisoned version, and notices a change.
 
 Run it with ``python examples/meta_learning/example_clrs.py``; no key, no server, a few seconds. The feedback is made here.
+
+In the cycle in which all users lie, the champion that had learnt most loses most, so the version before it answers again; what
+learnt from the lies never takes over, because honest feedback refutes it.
 """
 
 from __future__ import annotations
