@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from meta_learning.clrs.models.language.language_model import LanguageModel
 from meta_learning.clrs.models.language.replicas import JoinedReplicas
@@ -15,6 +14,8 @@ from tests.core.clrs.tiny_language import tiny_base
 
 
 def main() -> None:
+    import torch  # an extra: this file is collected for its docstrings where there is none
+
     torch.distributed.init_process_group("gloo")
     replicas = JoinedReplicas()
     model = LanguageModel(tiny_base(), SETTINGS, replicas)

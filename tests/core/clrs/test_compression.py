@@ -90,12 +90,11 @@ def test_what_cannot_be_compressed_says_so(original: Model) -> None:
 
 
 def test_an_adapter_of_a_language_model_is_compressed() -> None:
+    pytest.importorskip("torch", reason="needs the extra torch")
+    from meta_learning.clrs import LanguageModel
     from tests.core.clrs.test_language_model import SETTINGS, lessons
     from tests.core.clrs.test_language_model import taught as tuned
     from tests.core.clrs.tiny_language import tiny_base
-
-    pytest.importorskip("torch", reason="needs the extra torch")
-    from meta_learning.clrs import LanguageModel
 
     model = tuned(LanguageModel(tiny_base(), SETTINGS), 4)
     small = compressed(model)

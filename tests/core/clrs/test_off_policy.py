@@ -181,7 +181,7 @@ def test_the_command_judges_a_stored_version(tmp_path: Path) -> None:
     version = Manifest(kind="model", loop="default", version=model.version(), content=store.put(model.dump()))
     (tmp_path / "log.jsonl").write_text("\n".join(event.encode().decode() for event in log), encoding="utf-8")
     rest = [str(tmp_path / "log.jsonl"), "--data-folder", str(tmp_path)]
-    answer = CliRunner().invoke(app, ["off-policy", publish(store, version), *rest])
+    answer = CliRunner().invoke(app, ["off-policy", publish(store, version), *rest], env={"COLUMNS": "160"})
     assert answer.exit_code == 0, answer.output
     assert [line.split()[0] for line in answer.output.splitlines()[1:4]] == ["ips", "snips", "dr"]
     assert CliRunner().invoke(app, ["off-policy", "0" * 64, *rest]).exit_code == 1

@@ -25,7 +25,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def asked(*words: str) -> str:
-    result = CliRunner().invoke(app, list(words))
+    result = CliRunner().invoke(app, list(words), env={"COLUMNS": "160"})
     assert result.exit_code == 0, result.output
     return result.output
 
