@@ -1,10 +1,7 @@
 """Alarms of River's change detectors on streams of 0/1 errors: JSON in, JSON out (see `benchmarks.drift_errors`)."""
 
-import json
-import sys
-import time
-
 import river
+from answering import answer
 from river import drift
 
 DETECTORS = {
@@ -25,15 +22,4 @@ def alarms(name, settings, stream):
     return found
 
 
-def main():
-    question = json.load(sys.stdin)
-    began, events, answers = time.process_time(), 0, []
-    for stream in question["streams"]:
-        bits = [int(bit) for bit in stream]
-        answers.append(alarms(question["detector"], question["settings"], bits))
-        events += len(bits)
-    spent = time.process_time() - began
-    json.dump({"alarms": answers, "us": 1e6 * spent / max(events, 1), "version": river.__version__}, sys.stdout)
-
-
-main()
+answer(alarms, river.__version__)

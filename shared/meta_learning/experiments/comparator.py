@@ -10,13 +10,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from meta_learning.acla.statistics import holm
 from meta_learning.experiments.intervals import Floats, resampled
 
 ALPHA = 0.05
@@ -71,20 +72,6 @@ def compare(
     compared = [_pair(arm, against, scores, other, seed) for against, other in others.items()]
     adjusted = holm([one.p_value for one in compared])
     return [replace(one, p_adjusted=p, alpha=alpha) for one, p in zip(compared, adjusted, strict=True)]
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values that keep the chance of any false alarm (Holm, 1979).
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    adjusted, largest = [1.0] * len(p_values), 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
 
 
 def paired_p_value(differences: Floats, seed: int = 0) -> float:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from meta_learning.acla.statistics import holm
 from meta_learning.experiments.comparator import compare
 from meta_learning.experiments.intervals import mean
 
@@ -92,10 +94,6 @@ def _strategies(scores: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any
 
 def _corrected(pairs: Sequence[tuple[str, str]], scores: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
     """Holm over all pairs of one table, not over those of one arm."""
-    from dataclasses import replace
-
-    from meta_learning.experiments.comparator import holm
-
     found = [compare(arm, scores[arm], {against: scores[against]})[0] for arm, against in pairs]
     adjusted = holm([one.p_value for one in found])
     return [replace(one, p_adjusted=p).as_dict() for one, p in zip(found, adjusted, strict=True)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from meta_learning.experiments.comparator import compare, holm, paired_p_value, power
+from meta_learning.acla.statistics import holm
+from meta_learning.experiments.comparator import compare, paired_p_value, power
 
 
 def arm(values: np.ndarray) -> dict[str, float]:
