@@ -42,7 +42,12 @@ class Model:
     retires: date | None = None
 
 
-DEFAULTS = {"anthropic": "claude-haiku-5-5", "openai": "gpt-5.4-mini", "local": "smollm2-135m-instruct", "transformers": "smollm2-135m-instruct"}
+DEFAULTS = {
+    "anthropic": "claude-haiku-5-5",
+    "openai": "gpt-5.4-mini",
+    "local": "smollm2-135m-instruct",
+    "transformers": "smollm2-135m-instruct",
+}
 
 MODELS: dict[str, dict[str, Model]] = {
     "anthropic": {
