@@ -85,8 +85,9 @@ class TextDrift:
             texts, named = texts[taken:], named[taken:]
         if not texts:
             return
-        self._recent.add(texts, named, reference.vocabulary)
-        self._recent.keep(max(self.window_size, min(len(texts), self.reference_size)))
+        kept = max(self.window_size, min(len(texts), self.reference_size))
+        self._recent.add(texts[-kept:], named[-kept:], reference.vocabulary)  # of a long batch no more is looked at
+        self._recent.keep(kept)
         self._fresh += len(texts)
         # Windows do not overlap: as many tests as windows, at one window's price, however small the batches are.
         if self._fresh >= self.window_size:

@@ -77,6 +77,7 @@ class TextSample:
         """Forget all but the last ``size`` texts, and the words that are no longer in two of them."""
         if len(self) <= size:
             return
+        self._unnamed = self._unnamed[-size:]
         names = self.names
         self.rows, self.segments = self.rows.last(size), self.segments[-size:]
         self.described = self.described[-size:]
