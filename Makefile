@@ -50,7 +50,7 @@ bench: install ## the benchmarks that need nothing else; results go to benchmark
 
 # One line a question of the protocol: the module, its sizes if SIZE=small, if SIZE=full, and what its numbers stand between.
 CLRS_PROTOCOL = \
-	"clrs_learning|1|5|floor: majority; ceiling: a batch model refitted four times; with two raters, their agreement" \
+	"clrs_learning|1 --events 4000|5|floor: majority; ceiling: a batch model refitted four times; with two raters, their agreement" \
 	"clrs_speed|6000 2||floor: River; the limit is Vowpal Wabbit on the same features" \
 	"drift_errors|60 ours dummy ADWIN HDDM_A|600|floor: a dummy that alarms every 5,000 events; ceiling: seen at once, no false alarm" \
 	"drift_text|200 50|600 600|floor: a dummy with AUC .5; ceiling: 1" \

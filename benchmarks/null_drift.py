@@ -1,10 +1,10 @@
 """Do drift scores stay quiet when nothing drifts? The share of windows above 0.3 on many undrifted streams.
 
-    META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.null_drift [streams] [windows] [whole_loops] [cycles] [first_loop]
+    META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.null_drift [streams] [windows] [whole_loops] [cycles] [first]
 
 A window's bound is Wilson's one-sided 95 %. Texts are real tweets drawn with replacement where the file is there, else Zipf
 words; labels are coin flips; the champion errs at a constant 20 %. ``whole_loops`` further streams run through
-`ClosedLoopSystem` with defaults: also the model learns there. ``first_loop`` begins with another one, to go on after a cut.
+`ClosedLoopSystem` with defaults: also the model learns there. ``first`` is the number of the first stream and loop, to go on after a cut.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def main() -> None:
     given = [int(part) for part in sys.argv[1:]]
     streams, windows, whole, cycles, first = (*given, *(500, 6, 100, LOOP_CYCLES, 0)[len(given) :])
     if streams:
-        found = total(detector, range(streams), windows)
+        found = total(detector, range(first, first + streams), windows)
         print(
             f"{streams} streams: 5 windows of 100 texts against the early reference, {windows} against the whole one,"
         )
