@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from meta_learning.clrs.models import text_state as ts
-from meta_learning.clrs.models.bags import BLOCKS_COUNT, Bags
+from meta_learning.clrs.models.bags import BLOCKS_COUNT, SHORT, Bags
 from meta_learning.clrs.models.port import Floats
 
 LOGIT_MAX, EXPERT_MAX = 30.0, 8.0
@@ -47,14 +47,33 @@ def ask(state: ts.State, bags: Bags, rates: ts.Rates) -> Said:
     prior = math.log((state.totals[0] + 1.0) / (state.totals[1] + 1.0))
     modes = bags.modes[owners]
     likes, dislikes = (rates.logs[modes, rows[:, column]].astype(np.float64) for column in (ts.LIKED, ts.DISLIKED))
-    odds = np.where(seen > 0, (likes - dislikes) - prior, 0.0)
+    own = answer_odds(state, bags, prior, rates.answer)
+    usual = np.where(bags.blocks < ts.CROSSED, own[owners], prior)
+    odds = np.where(seen > 0, (likes - dislikes) - usual, 0.0)
     evidence = np.bincount(places, weights=odds, minlength=count * BLOCKS_COUNT).reshape(count, BLOCKS_COUNT)
     experts[:, ts.BAYES : ts.DENSE] = evidence * rates.scales[bags.modes]
     facts = np.hstack([bags.facts, _rarity(places, seen, rates.logs[modes, np.minimum(seen, 65535)], count)])
     experts[:, ts.DENSE] = np.add.accumulate(facts * state.dense, axis=1)[:, -1]
-    experts[:, ts.PRIOR] = prior
+    experts[:, ts.PRIOR] = own
     experts = np.clip(experts, -EXPERT_MAX, EXPERT_MAX)
     return Said(experts, facts, np.add.accumulate(experts * state.stack[bags.modes], axis=1)[:, -1])
+
+
+def answer_odds(state: ts.State, bags: Bags, prior: float, weight: float) -> Floats:
+    """By pair: the log odds that its answer is liked, whatever was asked; ``prior``, unless the answer is short.
+
+    Counted by the last of the answer's n-grams, the whole answer if it is one word or two, and shrunk to the general rate by
+    ``weight`` events. Where only what was shown is judged, a good answer is liked nearly always and a rare one seldom: measured
+    against the general rate, every word that was ever joined with the rare answer would speak against it.
+    """
+    own = np.full(len(bags.modes), prior)
+    rate = (state.totals[0] + 1.0) / (state.totals[0] + state.totals[1] + 2.0)
+    for pair in np.flatnonzero(bags.modes == SHORT).tolist() if weight > 0.0 else []:
+        last = bags.starts[pair + 1] - 1
+        if bags.blocks[last] == BLOCKS_COUNT - 1:
+            liked, disliked = (state.table[bags.buckets[last], (ts.LIKED, ts.DISLIKED)] * ts.COUNT_UNIT).tolist()
+            own[pair] = math.log((liked + weight * rate) / (disliked + weight * (1.0 - rate)))
+    return own
 
 
 def _rarity(places: Any, seen: Any, logs: Any, count: int) -> Floats:

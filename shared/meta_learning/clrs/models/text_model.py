@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -22,7 +22,10 @@ HEADER = text_dump.HEADER
 
 @dataclass(frozen=True, slots=True)
 class TextModelSettings:
-    """Learning rates of the adaptive logistic, of the stack and of the calibration; naive Bayes' smoothing; the facts' prior."""
+    """Learning rates of the adaptive logistic, of the stack and of the calibration; naive Bayes' smoothing; the facts' prior.
+
+    ``answer_weight``: events that the general rate weighs in the rate of one short answer (0, as models before it: no such rates).
+    """
 
     rate: float = 0.3
     stack_rate: float = 0.05
@@ -30,6 +33,7 @@ class TextModelSettings:
     smoothing_long: float = 2.0
     smoothing_short: float = 0.3
     facts_variance: float = 1.0
+    answer_weight: float = 1.0
     bags: BagSettings = field(default_factory=BagSettings)
 
 
@@ -77,7 +81,7 @@ class OnlineTextModel:
         self.features = features or PairBags(self.settings.bags, path or fastest())
         self.state = empty_state(self.settings.bags, self.settings.facts_variance)
         logs = log_counts(self.settings.smoothing_long, self.settings.smoothing_short)
-        rates = self.settings.rate, self.settings.stack_rate, self.settings.calibration_rate
+        rates = (self.settings.rate, self.settings.stack_rate, self.settings.calibration_rate, self.settings.answer_weight)
         self.rates = Rates(*rates, BAYES_SCALES, logs)
         self._version: str | None = None
 
@@ -105,13 +109,13 @@ class OnlineTextModel:
     def version(self) -> str:
         """Digest of settings and arrays; computed once between two batches."""
         if self._version is None:
-            kind = HEADER.decode() + json.dumps(asdict(self.settings), sort_keys=True)
+            kind = HEADER.decode() + json.dumps(_told(self.settings), sort_keys=True)
             self._version = digest_of_arrays(kind, *self.state)
         return self._version
 
     def dump(self) -> bytes:
         """Header, settings, then the arrays; about 4 bytes a touched bucket."""
-        return text_dump.packed(self.state, {"settings": asdict(self.settings)})
+        return text_dump.packed(self.state, {"settings": _told(self.settings)})
 
     @classmethod
     def load(cls, blob: bytes, features: PairBags | None = None) -> Self:
@@ -122,7 +126,7 @@ class OnlineTextModel:
         """
         about, body = text_dump.about_of(blob)
         try:
-            known = dict(about["settings"])
+            known = {"answer_weight": 0.0} | dict(about["settings"])
             settings = TextModelSettings(**{**known, "bags": BagSettings(**known["bags"])})
             touched = int(about["touched"])
             shared = features if features is not None and features.settings == settings.bags else None
@@ -131,6 +135,14 @@ class OnlineTextModel:
             raise MalformedState(f"not a text model: {error}") from error
         model.state = text_dump.unpacked(body, touched, settings.bags)
         return model
+
+
+def _told(settings: TextModelSettings) -> dict[str, Any]:
+    """As a dump holds it; models from before ``answer_weight`` keep their versions."""
+    told = asdict(settings)
+    if not settings.answer_weight:
+        del told["answer_weight"]
+    return told
 
 
 def warm_up(path: Path | None = None) -> None:
