@@ -82,7 +82,6 @@ def asked(models: LoopModels, pairs: Sequence[Pair], probe: Sequence[Pair]) -> A
             probe_candidate=ask(models.judged, probe),
             probe_champion=_asked_if(models.champion, probe),
         )
-        models.judged.version()
     except Exception as error:  # noqa: BLE001  any model may be plugged in; whatever it raises rejects its cycle
         return sentence("predict", error)
     return refusal_of(found) or found

@@ -81,7 +81,12 @@ class OnlineTextModel:
         self.features = features or PairBags(self.settings.bags, path or fastest())
         self.state = empty_state(self.settings.bags, self.settings.facts_variance)
         logs = log_counts(self.settings.smoothing_long, self.settings.smoothing_short)
-        rates = (self.settings.rate, self.settings.stack_rate, self.settings.calibration_rate, self.settings.answer_weight)
+        rates = (
+            self.settings.rate,
+            self.settings.stack_rate,
+            self.settings.calibration_rate,
+            self.settings.answer_weight,
+        )
         self.rates = Rates(*rates, BAYES_SCALES, logs)
         self._version: str | None = None
 
@@ -126,7 +131,7 @@ class OnlineTextModel:
         """
         about, body = text_dump.about_of(blob)
         try:
-            known = {"answer_weight": 0.0} | dict(about["settings"])
+            known: dict[str, Any] = {"answer_weight": 0.0} | dict(about["settings"])
             settings = TextModelSettings(**{**known, "bags": BagSettings(**known["bags"])})
             touched = int(about["touched"])
             shared = features if features is not None and features.settings == settings.bags else None
