@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def test_a_young_champion_makes_way_for_what_learns_until_it_is_grown_up() -> No
     young = [cycle.gate["before"]["young"] for cycle in cycles]
     assert True in young
     assert not any(young[1000 // 50 :]), "however little it knows, a champion is grown up after young_events"
-    for cycle, after in zip(cycles, cycles[1:], strict=False):
+    for cycle, after in pairwise(cycles):
         if cycle.gate["before"]["young"] and cycle.decision == "promoted":
             assert after.champion_version == cycle.candidate_version
             assert "young itself" in " ".join(cycle.reasons)
