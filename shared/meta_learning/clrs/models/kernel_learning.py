@@ -29,16 +29,18 @@ def sigmoid(logit):
 
 
 @compiled
-def answer_odds(state, bags, pair, prior, weight):
+def answer_odds(state, bags, pair, prior, doubt):
     """As `learning.answer_odds`, of one pair."""
     last = bags.starts[pair + 1] - 1
-    if weight <= 0.0 or bags.modes[pair] != SHORT or bags.blocks[last] != BLOCKS - 1:
+    if doubt <= 0.0 or bags.modes[pair] != SHORT or bags.blocks[last] != BLOCKS - 1:
         return prior
     bucket = bags.buckets[last]
     rate = (state.totals[0] + 1.0) / (state.totals[0] + state.totals[1] + 2.0)
-    likes = np.float64(state.table[bucket, LIKED]) * COUNT_UNIT
-    dislikes = np.float64(state.table[bucket, DISLIKED]) * COUNT_UNIT
-    return math.log((likes + weight * rate) / (dislikes + weight * (1.0 - rate)))
+    likes = np.float64(state.table[bucket, LIKED]) * COUNT_UNIT + rate
+    dislikes = np.float64(state.table[bucket, DISLIKED]) * COUNT_UNIT + 1.0 - rate
+    more = math.log(likes / dislikes) - prior
+    noise = doubt * (1.0 / likes + 1.0 / dislikes)
+    return prior + more * max(1.0 - noise / (more * more + TINY), 0.0)
 
 
 @compiled
@@ -52,7 +54,7 @@ def ask_one(state, bags, pair, rates, out):
     facts[FACTS:] = 0.0
     sizes = np.ones(BLOCKS)
     logs = rates.logs[mode]
-    own = answer_odds(state, bags, pair, prior, rates.answer)
+    own = answer_odds(state, bags, pair, prior, rates.doubt)
     for place in range(bags.starts[pair], bags.starts[pair + 1]):
         bucket, block = bags.buckets[place], np.int64(bags.blocks[place])
         weight = np.float64(np.int16(table[bucket, WEIGHT])) * WEIGHT_UNIT

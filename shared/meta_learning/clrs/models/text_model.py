@@ -24,7 +24,7 @@ HEADER = text_dump.HEADER
 class TextModelSettings:
     """Learning rates of the adaptive logistic, of the stack and of the calibration; naive Bayes' smoothing; the facts' prior.
 
-    ``answer_weight``: events that the general rate weighs in the rate of one short answer (0, as models before it: no such rates).
+    ``answer_doubt``: see `learning.answer_odds`; 0, as in models before it: all answers have the general odds.
     """
 
     rate: float = 0.3
@@ -33,7 +33,7 @@ class TextModelSettings:
     smoothing_long: float = 2.0
     smoothing_short: float = 0.3
     facts_variance: float = 1.0
-    answer_weight: float = 1.0
+    answer_doubt: float = 2.0
     bags: BagSettings = field(default_factory=BagSettings)
 
 
@@ -85,7 +85,7 @@ class OnlineTextModel:
             self.settings.rate,
             self.settings.stack_rate,
             self.settings.calibration_rate,
-            self.settings.answer_weight,
+            self.settings.answer_doubt,
         )
         self.rates = Rates(*rates, BAYES_SCALES, logs)
         self._version: str | None = None
@@ -131,7 +131,7 @@ class OnlineTextModel:
         """
         about, body = text_dump.about_of(blob)
         try:
-            known: dict[str, Any] = {"answer_weight": 0.0} | dict(about["settings"])
+            known: dict[str, Any] = {"answer_doubt": 0.0} | dict(about["settings"])
             settings = TextModelSettings(**{**known, "bags": BagSettings(**known["bags"])})
             touched = int(about["touched"])
             shared = features if features is not None and features.settings == settings.bags else None
@@ -143,10 +143,10 @@ class OnlineTextModel:
 
 
 def _told(settings: TextModelSettings) -> dict[str, Any]:
-    """As a dump holds it; models from before ``answer_weight`` keep their versions."""
+    """As a dump holds it; models from before ``answer_doubt`` keep their versions."""
     told = asdict(settings)
-    if not settings.answer_weight:
-        del told["answer_weight"]
+    if not settings.answer_doubt:
+        del told["answer_doubt"]
     return told
 
 

@@ -57,14 +57,14 @@ class State(NamedTuple):
 class Rates(NamedTuple):
     """The numbers that both ways of learning read.
 
-    ``answer``: events that the general rate weighs in the rate of one short answer, 0: all answers have the general one.
+    ``doubt``: variances of its log odds by which one short answer's are shrunk to the general ones; 0: all have the general ones.
     ``logs``: log(count + smoothing) by stored count, by mode.
     """
 
     adaptive: float
     stack: float
     calibration: float
-    answer: float
+    doubt: float
     scales: Floats
     logs: Singles  # (2, 65536)
 
