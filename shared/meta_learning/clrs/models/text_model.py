@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from meta_learning.clrs.models.bags import Bags, BagSettings, Texts
 from meta_learning.clrs.models.codepoints import encoded, tables
 from meta_learning.clrs.models.paths import Path, fastest
 from meta_learning.clrs.models.port import Floats, Pair, digest_of_arrays
+from meta_learning.clrs.models.text_numbers import numbers_of, table_of
 from meta_learning.clrs.models.text_state import BAYES_SCALES, Rates, empty_state, log_counts
 from meta_learning.errors import ConfigurationError, MalformedState
 
@@ -121,6 +122,16 @@ class OnlineTextModel:
     def dump(self) -> bytes:
         """Header, settings, then the arrays; about 4 bytes a touched bucket."""
         return text_dump.packed(self.state, {"settings": _told(self.settings)})
+
+    def large_arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """What may be compressed: the table, see `text_numbers`."""
+        return dict(numbers_of(self.state.table))
+
+    def with_arrays(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Self:
+        """A twin with these numbers in its table."""
+        twin = self.copy()
+        twin.state, twin._version = twin.state._replace(table=table_of(arrays, twin.state.table)), None
+        return twin
 
     @classmethod
     def load(cls, blob: bytes, features: PairBags | None = None) -> Self:
