@@ -31,6 +31,7 @@ class Cycle:
     decision: Decision
     gate: dict[str, Any]
     control: Floats | None = None
+    beginner: Floats | None = None
     perturbed: dict[str, Floats] = field(default_factory=dict)
     learnt: bool = False
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from meta_learning.clrs.beginner import Rivalry, begun
 from meta_learning.clrs.cycle import Cycle, asked, asked_beside, perturbed, promotion
 from meta_learning.clrs.gating import judging
 from meta_learning.clrs.gating.batch import Batch, batch_of
@@ -145,8 +146,34 @@ class FeedbackFold:
         winner = {"gate": cycle.judged_version, "rollback": cycle.versions.get("shadow")}.get(cause or "")
         self._hand_over(cause, after, lesson.pupil, early)
         self._count(record, cycle.batch, after)
+        self._renew(cycle)
+        alarms = self.monitor.drift.rule.count
         self.monitor.observe(record, cycle.batch.exchanges)
+        self._begin(self.monitor.drift.rule.count - alarms)
         return [record] if cause is None else [record, promotion(record, cause, str(winner))]
+
+    def _renew(self, cycle: Cycle) -> None:
+        """Let the beginner learn the cycle; it becomes the learner once it is surely better, and goes when its time is up."""
+        models, state, found, kept = self.models, self._state, cycle.answers, cycle.batch.kept
+        beginner, models.beginner = models.beginner, None
+        if beginner is None or cycle.beginner is None or found is None:
+            return
+        learner = found.candidate if found.learner is None else found.learner
+        state.rivalry = state.rivalry.after(learner[kept], cycle.beginner[kept], cycle.batch.scores[kept])
+        lesson = taught(beginner, cycle.batch, ([], np.zeros(0)))
+        if lesson.trouble is not None:
+            return
+        if state.rivalry.won(self.settings.gate_error):
+            models.candidate = lesson.pupil
+        elif state.rivalry.cycles < self.settings.beginner_cycles:
+            models.beginner = lesson.pupil
+
+    def _begin(self, alarms: int) -> None:
+        """Begin anew beside the learner, if one of the last so many alarms says that what was learnt is wrong now."""
+        models = self.models
+        if alarms and models.beginner is None and self.settings.beginner_cycles:
+            models.beginner = begun(models.candidate, self.monitor.drift.alarms[-alarms:])
+            self._state.rivalry = Rivalry()
 
     def _lesson(self, cycle: Cycle, start: Model, pieces: int = 1) -> Lesson:
         """``start`` after the cycle."""
@@ -181,6 +208,7 @@ class FeedbackFold:
             decision=refused or Decision("held", (), {}),
             gate={},
             control=asked_beside(models.control, pairs),
+            beginner=asked_beside(models.beginner, pairs),
             perturbed=perturbed(models.champion, state.probe[: chosen.perturb_size]) if due else {},
         )
 
@@ -240,7 +268,7 @@ class FeedbackFold:
             raise MalformedState(f"what was stored as version {command.version} is version {champion.version()}")
         # The candidate goes back too: it descends from what the operator has just taken out of use.
         models.champion, models.candidate = champion, champion.copy()
-        models.challenger = models.shadow = None
+        models.challenger = models.shadow = models.beginner = None
         forgiven = tuple(version for version in self._state.docket.rolled_back if version != command.version)
         self._state.docket = replace(
             self._state.docket.fresh(), holds=0, baking=None, rolled_back=forgiven, young=False

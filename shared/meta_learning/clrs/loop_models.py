@@ -11,7 +11,7 @@ from meta_learning.clrs.models.port import Model
 from meta_learning.errors import WorldError
 from meta_learning.registry import digest_of
 
-ROLES = ("candidate", "champion", "challenger", "shadow", "control")
+ROLES = ("candidate", "champion", "challenger", "shadow", "control", "beginner")
 
 
 def version_of(model: Model) -> str:
@@ -42,7 +42,8 @@ def dumped(model: Model) -> bytes:
 class LoopModels:
     """``candidate`` learns; ``champion`` answers; the rest are versions of the candidate, frozen.
 
-    ``challenger`` waits for more evidence; ``shadow`` was champion before the one that is baking; ``control`` is the control arm.
+    ``challenger`` waits for more evidence; ``shadow`` was champion before the one that is baking; ``control`` is the control arm;
+    ``beginner`` learns beside the candidate after an alarm, and is no version of it.
     No model is changed in place (learning takes a copy), so one object may play many parts.
     """
 
@@ -51,6 +52,7 @@ class LoopModels:
     challenger: Model | None = None
     shadow: Model | None = None
     control: Model | None = None
+    beginner: Model | None = None
     known: dict[str, str] = field(default_factory=dict)  # version -> digest of its blob, for what was dumped or loaded
     dumped: dict[str, bytes] = field(
         default_factory=dict

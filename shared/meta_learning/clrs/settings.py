@@ -27,6 +27,9 @@ class LoopSettings:
     window_cycles: int = (
         40  # cycles after which a candidate that is neither proven nor refuted makes way for a newer one
     )
+    beginner_cycles: int = (
+        50  # for which a learner that began anew after an alarm may try to be better (0: none begins)
+    )
     holds_max: int = (
         5  # so many holds in a row, and the last candidate surely worse: learning restarts from the champion
     )
@@ -75,6 +78,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "seed": (0, 2**32 - 1),
     "user_share_max": (1e-6, 1.0),
     "window_cycles": (1, 1000),
+    "beginner_cycles": (0, 10_000),
     "holds_max": (1, 10_000),
     "young_events": (0, 1_000_000),
     "young_skill": (0.0, 1.0),

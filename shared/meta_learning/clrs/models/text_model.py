@@ -112,6 +112,10 @@ class OnlineTextModel:
         twin.state, twin._version = self.state.copied(), self._version
         return twin
 
+    def untrained(self) -> Self:
+        """A model with the same settings that has learnt nothing; the features are shared."""
+        return type(self)(self.settings, self.features)
+
     def version(self) -> str:
         """Digest of settings and arrays; computed once between two batches."""
         if self._version is None:
