@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import json
 import os
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from redis.exceptions import RedisError
 
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.curriculum_agent import AdaptiveCurriculumAgent
@@ -22,11 +25,14 @@ from meta_learning.registry.runs import FileRunStore
 from meta_learning.streams import Log
 from services.evolver import prompts
 from services.evolver.ending import OUTCOMES, Ending, failed
+from services.evolver.helping import hire, open_desk
 from services.evolver.lease import Lease
 from services.evolver.models import CountedLLM, connect_model, limits_of
+from services.evolver.queueing import connect
 from services.evolver.reports import Reports
 from services.evolver.samples import dataset_of
 from services.evolver.settings import EvolverSettings
+from services.evolver.sharing import SharedLLM
 
 CLOSE_WAIT_S = 1.0
 
@@ -60,21 +66,22 @@ class Run:
         start = await self._start(asked)
         samples = await dataset_of(asked.dataset, self._request.loop, self._stream, self._folder)
         journal = FileRunStore(self._folder.parent)
-        llm = CountedLLM(connect_model(asked, self._settings), lease.count)
+        llm = CountedLLM(connect_model(asked, self._settings), lease.count, self._settings.llm_concurrency_max)
         try:
-            agent = AdaptiveCurriculumAgent(
-                self._config(asked, start, llm),
-                llm,
-                store=journal,
-                run_id=self._request.run_id,
-                retry=Retrying(RetryPolicy.within(self._settings.llm_outage_wait_s)),
-                on_progress=lambda *said: reports.progressed(asked.max_iterations, *said),
-                should_stop=lambda: lease.stop is not None,
-            )
-            # The loader may hold fewer items than the gate would like: then the agent asks for the search's alone.
-            results = await agent.run_curriculum(
-                lambda n: samples.get_samples(n, seed=asked.seed), num_samples=asked.num_samples
-            )
+            async with self._asked_by_all(llm, asked, lease.token) as asking:
+                agent = AdaptiveCurriculumAgent(
+                    self._config(asked, start, llm),
+                    asking,
+                    store=journal,
+                    run_id=self._request.run_id,
+                    retry=Retrying(RetryPolicy.within(self._settings.llm_outage_wait_s)),
+                    on_progress=lambda *said: reports.progressed(asked.max_iterations, *said),
+                    should_stop=lambda: lease.stop is not None,
+                )
+                # The loader may hold fewer items than the gate would like: then the agent asks for the search's alone.
+                results = await agent.run_curriculum(
+                    lambda n: samples.get_samples(n, seed=asked.seed), num_samples=asked.num_samples
+                )
         finally:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_WAIT_S):
@@ -82,6 +89,31 @@ class Run:
         if results["outcome"] == "cancelled":
             raise Cancelled(results["reason"])
         return ending_of(results, asked.promote, start.champion)
+
+    @contextlib.asynccontextmanager
+    async def _asked_by_all(self, llm: LLM, asked: EvolutionSettings, token: str) -> AsyncIterator[LLM]:
+        """``llm`` as it is, or asked by helpers as well; what they said is put away once the run has its results."""
+        if asked.workers == 1:
+            yield llm
+            return
+        request, settings = self._request, self._settings
+        desk, connection = open_desk(settings, request.loop, request.run_id)
+        queue = connect(settings.queue_url)
+
+        def hire_one() -> None:
+            with contextlib.suppress(RedisError):
+                hire(queue, settings, request.loop, request.run_id, token, dict(request.settings))
+
+        try:
+            for _ in range(asked.workers - 1):
+                await asyncio.to_thread(hire_one)
+            async with SharedLLM(llm, desk, token, asked.workers, settings.lease_ttl_s, hire_one) as shared:
+                yield shared
+            with contextlib.suppress(RedisError):
+                await desk.clear()
+        finally:
+            await connection.aclose()
+            queue.close()
 
     def _config(self, asked: EvolutionSettings, start: Start, llm: LLM) -> CurriculumConfig:
         limits = limits_of(asked, self._settings, llm)

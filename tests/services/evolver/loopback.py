@@ -28,6 +28,7 @@ class Model:
         self.logprobs = logprobs
         self.down = False
         self.asked: list[str] = []
+        self.at_once, self.at_once_max = 0, 0
         self._changed = threading.Condition()
 
     def wait_for_requests(self, count: int, timeout_s: float = 30.0) -> None:
@@ -39,7 +40,14 @@ class Model:
         """Note a request."""
         with self._changed:
             self.asked.append(hashlib.sha256(body).hexdigest())
+            self.at_once += 1
+            self.at_once_max = max(self.at_once_max, self.at_once)
             self._changed.notify_all()
+
+    def leave(self) -> None:
+        """Note that a request was answered."""
+        with self._changed:
+            self.at_once -= 1
 
     def answer(self, messages: list[dict[str, str]]) -> str:
         """The reply, the same for the same messages."""
@@ -71,6 +79,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # the caller was killed before it had asked
             return
         self.model.take(body)
+        try:
+            self._answer(body)
+        finally:
+            self.model.leave()
+
+    def _answer(self, body: bytes) -> None:
         if self.model.down:
             self._send(503, {"error": {"message": "overloaded"}})
             return

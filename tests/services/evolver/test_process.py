@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rq import Worker
 
 from meta_learning.events import (
     Event,
@@ -315,3 +316,37 @@ async def test_the_doors_tell_whether_the_evolver_can_work(running: EvolverProce
     assert re.search(r"^meta_learning_evolver_workers 1\.0$", page, re.M)
     names = set(re.findall(r"^# TYPE (\S+)", page, re.M))
     assert all(name.startswith("meta_learning_evolver_") for name in names)
+
+
+async def test_free_workers_ask_for_one_run_and_one_killed_in_the_middle_changes_nothing_but_its_own_calls(
+    log: Log, broker_url: str, model: Model, model_url: str, tmp_path: Path
+) -> None:
+    several = {
+        "META_LEARNING_EVOLVER_WORKERS_COUNT": "2",
+        "META_LEARNING_LLM_CONCURRENCY_MAX": "2",
+        "META_LEARNING_LEASE_TTL_S": "2",
+    }
+    with evolver(broker_url, model_url, tmp_path / "data", **several) as running:
+        await request(log, "alone", promote=False)
+        [alone] = await until(log, "alone", EvolutionCompleted)
+        alone_count, model.delay_s = len(model.asked), 0.1
+        await request(log, "together", promote=False, workers=2)
+        await asyncio.to_thread(model.wait_for_requests, alone_count + 60)
+        assert model.at_once_max > 2  # no worker has more than two calls on their way
+        victim = await asyncio.to_thread(helping_horse, broker_url, running)
+        os.kill(victim, signal.SIGKILL)
+        model.delay_s = 0.0
+        [together] = await until(log, "together", EvolutionCompleted)
+        assert "meta_learning_evolver_reaped_total 0.0" in await asyncio.to_thread(running.metrics)
+    assert told(together) == told(alone)
+    asked = model.asked[alone_count:]
+    assert set(asked) == set(model.asked[:alone_count])
+    # The two calls of the killed helper, and up to two of each process that find out that the server gives no logprobs.
+    assert len(asked) - alone_count <= 2 + 2 * 2
+
+
+def helping_horse(broker_url: str, running: EvolverProcess) -> int:
+    """The process of a helper that is at work."""
+    connection = connect(broker_url)
+    helpers = [one.pid for one in Worker.all(connection) if (one.get_current_job_id() or "").startswith("help-")]
+    return next(pid for pid, parent in running.workers().items() if parent == helpers[0])
