@@ -128,12 +128,14 @@ class AdaptiveCurriculumAgent:
         search = Search(tools, seed, splits.search, labels, plan.calls_count)
         self._moment = lambda: snapshot_of(search, ledger, asking.calls_count)
         run = Run(config, splits, search, evaluator, log, self._on_progress)
-        ending = await run.to_the_end(plan, lambda: asking.calls_count)
+        ending = await run.to_the_end(plan, asking)
         asked = isinstance(evaluator, ModelEvaluator)
         scoring = "evaluation_fn" if not asked else "label_logprobs" if evaluator.scores_labels else "text"  # type: ignore[union-attr]
         return results_of(search, ending, splits) | {
             "candidates": [asdict(row) for row in snapshot_of(search, ledger, asking.calls_count).rows],
             "plan": planned,
+            "wavering": run.wavering.report(plan, config.alpha) if run.wavering else None,
+            "endpoint": evaluator.endpoint.report() if asked and evaluator.endpoint else None,  # type: ignore[union-attr]
             "calls": asking.calls_count,
             "spent": asdict(ledger.spent) | {"purposes": ledger.by_purpose()},
             "scoring": scoring,

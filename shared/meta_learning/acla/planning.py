@@ -28,10 +28,14 @@ class GatePlan:
         """Calls that the gate may take."""
         return self.items_count * (1 + self.finalists_count)
 
-    def report(self, alpha: float) -> dict[str, Any]:
-        """The plan with its power, as plain JSON; ``warning`` is empty where a gain of five points is likely to be seen."""
-        chance = power(self.items_count, GAIN, DISCORDANT_SHARE, alpha / max(1, self.finalists_count))
-        smallest = detectable_gain(self.items_count, DISCORDANT_SHARE, alpha / max(1, self.finalists_count))
+    def report(self, alpha: float, flip_rate: float = 0.0) -> dict[str, Any]:
+        """The plan with its power, as plain JSON; ``warning`` is empty where a gain of five points is likely to be seen.
+
+        ``flip_rate``: the share of answers that are others when asked again; two prompts differ by so much more.
+        """
+        discordant = DISCORDANT_SHARE + flip_rate * (1.0 - DISCORDANT_SHARE)
+        chance = power(self.items_count, GAIN, discordant, alpha / max(1, self.finalists_count))
+        smallest = detectable_gain(self.items_count, discordant, alpha / max(1, self.finalists_count))
         short = f"a true gain of 5 points would be seen in {100 * chance:.0f} % of runs only"
         return {
             "gate_items": self.items_count,
