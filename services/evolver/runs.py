@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from meta_learning.events import EvolutionRequested
 from meta_learning.llm import LLM
 from meta_learning.llm.retry import Retrying, RetryPolicy
 from meta_learning.registry import Store
+from meta_learning.registry.prompts import Voter
 from meta_learning.registry.runs import FileRunStore
 from meta_learning.streams import Log
 from services.evolver import prompts
@@ -39,11 +40,12 @@ CLOSE_WAIT_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The prompt that a run sets out from, and the loop's champion at that moment (the digest of its manifest)."""
+    """The prompt that a run sets out from, those that vote with it, and the loop's champion (the digest of its manifest)."""
 
     prompt: str
     champion: str | None
     calibrated: bool = False
+    voters: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Run:
@@ -62,8 +64,7 @@ class Run:
             CallerError: the request cannot be fulfilled as it stands.
         """
         asked = EvolutionSettings.read(self._request.settings)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        start = await self._start(asked)
+        start = await self.start(asked)
         samples = await dataset_of(asked.dataset, self._request.loop, self._stream, self._folder)
         journal = FileRunStore(self._folder.parent)
         llm = CountedLLM(connect_model(asked, self._settings), lease.count, self._settings.llm_concurrency_max)
@@ -120,6 +121,8 @@ class Run:
         return CurriculumConfig(
             initial_prompt=start.prompt,
             initial_calibrated=start.calibrated,
+            initial_voters=start.voters,
+            ensemble_size=asked.ensemble,
             dataset_name=asked.dataset,
             max_iterations=asked.max_iterations,
             min_performance_threshold=asked.min_performance_threshold,
@@ -136,9 +139,10 @@ class Run:
             money_usd_max=limits.money_usd,
         )
 
-    async def _start(self, asked: EvolutionSettings) -> Start:
+    async def start(self, asked: EvolutionSettings) -> Start:
         """Where the run sets out from, settled at its first start: the loop's own prompt may have changed since."""
         settled = self._folder / "start.json"
+        self._folder.mkdir(parents=True, exist_ok=True)
         if not settled.exists():
             start = await self._first_start(asked)
             await asyncio.to_thread(_write, settled, json.dumps(asdict(start), ensure_ascii=False))
@@ -151,7 +155,11 @@ class Run:
         content = await asyncio.to_thread(prompts.content_of, self._store, champion) if champion else None
         if content is None:
             return Start(prompts.DEFAULT_PROMPTS[asked.dataset], champion)
-        return Start(content.text, champion, content.calibrated)
+        if not content.voters:
+            return Start(content.text, champion, content.calibrated)
+        first, *others = content.voters
+        voters = [{"prompt": one.text, "calibrated": bool(one.label_bias)} for one in others]
+        return Start(first.text, champion, bool(first.label_bias), voters)
 
 
 def ending_of(results: dict[str, Any], promote: bool, champion: str | None) -> Ending:
@@ -175,7 +183,14 @@ def ending_of(results: dict[str, Any], promote: bool, champion: str | None) -> E
         blocks=package["blocks"] | label_bias if improved else {},
         promote=promote,
         champion=champion,
+        voters=tuple(_voter(one) for one in results.get("ensemble", ())) if improved else (),
+        price=results.get("price") if improved else None,
     )
+
+
+def _voter(package: dict[str, Any]) -> Voter:
+    sharpness = package["label_sharpness"] if package["label_bias"] else 1.0
+    return Voter(text=package["prompt"], label_bias=package["label_bias"], label_sharpness=sharpness)
 
 
 def _write(path: Path, text: str) -> None:

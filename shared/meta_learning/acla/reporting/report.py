@@ -112,6 +112,10 @@ def _diff(before: str, after: str) -> str:
 
 
 def _package(results: Mapping[str, Any]) -> str:
+    if voters := results.get("ensemble"):
+        said = [f"### Voter {number}\n\n```\n{one['prompt']}\n```" for number, one in enumerate(voters, start=1)]
+        price = f"{len(voters)} prompts vote: every question takes {len(voters)} calls, about {results['price']['tokens']:.0f} tokens."
+        return "\n\n".join(["## The prompts that vote", price, *said])
     bias = (results.get("best_package") or {}).get("label_bias") or {}
     if not bias:
         return ""
