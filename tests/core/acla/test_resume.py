@@ -44,15 +44,23 @@ async def finish(llm: ScriptedLLM, store: MemoryRunStore, **changes: Any) -> dic
     return await agent.run_curriculum(samples, num_samples=12)
 
 
-async def test_a_run_killed_at_any_call_ends_the_same_and_pays_no_recorded_call_twice() -> None:
+@pytest.mark.parametrize(
+    ("changes", "step"),
+    [({}, 1), ({"ensemble_size": 3}, 5), ({"initial_voters": [{"prompt": "High or low?", "calibrated": False}]}, 5)],
+    ids=["one prompt", "several may vote", "several vote already"],
+)
+async def test_a_run_killed_at_any_call_ends_the_same_and_pays_no_recorded_call_twice(
+    changes: dict[str, Any], step: int
+) -> None:
     unbroken = one_at_a_time()
-    wanted = await finish(unbroken, MemoryRunStore())
+    wanted = await finish(unbroken, MemoryRunStore(), **changes)
     assert wanted["gate"] is not None
-    for number in range(1, len(unbroken.requests) + 1):
+    assert {request.purpose for request in unbroken.requests} == {"task", "probe", "proposer"}
+    for number in range(1, len(unbroken.requests) + 1, step):
         store, first, second = MemoryRunStore(), killed_at(number), one_at_a_time()
         with pytest.raises(Killed):
-            await finish(first, store)
-        assert await finish(second, store) == wanted
+            await finish(first, store, **changes)
+        assert await finish(second, store, **changes) == wanted
         # The call that died was made twice, since nobody saw its reply; every other one once.
         assert len(first.requests) - 1 + len(second.requests) == len(unbroken.requests)
 

@@ -65,8 +65,8 @@ class RunFolder:
             yield
 
     def report(self, results: Mapping[str, Any], order: Order, about: Mapping[str, Any]) -> Path:
-        """Write the report: ``results.json``, ``report.md``, ``prompt.txt``, ``package.json`` (what to use, with its weights, all voters and
-        the price of a question), ``calls.csv``, and figures where they can be drawn.
+        """Write the report: ``results.json``, ``report.md``, ``prompt.txt``, ``package.json`` (what to use, with its weights,
+        all voters and the price of a question), ``calls.csv``, and figures where they can be drawn.
         """
         folder = self.path / "report"
         page = markdown(results, order.prompt, about)
