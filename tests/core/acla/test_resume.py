@@ -46,7 +46,7 @@ async def finish(llm: ScriptedLLM, store: MemoryRunStore, **changes: Any) -> dic
 
 @pytest.mark.parametrize(
     ("changes", "step"),
-    [({}, 1), ({"ensemble_size": 3}, 5), ({"initial_voters": [{"prompt": "High or low?", "calibrated": False}]}, 5)],
+    [({}, 2), ({"ensemble_size": 3}, 9), ({"initial_voters": [{"prompt": "High or low?", "calibrated": False}]}, 9)],
     ids=["one prompt", "several may vote", "several vote already"],
 )
 async def test_a_run_killed_at_any_call_ends_the_same_and_pays_no_recorded_call_twice(
