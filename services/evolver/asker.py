@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
+
+from redis.exceptions import RedisError
 
 from meta_learning.llm import LLM
 from meta_learning.serving.ending import end
 from services.evolver.desk import Desk, Question, answered, refused
 
+log = logging.getLogger("evolver.asker")
 WAIT_S = 0.5
 GRACE_S = 3.0  # what the calls on their way get once it is to stop
 
@@ -29,7 +33,8 @@ class Asker:
         beat = asyncio.create_task(self._live(), name="asker lives")
         try:
             while not should_stop() and not beat.done():
-                await self._take()
+                with contextlib.suppress(TimeoutError):
+                    await self._take()
             if self._asking:
                 await asyncio.wait(self._asking, timeout=GRACE_S)
         finally:
@@ -42,10 +47,13 @@ class Asker:
         return self.answered_count
 
     async def _take(self) -> None:
-        await self._room.acquire()
+        async with asyncio.timeout(WAIT_S):
+            await self._room.acquire()
         question = None
         try:
             question = await self._desk.take(self._who, WAIT_S)
+        except RedisError as error:
+            await _pause(error)
         finally:
             if question is None:
                 self._room.release()
@@ -61,11 +69,27 @@ class Asker:
             except Exception as error:  # noqa: BLE001
                 # Also one that nobody foresaw: it is the run's to fail by, not this process's.
                 said = refused(error)
-            self.answered_count += await self._desk.say(self._who, question.digest, said)
+            self.answered_count += await self._say(question.digest, said)
         finally:
             self._room.release()
 
+    async def _say(self, digest: str, said: str) -> bool:
+        """Lay the answer down, however long Redis is away: it was paid for."""
+        while True:
+            try:
+                return await self._desk.say(self._who, digest, said)
+            except RedisError as error:
+                await _pause(error)
+
     async def _live(self) -> None:
         while True:
-            await self._desk.note_here(self._who, self._ttl_s)
-            await asyncio.sleep(self._ttl_s / 4)
+            try:
+                await self._desk.note_here(self._who, self._ttl_s)
+                await asyncio.sleep(self._ttl_s / 4)
+            except RedisError as error:
+                await _pause(error)
+
+
+async def _pause(error: RedisError) -> None:
+    log.warning("the run's desk cannot be reached", extra={"reason": type(error).__name__})
+    await asyncio.sleep(WAIT_S)

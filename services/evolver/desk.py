@@ -33,8 +33,10 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('EXISTS', KEYS[3]) == 0 t
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 return redis.call('HSETNX', KEYS[2], ARGV[2], ARGV[3])
 """
+# Also where nothing is known of the question: it was withdrawn, or a broker lost its last second. The call was paid for.
 _SAY = """
-if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+local said = redis.call('HGET', KEYS[1], ARGV[1])
+if said and said ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('RPUSH', KEYS[2], ARGV[1])
@@ -94,7 +96,7 @@ class Desk:
         return question if mine else None
 
     async def say(self, who: str, digest: str, said: str) -> bool:
-        """Lay the answer down; refused where ``who`` was thought dead meanwhile."""
+        """Lay the answer down; refused where somebody else asks or has answered meanwhile."""
         keys, arguments = [self._said, self._told], [digest, ASKING + who, said, RESULT_TTL_S]
         return bool(await self._say(keys=keys, args=arguments))
 

@@ -19,7 +19,7 @@ from meta_learning.llm.retry import Retrying, RetryPolicy
 from meta_learning.llm.scripted import ScriptedLLM
 from meta_learning.serving.ending import end
 from services.evolver.asker import Asker
-from services.evolver.desk import Desk
+from services.evolver.desk import Desk, Question, answered
 from services.evolver.queueing import lease_key
 from services.evolver.sharing import SharedLLM
 from tests.core.acla.simulated import config, model, samples, with_examples
@@ -141,6 +141,25 @@ async def test_a_cap_holds_however_many_ask(desk: Desk) -> None:
     await end(*helpers)
     assert sum(isinstance(reply, BudgetExhausted) for reply in replies) == 20
     assert asked(owner, *models).total() == ledger.spent.calls == 10
+
+
+async def test_an_answer_that_comes_after_its_asker_was_thought_dead_is_not_paid_for_again(desk: Desk) -> None:
+    frozen, owner = Slow(0.0), Slow(0.0)
+    frozen.stuck.set()
+    asker = asyncio.create_task(Asker(desk, frozen, "h", TTL_S).run(lambda: False))
+    while not await desk.is_here("h"):
+        await asyncio.sleep(0.005)
+    question = Question(hello(1).digest("scripted", "scripted"), "token", hello(1))
+    await desk.put(question)
+    while not frozen.requests:
+        await asyncio.sleep(0.005)
+    assert (await desk.known([question.digest]))[question.digest] == "?h"
+    await end(asker)
+    assert await desk.withdraw(question.digest, "?h")
+    assert await desk.say("h", question.digest, answered(Reply("high", "scripted")))  # it wakes up
+    async with SharedLLM(owner, desk, "token", 1, TTL_S, lambda: None) as shared:
+        assert (await shared.complete(hello(1))).text == "high"
+    assert owner.requests == []
 
 
 async def test_a_refusal_reaches_the_run_as_what_it_was(desk: Desk) -> None:
