@@ -18,6 +18,8 @@ from rq import Queue
 from meta_learning.events import derived_id
 
 QUEUE = "evolutions"
+# Of helpers: a worker looks here only when no run waits.
+HELP_QUEUE = "evolution-help"
 JOB = "services.evolver.jobs.evolve"
 RESULT_TTL_S = 7 * 24 * 3600
 COUNTERS_KEY = "meta_learning:evolver:counters"
@@ -35,9 +37,9 @@ def connect(url: str, timeout_s: float = 5.0) -> Any:
     )
 
 
-def open_queue(connection: Any) -> Any:
+def open_queue(connection: Any, name: str = QUEUE) -> Any:
     """The queue of evolutions. JSON, never pickle: whoever can write to this Redis must not be able to run code."""
-    return Queue(QUEUE, connection=connection, serializer="json")
+    return Queue(name, connection=connection, serializer="json")
 
 
 def job_id_of(event_id: str) -> str:

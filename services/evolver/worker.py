@@ -20,7 +20,7 @@ from meta_learning.serving.logs import log_as_json
 from meta_learning.serving.running import exit_on_bad_settings
 from meta_learning.serving.settings import read_settings
 from services.evolver import interrupt, jobs
-from services.evolver.queueing import connect, open_queue
+from services.evolver.queueing import HELP_QUEUE, connect, open_queue
 from services.evolver.settings import EvolverSettings
 
 log = logging.getLogger("evolver.worker")
@@ -51,7 +51,7 @@ def work(name: str) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     connection = connect(settings.queue_url, timeout_s=WORKER_TTL_S)
     worker: Any = EvolutionWorker(
-        [open_queue(connection)],
+        [open_queue(connection), open_queue(connection, HELP_QUEUE)],
         name=name,
         connection=connection,
         serializer="json",
