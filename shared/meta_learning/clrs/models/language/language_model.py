@@ -101,10 +101,9 @@ class LanguageModel:
         self._asked = self._version = None
 
     def generate(self, input_text: str, tokens_max: int = 64) -> str:
-        """The likeliest label; without labels the likeliest answer, token by token (greedy: nothing is drawn)."""
+        """The label with the best expected score; without labels the likeliest answer, token by token (nothing is drawn)."""
         if labels := self.settings.labels:
-            said = self._trainer.ask([self._prompting.question((input_text, labels[0]))], self._trainer.views())
-            return labels[int(said[0].argmax())]
+            return labels[int(self.predict([(input_text, label) for label in labels]).argmax())]
         torch = needed("torch", "torch")
         prompt = self._prompting.prompt(input_text)
         ids = torch.tensor([prompt], device=self.base.device)
