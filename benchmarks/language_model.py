@@ -1,15 +1,16 @@
 """What does fine-tuning a small language model on feedback bring, beside the frozen one and the text model?
 
-    META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.language_model run FOLDER [text|frozen|lora] [shuffle seed] [events]
-    META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.language_model report FOLDER
+    META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.language_model run FOLDER [shuffle seed] [events]
+    META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.language_model report FOLDER [shuffle seed ...]
 
 Needs the extra ``torch`` and the packaged SmolLM2-135M (CPU). Stream ``right/wrong`` of `benchmarks.streams`: a tweet of
 Sentiment140 and a label that is right half of the time, liked if it is. All models see the same events, in cycles of 50, each
-predicted before it is learnt (prequential); after 0, 250, 500, 1,000 and 2,000 events they judge 400 held-out tweets, each
-with one label, and rank both labels of each. ``frozen`` never trains its adapter: only the calibration of the bare base learns.
+predicted before it is learnt (prequential); after 0, 250, 500, 1,000 and 2,000 events they judge 300 held-out tweets, each
+with one label, and rank both labels of each. ``frozen`` never trains its adapter: only the calibration of the bare base learns. It
+goes first, and ``lora`` takes over what the bare base said: its time counts that of ``frozen`` in.
 
-`run` saves model and figures in FOLDER after every checkpoint, and stops there when ``PIECE_SECONDS`` are over (0: never); the same
-command goes on. The instruction and the settings of training were chosen on shuffle 0; `report` takes the others.
+`run` stops after ``PIECE_SECONDS`` (0: never) with models and figures in FOLDER, from where the same command goes on. The
+instruction and the settings of training were chosen on shuffle 0; `report` takes the others.
 """
 
 from __future__ import annotations
@@ -19,24 +20,28 @@ import os
 import random
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks import streams
 from meta_learning.clrs.models.language.adapter_trainer import TrainingSettings
+from meta_learning.clrs.models.language.base_weights import BaseWeights
 from meta_learning.clrs.models.language.language_model import LanguageModel, LanguageSettings
 from meta_learning.clrs.models.language.low_rank import AdapterShape
+from meta_learning.clrs.models.language.prompting import Question
 from meta_learning.clrs.models.loading import load_model
 from meta_learning.clrs.models.port import Floats, Model, Pair
 from meta_learning.clrs.models.text_model import OnlineTextModel
 
-CYCLE, HELD_OUT = 50, 400
+CYCLE, HELD_OUT = 50, 300
 CHECKPOINTS = (0, 250, 500, 1000, 2000)
 INSTRUCTION = "Tweet: {input}\nSentiment:"
 LABELS = ("positive", "negative")
 LORA = TrainingSettings(AdapterShape(layers_count=10))
-FROZEN = TrainingSettings(LORA.shape, passes_count=0)
 
 
 def stream(events: int, seed: int) -> tuple[list[Pair], Floats]:
@@ -59,14 +64,29 @@ def _pairs(rows: list[tuple[str, bool]], seed: int) -> tuple[list[Pair], Floats]
     return pairs, np.array(scores)
 
 
-def language(training: TrainingSettings) -> Model:
-    return LanguageModel(
-        settings=LanguageSettings(INSTRUCTION, chat=False, labels=LABELS, input_tokens_max=48, training=training)
-    )
+class Remembering(BaseWeights):
+    """What the bare base said to the same questions is said again: two models on it ask the same."""
+
+    def __init__(self, opened: BaseWeights) -> None:
+        super().__init__(opened.model, opened.tokenizer, opened.source, opened.device, opened.numbers)
+        self._said: dict[str, Any] = {}
+
+    def log_probabilities(self, questions: Sequence[Question], adapter: Any) -> Any:
+        """As the base's; a question to the bare base is asked once."""
+        if adapter is not None:
+            return super().log_probabilities(questions, adapter)
+        key = repr(questions)
+        if key not in self._said:
+            self._said[key] = super().log_probabilities(questions, None)
+        return self._said[key]
 
 
-def made(name: str) -> Model:
-    return OnlineTextModel() if name == "text" else language(LORA if name == "lora" else FROZEN)
+def made() -> dict[str, Model]:
+    """The models compared, in the order in which they are asked."""
+    base = Remembering(BaseWeights.open())
+    asked = LanguageSettings(INSTRUCTION, chat=False, labels=LABELS, input_tokens_max=48, training=LORA)
+    frozen = replace(asked, training=replace(LORA, passes_count=0))
+    return {"text": OnlineTextModel(), "frozen": LanguageModel(base, frozen), "lora": LanguageModel(base, asked)}
 
 
 def held_out(model: Model, rows: list[tuple[str, bool]], seed: int) -> dict[str, float]:
@@ -87,26 +107,49 @@ def held_out(model: Model, rows: list[tuple[str, bool]], seed: int) -> dict[str,
     }
 
 
-def run(folder: Path, name: str, seed: int, events: int, seconds: float) -> None:
-    """Go on from the last checkpoint in ``folder``."""
-    book, weights = folder / f"{name}-{seed}.json", folder / f"{name}-{seed}.model"
+class Arm:
+    """One model with what it said so far, kept in two files."""
+
+    def __init__(self, folder: Path, name: str, model: Model) -> None:
+        self.book, self.weights = folder / f"{name}.json", folder / f"{name}.model"
+        known = self.book.exists()
+        fresh: dict[str, Any] = {"said": [], "cpu_s": 0.0, "held_out": {}}
+        self.kept: dict[str, Any] = json.loads(self.book.read_text()) if known else fresh
+        self.model = load_model(self.weights.read_bytes(), like=model) if known else model
+
+    def cycle(self, pairs: list[Pair], scores: Floats) -> None:
+        """Predict, then learn."""
+        start = time.process_time()
+        self.kept["said"] += self.model.predict(pairs).tolist()
+        self.model.learn(pairs, scores)
+        self.kept["cpu_s"] += time.process_time() - start
+
+    def save(self, scores: Floats) -> None:
+        """Write down the model and what it said, beside what was true."""
+        self.weights.write_bytes(self.model.dump())
+        self.book.write_text(json.dumps({**self.kept, "scores": scores[: len(self.kept["said"])].tolist()}))
+
+
+def run(folder: Path, seed: int, events: int, seconds: float) -> None:
+    """Go on from where ``folder`` stands."""
+    started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
-    kept = json.loads(book.read_text()) if book.exists() else {"said": [], "cpu_s": 0.0, "held_out": {}}
-    model = load_model(weights.read_bytes()) if weights.exists() else made(name)
-    rows, started = _shuffled(seed), time.monotonic()
+    arms = {name: Arm(folder, f"{name}-{seed}", model) for name, model in made().items()}
+    rows = _shuffled(seed)
     pairs, scores = _pairs(rows[:events], seed + 1)
-    for checkpoint in (point for point in CHECKPOINTS if point <= events and str(point) not in kept["held_out"]):
-        while (at := len(kept["said"])) < checkpoint:
-            part, start = slice(at, at + CYCLE), time.process_time()
-            kept["said"] += model.predict(pairs[part]).tolist()
-            model.learn(pairs[part], scores[part])
-            kept["cpu_s"] += time.process_time() - start
-        kept["held_out"][str(checkpoint)] = held_out(model, rows[-HELD_OUT:], seed + 2)
-        print(name, seed, checkpoint, kept["held_out"][str(checkpoint)], f"{kept['cpu_s']:.0f} CPU-s", flush=True)
-        weights.write_bytes(model.dump())
-        book.write_text(json.dumps({**kept, "scores": scores[: len(kept["said"])].tolist()}))
-        if 0 < seconds < time.monotonic() - started:
-            return
+    done = len(arms["lora"].kept["said"])
+    for at in range(done, events + 1, CYCLE):
+        if at in CHECKPOINTS:
+            for name, arm in arms.items():
+                arm.kept["held_out"][str(at)] = held_out(arm.model, rows[-HELD_OUT:], seed + 2)
+                print(name, seed, at, arm.kept["held_out"][str(at)], f"{arm.kept['cpu_s']:.0f} CPU-s", flush=True)
+        over = 0 < seconds < time.monotonic() - started
+        if over or at == events:
+            break
+        for arm in arms.values():
+            arm.cycle(pairs[at : at + CYCLE], scores[at : at + CYCLE])
+    for arm in arms.values():
+        arm.save(scores)
 
 
 def report(folder: Path, seeds: list[int]) -> None:
@@ -121,7 +164,7 @@ def report(folder: Path, seeds: list[int]) -> None:
     for name in ("text", "frozen", "lora"):
         found = [books[f"{name}-{seed}"] for seed in seeds if f"{name}-{seed}" in books]
         spent = [1000 * one["cpu_s"] / max(len(one["said"]), 1) for one in found]
-        print(f"{name}: {np.mean(spent):.1f} CPU-ms an event" if spent else f"{name}: not run")
+        print(f"{name}: {np.mean(spent):.1f} CPU-ms an event of its own" if spent else f"{name}: not run")
     for other in ("frozen", "text"):
         gains = [_right(books[f"lora-{seed}"], books[f"{other}-{seed}"]) for seed in seeds
                  if f"lora-{seed}" in books and f"{other}-{seed}" in books]  # fmt: skip
@@ -134,7 +177,7 @@ def _right(mine: dict[str, list[float]], other: dict[str, list[float]]) -> Float
     count = min(len(mine["said"]), len(other["said"]))
     scores = np.array(mine["scores"][:count]) >= 0.5
     right = [(np.array(one["said"][:count]) >= 0.5) == scores for one in (mine, other)]
-    return right[0].astype(np.float64) - right[1]
+    return np.asarray(right[0].astype(np.float64) - right[1])
 
 
 def paired(name: str, gains: Floats) -> None:
@@ -150,8 +193,8 @@ def main() -> None:
     if task == "report":
         report(Path(folder), [int(seed) for seed in more] or [1, 2, 3])
         return
-    name, seed, events = (more + ["lora", "0", "2000"][len(more) :])[:3]
-    run(Path(folder), name, int(seed), int(events), float(os.environ.get("PIECE_SECONDS", "0")))
+    seed, events = (more + ["0", "2000"][len(more) :])[:2]
+    run(Path(folder), int(seed), int(events), float(os.environ.get("PIECE_SECONDS", "0")))
 
 
 if __name__ == "__main__":
