@@ -11,7 +11,7 @@ from meta_learning.acla.statistics import holm
 from meta_learning.experiments.comparator import compare
 from meta_learning.experiments.intervals import mean
 
-BASELINES = ("static", "hand_written", "fine_tuning")
+BASELINES = ("static", "hand_written", "fine_tuning", "lora")
 Result = Mapping[str, Any]
 
 
@@ -122,6 +122,8 @@ def _arm(arm: str, results: Sequence[Result], scores: Mapping[str, float]) -> di
         "high": estimate.high,
         "macro_f1": sum(f1) / len(f1) if all(one is not None for one in f1) else None,
         "calls_mean": sum(result["made"]["calls"] for result in results) / len(results),
+        "all_calls_mean": sum(result["made"]["calls"] + result.get("answering_calls", 0) for result in results)
+        / len(results),
         "iterations_to_best": _iterations_to_best(results),
         "outcomes": ", ".join(named),
     }

@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from meta_learning.errors import MalformedState
-from meta_learning.experiments.config import Cell, StudyConfig
+from meta_learning.experiments.grid import Grid, GridCell
 from meta_learning.utils.lines import write_whole
 
-OnCell = Callable[[Cell, dict[str, Any]], None]
+OnCell = Callable[[GridCell, dict[str, Any]], None]
 
 
 class Workers(Protocol):
     """Who runs cells: this process, others on this machine, or an RQ queue that spreads over hosts."""
 
-    def run(self, cells: Iterable[Cell], searches_folder: Path) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    def run(self, cells: Iterable[GridCell], searches_folder: Path) -> Iterator[tuple[GridCell, dict[str, Any]]]:
         """Results as they come, in any order; ``{"error": …}`` for a cell that cannot be run."""
 
 
 class Study:
     """The folder of ``config``'s study: ``config.json`` and ``cells/<id>.json``. The same settings find the same folder."""
 
-    def __init__(self, config: StudyConfig, root: Path) -> None:
+    def __init__(self, config: Grid, root: Path) -> None:
         self.config, self.folder = config, root / config.id
         self._cells = {cell.id: cell for cell in config.cells()}
 
@@ -54,7 +54,7 @@ class Study:
         """Cells that are done, and all."""
         return sum(self._path(cell).exists() for cell in self._cells.values()), len(self._cells)
 
-    def _read(self, cell: Cell) -> dict[str, Any]:
+    def _read(self, cell: GridCell) -> dict[str, Any]:
         path = self._path(cell)
         try:
             result: dict[str, Any] = json.loads(path.read_bytes())
@@ -64,5 +64,5 @@ class Study:
             raise MalformedState(f"{path} holds another cell")
         return result
 
-    def _path(self, cell: Cell) -> Path:
+    def _path(self, cell: GridCell) -> Path:
         return self.folder / "cells" / f"{cell.id}.json"
