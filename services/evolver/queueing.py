@@ -18,7 +18,7 @@ from rq import Queue
 from meta_learning.events import derived_id
 
 QUEUE = "evolutions"
-# As `meta_learning.experiments.queueing` names it, which is not imported here: it would triple the memory of an idle worker.
+# What `meta-learning study run --redis-url` fills. As `meta_learning.experiments.queueing` names it, which is not imported here: it would triple the memory of an idle worker.
 STUDIES = "studies"
 JOB = "services.evolver.jobs.evolve"
 RESULT_TTL_S = 7 * 24 * 3600
@@ -40,11 +40,6 @@ def connect(url: str, timeout_s: float = 5.0) -> Any:
 def open_queue(connection: Any) -> Any:
     """The queue of evolutions. JSON, never pickle: whoever can write to this Redis must not be able to run code."""
     return Queue(QUEUE, connection=connection, serializer="json")
-
-
-def open_studies(connection: Any) -> Any:
-    """The queue of cells of studies, which `meta-learning study run --redis-url` fills."""
-    return Queue(STUDIES, connection=connection, serializer="json")
 
 
 def job_id_of(event_id: str) -> str:

@@ -1,4 +1,6 @@
-"""One RQ worker process: takes evolutions, and cells of studies while there are none; forks a horse for each, ends within seconds of SIGTERM and with its parent.
+"""One RQ worker process: runs evolutions, and cells of studies while there are none, each in a horse of its own.
+
+It ends within seconds of SIGTERM, and with its parent.
 
 ``python -m services.evolver.worker NAME`` is started by `services.evolver.staff`, which holds the other end of stdin: when
 that closes, the parent is gone (even by SIGKILL), and the worker ends as on SIGTERM.
@@ -21,7 +23,7 @@ from meta_learning.serving.running import exit_on_bad_settings
 from meta_learning.serving.settings import read_settings
 from services.evolver import interrupt, jobs
 from services.evolver.in_turn import InTurn
-from services.evolver.queueing import STUDIES, connect, open_queue, open_studies
+from services.evolver.queueing import QUEUE, STUDIES, connect
 from services.evolver.settings import EvolverSettings
 
 log = logging.getLogger("evolver.worker")
@@ -68,7 +70,7 @@ def work(name: str) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     connection = connect(settings.queue_url, timeout_s=WORKER_TTL_S)
     worker: Any = EvolutionWorker(
-        [open_queue(connection), open_studies(connection)],
+        [InTurn(name, connection=connection, serializer="json") for name in (QUEUE, STUDIES)],
         name=name,
         connection=connection,
         serializer="json",

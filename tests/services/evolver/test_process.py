@@ -318,12 +318,12 @@ async def test_a_broker_that_was_away_is_picked_up_again_by_itself(
         await log.close()
 
 
-async def test_the_workers_run_cells_of_studies_between_evolutions(
+def test_the_workers_run_cells_of_studies_between_evolutions(
     running: EvolverProcess, broker_url: str, tmp_path: Path
 ) -> None:
     config = StudyConfig.read({**CELLS, "seeds": [0, 1]})
     workers = studies.QueueWorkers(studies.connect(broker_url), look_every_s=0.1)
-    found = await asyncio.to_thread(lambda: {cell.id: result for cell, result in workers.run(config.cells(), tmp_path)})
+    found = {cell.id: result for cell, result in workers.run(config.cells(), tmp_path)}
     assert found == {cell.id: result for cell, result in OneProcess().run(config.cells(), tmp_path)}
     assert (STUDIES, MONITORING_S) == (studies.QUEUE, studies.HEARTBEAT_S)  # written down twice, to be imported once
 
