@@ -18,7 +18,8 @@ from rq import Queue
 from meta_learning.events import derived_id
 
 QUEUE = "evolutions"
-# What `meta-learning study run --redis-url` fills. As `meta_learning.experiments.queueing` names it, which is not imported here: it would triple the memory of an idle worker.
+# What `meta-learning study run --redis-url` fills, as `meta_learning.experiments.queueing` names it;
+# that is not imported here: it would triple the memory of an idle worker.
 STUDIES = "studies"
 JOB = "services.evolver.jobs.evolve"
 RESULT_TTL_S = 7 * 24 * 3600
