@@ -42,7 +42,12 @@ class Model:
     retires: date | None = None
 
 
-DEFAULTS = {"anthropic": "claude-haiku-5-5", "openai": "gpt-5.4-mini", "local": "smollm2-135m-instruct"}
+DEFAULTS = {
+    "anthropic": "claude-haiku-5-5",
+    "openai": "gpt-5.4-mini",
+    "local": "smollm2-135m-instruct",
+    "transformers": "smollm2-135m-instruct",
+}
 
 MODELS: dict[str, dict[str, Model]] = {
     "anthropic": {
@@ -104,6 +109,7 @@ MODELS: dict[str, dict[str, Model]] = {
         "gpt-3.5-turbo": Model(retires=date(2026, 10, 23)),
     },
     "local": {"smollm2-135m-instruct": Model(Price(0.0, 0.0))},
+    "transformers": {"smollm2-135m-instruct": Model(Price(0.0, 0.0))},
 }
 _SNAPSHOT = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2})$")
 PROVIDERS = tuple(MODELS)
@@ -133,7 +139,7 @@ def current_model(provider: str, name: str | None, today: date = TABLE_DATE) -> 
 
 def price_of(provider: str, name: str) -> Price | None:
     """The price of a model, or None where it is not known; local models cost nothing."""
-    if provider in ("local", "scripted"):
+    if provider in ("local", "transformers", "scripted"):
         return Price(0.0, 0.0)
     model = _model(provider, name)
     return model.price if model else None

@@ -37,7 +37,7 @@ def wrap(client: Any, model: str | None = None) -> LLM:
 
 
 def connect(provider: str, model: str | None = None, base_url: str | None = None, api_key: str | None = None) -> LLM:
-    """An adapter by its provider's name: ``anthropic``, ``openai`` (``base_url`` for another server) or ``local``.
+    """An adapter by its provider's name: ``anthropic``, ``openai`` (``base_url`` for another server), ``local`` or ``transformers``.
 
     Without ``api_key``, keys come from where the SDKs look for them; a server elsewhere is never sent OpenAI's.
 
@@ -60,6 +60,10 @@ def connect(provider: str, model: str | None = None, base_url: str | None = None
         from meta_learning.llm.local import LocalLLM
 
         return LocalLLM(model if model and Path(model).suffix == ".gguf" else current_model(provider, model))
+    if provider == "transformers":
+        from meta_learning.llm.batched.provider import TransformersLLM
+
+        return TransformersLLM(model if model and Path(model).exists() else current_model(provider, model))
     raise ConfigurationError(f"no provider {provider!r}; there are {', '.join(PROVIDERS)}")
 
 
