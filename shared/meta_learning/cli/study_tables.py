@@ -35,6 +35,26 @@ def _of_prompts(group: Mapping[str, Any]) -> None:
         if found:
             typer.echo(f"\n{title} (paired on the same items, corrected for their number)")
             printed(compared(found))
+    _elsewhere(group)
+
+
+def _elsewhere(group: Mapping[str, Any]) -> None:
+    """The sections that only an analysis of strategies has."""
+    if group.get("convergence"):
+        typer.echo("\nhow fast (means over the seeds)")
+        table = table_of("arm", "iterations to the last prompt", "of", "calls to it", "mean score over the calls")
+        for one in group["convergence"]:
+            iterations = (f"{one['iterations_to_best']:.1f}", f"{one['iterations']:.1f}")
+            table.add_row(one["arm"], *iterations, f"{one['calls_to_best']:,.0f}", f"{one['area']:.3f}")
+        printed(table)
+    for title, found in (("on perturbed inputs", group.get("robustness")), ("elsewhere", group.get("transfer"))):
+        if found:
+            typer.echo(f"\n{title} (paired on the same items, corrected for their number)")
+            printed(
+                compared(
+                    [{**one, "arm": f"{one['arm']}, {one['where']}" if "where" in one else one["arm"]} for one in found]
+                )
+            )
 
 
 def compared(found: list[dict[str, Any]]) -> Any:

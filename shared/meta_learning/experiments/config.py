@@ -48,7 +48,7 @@ class DatasetSpec(Strict):
 class ModelSpec(Strict):
     """A language model; keys come from where the SDKs look for them, never from a file like this."""
 
-    provider: Literal["anthropic", "openai", "local"] = "local"
+    provider: Literal["anthropic", "openai", "local", "transformers"] = "local"
     model_name: str | None = None
     base_url: str | None = None
 

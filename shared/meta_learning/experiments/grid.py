@@ -66,6 +66,15 @@ class Grid(Strict):
     def cells(self) -> Sequence[GridCell]:
         """The grid in a fixed order, each cell once."""
 
+    def later(self, results: Sequence[Mapping[str, Any]]) -> Sequence[GridCell]:
+        """Cells that follow from the ``results`` of the grid; most studies have none."""
+        return ()
+
+    @property
+    def later_count(self) -> int:
+        """How many `later` will name."""
+        return 0
+
     @classmethod
     def read(cls, said: Mapping[str, Any] | str | Path) -> Self:
         """The checked settings of a mapping, or of a TOML or JSON file.

@@ -1,6 +1,7 @@
 """The kinds of study: what a file of settings is read as, how a cell is run, and what is said of the results.
 
-A file without ``kind`` is a grid of prompts; ``kind = "feedback_loop"`` is one of closed loops.
+A file without ``kind`` is a grid of prompts; ``kind = "feedback_loop"`` is one of closed loops,
+``kind = "strategies"`` an analysis of the strategies that evolve prompts.
 """
 
 from __future__ import annotations
@@ -13,13 +14,18 @@ from typing import Any
 from meta_learning.errors import ConfigurationError
 from meta_learning.experiments.config import Cell, StudyConfig
 from meta_learning.experiments.grid import Grid, GridCell, settings_of
+from meta_learning.experiments.judging import KIND as JUDGING
+from meta_learning.experiments.judging import JudgingCell
 from meta_learning.experiments.loops.config import KIND as FEEDBACK_LOOP
 from meta_learning.experiments.loops.config import LoopCell, LoopStudyConfig
 from meta_learning.experiments.loops.report import loops_report
 from meta_learning.experiments.report import report_of
+from meta_learning.experiments.strategy_report import strategy_report
+from meta_learning.experiments.strategy_study import KIND as STRATEGIES
+from meta_learning.experiments.strategy_study import StrategyStudyConfig
 
 PROMPTS = "prompts"
-CONFIGS: dict[str, type[Grid]] = {PROMPTS: StudyConfig, FEEDBACK_LOOP: LoopStudyConfig}
+CONFIGS: dict[str, type[Grid]] = {PROMPTS: StudyConfig, FEEDBACK_LOOP: LoopStudyConfig, STRATEGIES: StrategyStudyConfig}
 
 
 def read_study(said: Mapping[str, Any] | str | Path) -> Grid:
@@ -42,11 +48,14 @@ def read_study(said: Mapping[str, Any] | str | Path) -> Grid:
 def read_cell(said: str) -> GridCell:
     """A cell out of its JSON."""
     kind = json.loads(said).get("kind", PROMPTS)
-    return (LoopCell if kind == FEEDBACK_LOOP else Cell).model_validate_json(said)
+    cells: dict[str, type[GridCell]] = {PROMPTS: Cell, FEEDBACK_LOOP: LoopCell, JUDGING: JudgingCell}
+    return cells[kind].model_validate_json(said)
 
 
 def reported(config: Grid, results: Sequence[Mapping[str, Any]], errors: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     """The report of a study."""
+    if isinstance(config, StrategyStudyConfig):
+        return strategy_report(results, errors)
     return (loops_report if isinstance(config, LoopStudyConfig) else report_of)(results, errors)
 
 

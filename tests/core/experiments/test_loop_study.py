@@ -169,7 +169,7 @@ def test_the_command_tells_of_loops_and_draws_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"kind": "dance"}, "kind: 'dance'; there are prompts, feedback_loop"),
+        ({"kind": "dance"}, "kind: 'dance'; there are prompts, feedback_loop, strategies"),
         ({"settings": {"cycle_sice": 5}}, "no setting 'cycle_sice'"),
         ({"settings": {"cycle_size": 1}}, "cycle_size must lie in"),
         ({"users": ["friendly"]}, "users"),

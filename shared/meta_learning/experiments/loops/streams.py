@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from meta_learning import datasets
 from meta_learning.errors import CallerError
+from meta_learning.experiments.loading import dataset_of
 from meta_learning.experiments.loops.config import LoopCell, Source
 from meta_learning.experiments.loops.interactions import Interaction
 
@@ -53,7 +53,7 @@ def _strange(cell: LoopCell, liked: str, labels: tuple[str, ...], draws: random.
 
 
 def _labelled(source: Source, count: int, seed: int) -> tuple[list[tuple[str, str]], int]:
-    loader = loader_of(source)
+    loader = dataset_of(source)
     rows, passes = list[tuple[str, str]](), 0
     while len(rows) < count:
         # Each pass in an order of its own: else the second would repeat the first one's drifts.
@@ -61,20 +61,6 @@ def _labelled(source: Source, count: int, seed: int) -> tuple[list[tuple[str, st
         rows += [(str(one["input"]), str(one["expected"])) for one in found]
         passes += 1
     return rows, passes
-
-
-def loader_of(source: Source) -> datasets.BaseDatasetLoader:
-    """The loader of a source.
-
-    Raises:
-        NotFound: no data set has this name.
-        CallerError: columns are named, but no path is.
-    """
-    if source.input is None and source.expected is None:
-        return datasets.load(source.name, source.path)
-    if source.path is None:
-        raise CallerError(f"texts {source.name}: columns are named, but no path is")
-    return datasets.TabularLoader(source.path, input=source.input or "input", expected=source.expected or "expected")
 
 
 def _liked(source: Source, labels: tuple[str, ...]) -> str:
