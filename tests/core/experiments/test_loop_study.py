@@ -19,7 +19,7 @@ from meta_learning.experiments.loops.cell import run_loop_cell
 from meta_learning.experiments.loops.config import LoopCell
 from meta_learning.experiments.loops.following import Way, follow
 from meta_learning.experiments.loops.interactions import Interaction
-from meta_learning.experiments.loops.measures import correlations
+from meta_learning.experiments.loops.measures import correlations, measured
 from meta_learning.experiments.loops.report import loops_report
 from meta_learning.experiments.loops.streams import stream_of
 from meta_learning.experiments.loops.users import Group, Users
@@ -119,6 +119,13 @@ def test_the_same_cell_gives_the_same_result_and_another_seed_another() -> None:
     assert first["data"] != other["data"]
     assert (first["events"], first["labels"], first["passes"], len(first["cycles"])) == (400, 400, 2, 20)
     assert len(first["ceiling"]) == 10
+
+
+def test_a_loop_that_says_nothing_of_its_alignment_yet_is_not_measured_against_it() -> None:
+    rows = [Interaction(f"text {n}", LABELS[n % 2], "u1") for n in range(20)]
+    told = follow(ClosedLoopSystem(cycle_size=10), rows, Way("positive"))
+    assert told.cycles[-1]["alignment_n"] == 0
+    assert measured(told, chosen=False, cycle_size=10)["alignment_true"] is None
 
 
 def test_fewer_are_asked_where_fewer_shall_be() -> None:

@@ -56,6 +56,8 @@ def aligned(told: Followed, cycle_size: int) -> dict[str, Any]:
     in the window of the loop's last figure, so that both speak of the same champions.
     """
     expected, satisfied, last = np.array(told.expected), np.array(told.satisfied), told.cycles[-1]
+    if not last["alignment_n"]:
+        return {"alignment_end": None, "alignment_true": None, "alignment_within": None, "alignment_n": 0}
     pending = len(told.labelled) % cycle_size
     since = told.labelled[max(len(told.labelled) - pending - last["alignment_n"], 0)]
     truth = concordance(expected[since:], satisfied[since:])
