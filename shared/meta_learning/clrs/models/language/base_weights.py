@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
+import numpy as np
+
 from meta_learning.clrs.models.extras import needed
 from meta_learning.clrs.models.language import low_rank
 from meta_learning.clrs.models.language.low_rank import AdapterShape, Slot, Tensor
+from meta_learning.clrs.models.language.prompting import Question
 from meta_learning.errors import ConfigurationError
 
 PACKAGED = "smollm2-135m-instruct"
-_OPEN: WeakValueDictionary[tuple[str, str], BaseWeights] = WeakValueDictionary()
+ABSENT = -1e9  # the log-probability of an answer that a shorter question does not have
+_OPEN: WeakValueDictionary[tuple[str, str, str], BaseWeights] = WeakValueDictionary()
 
 
 class BaseWeights:
@@ -24,35 +28,35 @@ class BaseWeights:
     `open` reads the packaged SmolLM2, a folder in the Hugging Face layout (safetensors only) or a GGUF file, never a hub.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, source: str = "", device: str = "cpu") -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, source: str = "", device: str = "cpu", numbers: str = "float32"
+    ) -> None:
         self.model = model.to(device).eval().requires_grad_(False)
-        self.tokenizer, self.source, self.device = tokenizer, source, device
+        self.tokenizer, self.source, self.device, self.numbers = tokenizer, source, device, numbers
         self.digest = _digest(model)
         self._attached: dict[AdapterShape, tuple[Slot, ...]] = {}
 
     @classmethod
-    def open(cls, source: str | Path = PACKAGED, device: str = "auto") -> BaseWeights:
+    def open(cls, source: str | Path = PACKAGED, device: str = "auto", numbers: str = "bfloat16") -> BaseWeights:
         """The base at ``source``; opened once for as long as anybody in this process holds it.
+
+        ``numbers``: what the weights are rounded to. bfloat16 computes three to four times faster where the machine has
+        instructions for it; elsewhere the same rounded weights compute in float32.
 
         Raises:
             ConfigurationError: nothing can be read there, or torch and transformers are missing.
         """
+        if numbers not in ("bfloat16", "float32"):
+            raise ConfigurationError(f"weights are bfloat16 or float32, not {numbers!r}")
         torch, transformers = needed("torch", "torch"), needed("transformers", "torch")
         where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        key = (str(source), where)
+        key = (str(source), where, numbers)
         if (known := _OPEN.get(key)) is not None:
             return known
-        folder, more = _located(str(source))
-        try:
-            with _Quiet(transformers):
-                plain = {"local_files_only": True, "trust_remote_code": False, **more}
-                tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **plain)
-                model = transformers.AutoModelForCausalLM.from_pretrained(
-                    folder, dtype=torch.float32, **plain, **({} if more else {"use_safetensors": True})
-                )
-        except (OSError, ValueError, ImportError) as error:
-            raise ConfigurationError(f"no language model can be read from {source}: {error}") from error
-        opened = _OPEN[key] = cls(model, tokenizer, str(source), where)
+        model, tokenizer = _read(transformers, str(source), where, getattr(torch, numbers))
+        if numbers == "bfloat16" and not _computes_in_bfloat16(torch, where):
+            model = model.float()
+        opened = _OPEN[key] = cls(model, tokenizer, str(source), where, numbers)
         return opened
 
     def slots(self, shape: AdapterShape) -> tuple[Slot, ...]:
@@ -65,24 +69,79 @@ class BaseWeights:
             low_rank.attach(self.model, self._attached[shape], shape.scale)
         return self._attached[shape]
 
-    def log_probabilities(self, prompts: Sequence[list[int]], answers: Sequence[list[int]], adapter: Any) -> Tensor:
-        """The summed log-probability of each answer after its prompt, float32 of shape (n,); one forward pass.
+    def log_probabilities(self, questions: Sequence[Question], adapter: Any) -> Tensor:
+        """The summed log-probability of each answer after its prompt, float32 of shape (n, most answers); one forward pass.
 
         Prompts are padded on the left, so that the answers stand together at the end and only their logits are computed.
+        Answers that differ in their last token alone, as labels of one token do, are read off one and the same row.
         """
         torch = needed("torch", "torch")
-        rows = [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)]
-        width, tail = max(map(len, rows)), max(map(len, answers))
-        ids = torch.tensor([[0] * (width - len(row)) + row for row in rows], device=self.device)
+        contexts: dict[tuple[int, ...], int] = {}
+        cells: list[tuple[int, int, int, int, int]] = []  # context, place, token, answer's row, token's number
+        answered = 0
+        for prompt, answers in questions:
+            for answer in answers:
+                context = contexts.setdefault((*prompt, *answer[:-1]), len(contexts))
+                cells += [(context, at - len(answer), token, answered, at) for at, token in enumerate(answer)]
+                answered += 1
+        tail = max(-place for _, place, *_ in cells)
+        logits = self._logits(list(contexts), tail, adapter)
+        context, place, token, row, number = torch.tensor(cells, device=self.device).T
+        chosen = logits[context, place + tail, token].float() - logits.float().logsumexp(dim=2)[context, place + tail]
+        said = torch.zeros((answered, tail), device=self.device)
+        said = said.index_put((row, number), chosen).sum(dim=1)
+        return _table(torch, said, [len(answers) for _, answers in questions])
+
+    def _logits(self, rows: list[tuple[int, ...]], tail: int, adapter: Any) -> Tensor:
+        """The logits after each of the last ``tail`` tokens of every row."""
+        torch = needed("torch", "torch")
+        width = max(map(len, rows))
+        ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in rows], device=self.device)
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self.device)
         places = (mask.cumsum(dim=1) - 1).clamp_(min=0)
+        # Named places instead of a count: a mere slice would copy the whole head once for every row (2 s a pass on SmolLM2).
+        kept = torch.arange(width - tail, width, device=self.device)
         with low_rank.active(adapter):
-            logits = self.model(
-                input_ids=ids, attention_mask=mask, position_ids=places, logits_to_keep=tail + 1, use_cache=False
-            ).logits[:, :-1]
-        said = torch.log_softmax(logits.float(), dim=-1).gather(2, ids[:, -tail:, None]).squeeze(2)
-        counted = torch.tensor([[0.0] * (tail - len(a)) + [1.0] * len(a) for a in answers], device=self.device)
-        return (said * counted).sum(dim=1)
+            found = self.model(
+                input_ids=ids, attention_mask=mask, position_ids=places, logits_to_keep=kept, use_cache=False
+            )
+        return found.logits
+
+
+def _table(torch: Any, said: Tensor, counts: list[int]) -> Tensor:
+    """One row a question, filled up with `ABSENT` where it has fewer answers than the others."""
+    if len(set(counts)) == 1:
+        return said.reshape(len(counts), counts[0])
+    width, ends = max(counts), np.cumsum(counts)
+    rows = [said[end - count : end] for count, end in zip(counts, ends, strict=True)]
+    return torch.stack([torch.nn.functional.pad(row, (0, width - len(row)), value=ABSENT) for row in rows])
+
+
+def _read(transformers: Any, source: str, device: str, dtype: Any) -> tuple[Any, Any]:
+    """Model and tokenizer from files of this machine."""
+    folder, more = _located(source)
+    # Fused attention of CPUs computes its gradient slowly: a third of the time of a step, at the lengths of messages.
+    how = {"dtype": dtype, "attn_implementation": "eager" if device == "cpu" else "sdpa"}
+    if not more:
+        how["use_safetensors"] = True
+    elif hasattr(transformers, "GgufConfig"):
+        # Newer versions keep the weights packed, and unpack them again in every pass.
+        how["quantization_config"] = transformers.GgufConfig(dequantize=True)
+    try:
+        with _Quiet(transformers):
+            plain = {"local_files_only": True, "trust_remote_code": False, **more}
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **plain)
+            return transformers.AutoModelForCausalLM.from_pretrained(folder, **plain, **how), tokenizer
+    except (OSError, ValueError, ImportError) as error:
+        raise ConfigurationError(f"no language model can be read from {source}: {error}") from error
+
+
+def _computes_in_bfloat16(torch: Any, device: str) -> bool:
+    """Whether ``device`` multiplies bfloat16 in hardware: emulated it is slower than float32."""
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported())
+    known = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
+    return any(test() for test in known if test is not None)
 
 
 def _located(source: str) -> tuple[Path, dict[str, str]]:

@@ -4,6 +4,9 @@ KTO (Ethayarajh et al. 2024, arXiv 2402.01306, eq. 8) asks only whether an answe
 reference) and the reference point z = KL(policy || reference), its value is ``sigmoid(beta (r - z))`` for a desirable answer
 and ``sigmoid(beta (z - r))`` for an undesirable one, and the loss ``lambda (1 - value)``. A score y in [0, 1] counts here
 as desirable with weight y and as undesirable with weight 1 - y.
+
+Where an answer is one of a few labels, policy and reference are distributions over these labels: no learning is spent on the rest
+of the vocabulary, and z is computed instead of estimated.
 """
 
 from __future__ import annotations
@@ -18,6 +21,16 @@ Tensor: TypeAlias = Any
 LAMBDA_MIN, LAMBDA_MAX = 0.5, 2.0  # section 4.3: an imbalance is corrected, but within bounds
 MOMENTUM, SMOOTHING, EPSILON = 0.9, 0.99, 1e-6
 NORM_MAX = 1.0
+
+
+def among(said: Tensor) -> Tensor:
+    """Log-probabilities among the answers compared, shape (n, answers); a single answer keeps its own log-probability."""
+    return said.log_softmax(dim=1) if said.shape[1] > 1 else said
+
+
+def divergences(policy: Tensor, reference: Tensor) -> Tensor:
+    """KL(policy || reference) of each row of `among`, exactly: its mean is z."""
+    return (policy.exp() * (policy - reference)).sum(dim=1)
 
 
 def losses(log_ratios: Tensor, reference: Tensor, scores: Tensor, lambdas: tuple[float, float], beta: float) -> Tensor:

@@ -13,16 +13,16 @@ import numpy as np
 
 from meta_learning.clrs.models.extras import needed
 from meta_learning.clrs.models.language import low_rank
-from meta_learning.clrs.models.language.adapter_trainer import AdapterTrainer, Tokens, TrainingSettings
+from meta_learning.clrs.models.language.adapter_trainer import AdapterTrainer, TrainingSettings
 from meta_learning.clrs.models.language.base_weights import PACKAGED, BaseWeights
 from meta_learning.clrs.models.language.low_rank import AdapterShape
-from meta_learning.clrs.models.language.prompting import Prompting
+from meta_learning.clrs.models.language.prompting import Prompting, Question
 from meta_learning.clrs.models.language.replicas import Replicas
 from meta_learning.clrs.models.port import Floats, Pair, digest_of_arrays
 from meta_learning.clrs.models.recent_logistic import RecentLogistic
 from meta_learning.errors import ConfigurationError, MalformedState
 
-HEADER = b"MLLM1\n"
+HEADER = b"MLLM2\n"
 MEMO_COUNT = 4  # batches: champion and candidate are asked about the same cycle and the same probe
 
 
@@ -30,8 +30,8 @@ MEMO_COUNT = 4  # batches: champion and candidate are asked about the same cycle
 class LanguageSettings:
     """``instruction``: what the model is asked, around ``{input}``; ``chat``: as a turn in the base's template, where it has one.
 
-    ``labels``: where the outputs are known labels, an answer is compared with the others of them (a pass more for each).
-    Limits are in tokens; what lies beyond is not read.
+    ``labels``: where the outputs are known labels, an answer is judged among them. Labels of one token each ("positive" after a
+    space) cost nothing, longer ones a row of every pass. Limits are in tokens; what lies beyond is not read.
     """
 
     instruction: str = "{input}"
@@ -46,10 +46,13 @@ class LanguageSettings:
 class LanguageModel:
     """LoRA on a frozen causal LM, trained with KTO (arXiv 2402.01306) on scores in [0, 1]; see `language.kto`.
 
-    What it expects of an answer is a logistic function of two numbers: KTO's reward ``beta * log(policy / reference)``, and
-    how much likelier the input makes the answer under the bare base (per token, against no input and other labels). It is fitted
-    to the last rows as they were answered before they were learnt. Copies share the base; a version is the adapter, its
-    optimiser and the calibration (three float32 for every adapter number: 5.5 MB on SmolLM2 with the default shape).
+    What it expects of an answer is a logistic function of two numbers, fitted to the last rows as they were answered before they
+    were learnt. With ``labels``: the log-odds of the label under the bare base, what training has added to them, and a level
+    for each label; before the first lesson, the base's own probability. Without: KTO's reward ``beta * log(policy /
+    reference)``, and how much likelier the input makes the answer under the bare base, per token; before the first lesson, 0.5.
+
+    Copies share the base; a version is the adapter, its optimiser and the calibration (three float32 for every adapter
+    number: 5.5 MB on SmolLM2 with the default shape).
 
     >>> model = LanguageModel()                                     # doctest: +SKIP
     >>> model.learn([("fine day", "good")], np.array([1.0]))        # doctest: +SKIP
@@ -69,18 +72,23 @@ class LanguageModel:
         self.settings = settings or LanguageSettings()
         self.base = base if isinstance(base, BaseWeights) else BaseWeights.open(base)
         limits = self.settings.input_tokens_max, self.settings.output_tokens_max
-        self._prompting = Prompting.of(self.base.tokenizer, self.settings.instruction, self.settings.chat, limits)
+        self._prompting = Prompting.of(
+            self.base.tokenizer, self.settings.instruction, self.settings.chat, limits, self.settings.labels
+        )
         self._trainer = AdapterTrainer(self.base, self.settings.training, self.settings.seed, replicas)
-        self.calibration = RecentLogistic.empty(width=2)
+        self.calibration = RecentLogistic.empty(width=2 + len(self.settings.labels))
         self._memo: dict[tuple[Pair, ...], tuple[Floats, Floats]] = {}  # what the base says; shared by all copies
         self._asked: tuple[tuple[Pair, ...], Floats] | None = None
         self._version: str | None = None
 
     def predict(self, pairs: Sequence[Pair]) -> Floats:
-        """Expected scores; 0.5 for everything before anything is learnt."""
-        if not pairs or not len(self.calibration.rows):
+        """Expected scores; before anything is learnt 0.5, or what the base makes of the labels."""
+        if not pairs or not (len(self.calibration.rows) or self.settings.labels):
             return np.full(len(pairs), 0.5)
-        return self.calibration.scores(self._features(pairs))
+        features = self._features(pairs)
+        if not len(self.calibration.rows):
+            return np.asarray(1.0 / (1.0 + np.exp(-features[:, 1])))
+        return self.calibration.scores(features)
 
     def learn(self, pairs: Sequence[Pair], targets: Floats, weights: Floats | None = None) -> None:
         """A pass of KTO over ``pairs``; the calibration learns what was expected of them before."""
@@ -88,12 +96,14 @@ class LanguageModel:
             return
         costs = np.ones(len(pairs)) if weights is None else np.asarray(weights, dtype=np.float64)
         features = self._features(pairs)
-        self._trainer.learn(self._tokens(pairs), self._bare(pairs)[0], targets, costs)
+        self._trainer.learn(self._questions(pairs), self._bare(pairs)[0], targets, costs)
         self.calibration.add(features, targets, costs)
         self._asked = self._version = None
 
     def generate(self, input_text: str, tokens_max: int = 64) -> str:
-        """The likeliest answer, token by token (greedy: nothing is drawn), from the base with what was learnt."""
+        """The label with the best expected score; without labels the likeliest answer, token by token (nothing is drawn)."""
+        if labels := self.settings.labels:
+            return labels[int(self.predict([(input_text, label) for label in labels]).argmax())]
         torch = needed("torch", "torch")
         prompt = self._prompting.prompt(input_text)
         ids = torch.tensor([prompt], device=self.base.device)
@@ -108,20 +118,24 @@ class LanguageModel:
         return str(self.base.tokenizer.decode(found[0, len(prompt) :], skip_special_tokens=True)).strip()
 
     def _features(self, pairs: Sequence[Pair]) -> Floats:
-        """Shape (n, 2): KTO's reward, and the input's worth to the answer under the bare base."""
+        """Shape (n, 2 + labels): what was learnt, what the bare base knows, and which label it is."""
         key = tuple(pairs)
         if self._asked is not None and self._asked[0] == key:
             return self._asked[1]
-        bare, worth = self._bare(pairs)
+        said, known = self._bare(pairs)
         learnt = np.zeros(len(key))
         if self._trainer.step:
-            learnt = self._trainer.ask(self._tokens(pairs), self._trainer.views()) - bare
-        features = np.column_stack([self.settings.training.beta * learnt, worth])
+            policy = self._trainer.ask(self._questions(pairs), self._trainer.views())
+            learnt = self.settings.training.beta * (policy - said)[:, 0]
+            if self.settings.labels:
+                learnt = _log_odds(policy) - known
+        levels = [[float(output == label) for label in self.settings.labels] for _, output in pairs]
+        features = np.column_stack([learnt, known, np.array(levels).reshape(len(key), -1)])
         self._asked = key, features
         return features
 
     def _bare(self, pairs: Sequence[Pair]) -> tuple[Floats, Floats]:
-        """Log-probabilities under the bare base, and the worth of the input to the answer, per token.
+        """Log-probabilities of the answers under the bare base, and what they say about the answer given.
 
         Kept for the last few whole batches, never row by row: a row's last bits depend on the rows beside it, and a
         restored loop must find the same ones.
@@ -129,21 +143,23 @@ class LanguageModel:
         key = tuple(pairs)
         if (known := self._memo.get(key)) is not None:
             return known
-        rows = sorted({*pairs, *((asked, label) for asked in {"", *(a for a, _ in pairs)} for label in self.settings.labels)}
-                      | {("", output) for _, output in pairs})  # fmt: skip
-        said = dict(zip(rows, self._trainer.ask(self._tokens(rows), None), strict=True))
-        lengths = {output: float(len(self._prompting.encode(("", output))[1])) for _, output in rows}
-        worths = {(a, o): (found - said["", o]) / lengths[o] for (a, o), found in said.items()}
-        bare, worth = np.array([said[pair] for pair in pairs]), np.array([worths[pair] for pair in pairs])
-        if self.settings.labels:
-            worth -= [np.mean([worths[asked, label] for label in self.settings.labels]) for asked, _ in pairs]
-        self._memo[key] = bare, worth
+        said = self._trainer.ask(self._questions(pairs), None)
+        found = said, _log_odds(said) if self.settings.labels else self._worth(pairs, said[:, 0])
+        self._memo[key] = found
         for old in list(self._memo)[:-MEMO_COUNT]:
             self._memo.pop(old, None)
-        return bare, worth
+        return found
 
-    def _tokens(self, pairs: Sequence[Pair]) -> list[Tokens]:
-        return [self._prompting.encode(pair) for pair in pairs]
+    def _worth(self, pairs: Sequence[Pair], said: Floats) -> Floats:
+        """How much likelier the input makes the answer than no input does, per token."""
+        outputs = sorted({output for _, output in pairs})
+        questions = self._questions([("", output) for output in outputs])
+        plain = dict(zip(outputs, self._trainer.ask(questions, None)[:, 0], strict=True))
+        lengths = {output: len(answers[0]) for output, (_, answers) in zip(outputs, questions, strict=True)}
+        return np.array([(found - plain[o]) / lengths[o] for (_, o), found in zip(pairs, said, strict=True)])
+
+    def _questions(self, pairs: Sequence[Pair]) -> list[Question]:
+        return [self._prompting.question(pair) for pair in pairs]
 
     def copy(self) -> Self:
         """A twin that shares the base weights and copies the adapter."""
@@ -182,7 +198,8 @@ class LanguageModel:
 
     def dump(self) -> bytes:
         """Header, settings and the base's digest as JSON, then the arrays as safetensors; never the base weights."""
-        about = {"settings": asdict(self.settings), "base": self.base.digest, "source": self.base.source}
+        base = {"base": self.base.digest, "source": self.base.source, "numbers": self.base.numbers}
+        about = {"settings": asdict(self.settings), **base}
         head = json.dumps(about, sort_keys=True).encode()
         body: bytes = needed("safetensors.numpy", "torch").save(self.arrays())
         return HEADER + struct.pack("<I", len(head)) + head + body
@@ -198,12 +215,12 @@ class LanguageModel:
         about, arrays = _parted(blob)
         try:
             settings = _settings(about["settings"])
-            digest, source = str(about["base"]), str(about["source"])
+            digest, source, numbers = (str(about[name]) for name in ("base", "source", "numbers"))
         except (KeyError, TypeError, ValueError) as error:
             raise MalformedState(f"not a language model: {error!r}") from error
         if base is None and not source:
             raise ConfigurationError(f"these base weights ({digest[:12]}) came from no file: load with base=")
-        base = base or BaseWeights.open(source)
+        base = base or BaseWeights.open(source, numbers=numbers)
         if base.digest != digest:
             raise MalformedState(
                 f"trained on base weights {digest[:12]}; {base.source or 'these'} are {base.digest[:12]}"
@@ -217,7 +234,10 @@ class LanguageModel:
         trainer, shape = self._trainer, tuple(self._trainer.flat.shape)
         try:
             flats = [arrays[name] for name in ("adapter", "first_moment", "second_moment")]
-            if any(flat.shape != shape for flat in flats) or arrays["calibration"].shape[1:] != (4,):
+            if (
+                any(flat.shape != shape for flat in flats)
+                or arrays["calibration"].shape[1:] != self.calibration.rows.shape[1:]
+            ):
                 raise ValueError("the arrays do not fit the settings")
             trainer.flat, *moments = (torch.from_numpy(flat.copy()).to(self.base.device) for flat in flats)
             trainer.moments = moments[0], moments[1]
@@ -225,6 +245,11 @@ class LanguageModel:
             self.calibration.rows = arrays["calibration"].copy()
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise MalformedState(f"not a language model: {error}") from error
+
+
+def _log_odds(said: Floats) -> Floats:
+    """The log-odds of the first answer of each row against all others."""
+    return np.asarray(said[:, 0] - np.logaddexp.reduce(said[:, 1:], axis=1))
 
 
 def _parted(blob: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:

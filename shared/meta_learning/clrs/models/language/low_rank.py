@@ -117,4 +117,6 @@ def _adapted(name: str, scale: float, _: Any, inputs: tuple[Tensor, ...], output
     if adapter is None or name not in adapter:
         return output
     down, up = adapter[name]
-    return output + (inputs[0] @ down.T) @ up.T * scale
+    given = inputs[0]
+    # The adapter is float32 (a step of Adam would vanish in bfloat16), its products are in the numbers of the base.
+    return output + (given @ down.to(given.dtype).T) @ up.to(given.dtype).T * scale
