@@ -38,11 +38,15 @@ def learner_of(strategy: str, labels: Sequence[str], prompt: str = "") -> Learne
     """
     if strategy != "lora":
         return Learner(OnlineTextModel())
+    from meta_learning.clrs.models.language.adapter_trainer import TrainingSettings
     from meta_learning.clrs.models.language.language_model import LanguageModel, LanguageSettings
+    from meta_learning.clrs.models.language.low_rank import AdapterShape
 
-    instruction = prompt.replace("{input}", "the text") + "\n\n{input}"
-    settings = LanguageSettings(instruction, labels=tuple(labels), input_tokens_max=128)
-    return Learner(LanguageModel(settings=settings), epochs_count=2)
+    # As plain text that ends where the answer stands: a small model knows labels better so than as a turn of a chat.
+    instruction = prompt.replace("{input}", "the text") + "\n\nText: {input}\nAnswer:"
+    training = TrainingSettings(AdapterShape(layers_count=10))  # the upper ones: half of the time, as good on tweets
+    settings = LanguageSettings(instruction, chat=False, labels=tuple(labels), input_tokens_max=96, training=training)
+    return Learner(LanguageModel(settings=settings), epochs_count=3)
 
 
 def fine_tuned(

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from meta_learning.clrs.models.text_model import warm_up
 from meta_learning.errors import BrokerUnavailable, ConfigurationError
 from meta_learning.events import derived_id
 from meta_learning.experiments.grid import GridCell
@@ -117,6 +118,8 @@ def work(url: str, burst: bool = False) -> None:
         def get_heartbeat_ttl(self, job: Any, working_time: float = 0.0) -> int:
             return 2 * HEARTBEAT_S
 
+    # Before the first fork: else every cell's process would load the compiled model anew, for half a second.
+    warm_up()
     connection = connect(url)
     worker: Any = CellWorker(
         [open_queue(connection)],
