@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Annotated, Any
 
@@ -11,9 +12,10 @@ from fastapi.responses import JSONResponse
 
 from benchmarks.llm_server.answering import Answering, NotRecorded
 from benchmarks.llm_server.protocol import Body, completion, purpose_of, refusal
-from benchmarks.llm_server.records import Call, OverCap, Records
+from benchmarks.llm_server.records import Call, OverCap, Recording, Records
 from meta_learning.errors import CallerError, MetaLearningError
 from meta_learning.llm import LLM
+from meta_learning.llm import Request as Question
 
 UNTAGGED = "untagged"
 
@@ -54,22 +56,29 @@ def application(llm: LLM | None, records: Records, temperature_default: float = 
 
 
 async def _counted(answering: Answering, records: Records, body: Body, tag: str, purpose: str) -> dict[str, Any]:
-    """Answer all choices one after another: each is a call, and the first alone pays for the prompt."""
-    count, answers = body.n or 1, []
-    records.reserve(tag, count)
-    try:
-        for request in answering.requests(body, tag):
-            started = time.perf_counter()
-            # ``logprobs`` alone asks for the log-probability of what was said, which is the most probable at temperature 0.
-            answer, known = await answering.answer(request, max(body.ranked_count, 1) if body.logprobs else 0)
-            asked = 0 if answers else answer.prompt_tokens
-            took = time.perf_counter() - started
-            digest = answering.digest(request)
-            records.count(Call(tag, purpose, asked, answer.completion_tokens, took, time.time(), digest, known))
-            answers.append(answer)
-    finally:
-        records.give_back(tag, count - len(answers))
-    return completion(body, records.model, answers)
+    """Answer all choices at the same time: each is a call, and the first alone pays for the prompt."""
+    # ``logprobs`` alone asks for the log-probability of what was said, which is the most probable token at temperature 0.
+    ranked_count = max(body.ranked_count, 1) if body.logprobs else 0
+    records.reserve(tag, body.n or 1)
+
+    async def choice(number: int, request: Question) -> Recording:
+        started = time.perf_counter()
+        try:
+            answer, known = await answering.answer(request, ranked_count)
+        except BaseException:
+            records.give_back(tag, 1)
+            raise
+        asked, took = 0 if number else answer.prompt_tokens, time.perf_counter() - started
+        digest = answering.digest(request)
+        records.count(Call(tag, purpose, asked, answer.completion_tokens, took, time.time(), digest, known))
+        return answer
+
+    choices = (choice(number, request) for number, request in enumerate(answering.requests(body, tag)))
+    answers = await asyncio.gather(*choices, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return completion(body, records.model, [answer for answer in answers if isinstance(answer, Recording)])
 
 
 def _tag(authorization: str | None) -> str:

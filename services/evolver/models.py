@@ -14,7 +14,7 @@ from meta_learning.llm.ledger import Caps
 from meta_learning.llm.models import current_model, price_of
 from services.evolver.settings import EvolverSettings
 
-Provider = Literal["anthropic", "openai", "local"]
+Provider = Literal["anthropic", "openai", "local", "transformers"]
 Count = Callable[[dict[str, float]], None]
 
 
@@ -48,6 +48,11 @@ def connect_model(asked: EvolutionSettings, settings: EvolverSettings) -> LLM:
             key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
             name = model if settings.openai_base_url else current_model(provider, model)
             return OpenAILLM(name, base_url=settings.openai_base_url, api_key=key, timeout_s=settings.llm_timeout_s)
+        if provider == "transformers":
+            from meta_learning.llm.batched.provider import TransformersLLM
+
+            source = model if model and Path(model).exists() else current_model(provider, model)
+            return TransformersLLM(source, threads_count=settings.local_threads_count)
         from meta_learning.llm.local import LocalLLM
 
         # On 2 cores that others used as well, a call took 3.9 s with 2 threads and 0.4 s with 1.

@@ -20,7 +20,7 @@ class EvolverSettings(Settings):
         description="Redis of the job queue, where REDIS_URL is a cluster: RQ does not run on one. Default: REDIS_URL.",
     )
     evolver_workers_count: int = Field(1, ge=1, le=64, description="ACLA runs that may go on at the same time.")
-    llm_provider: Literal["auto", "anthropic", "openai", "local"] = Field(
+    llm_provider: Literal["auto", "anthropic", "openai", "local", "transformers"] = Field(
         "auto",
         description="Who answers where a request says `auto`; `auto` here: whoever has a key, else the local model.",
     )

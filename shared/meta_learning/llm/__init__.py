@@ -1,4 +1,4 @@
-"""The port to language models: one request in, one reply out. Adapters: `anthropic`, `openai`, `local`, `scripted`.
+"""The port to language models: one request in, one reply out. Adapters: `anthropic`, `openai`, `local`, `batched`, `scripted`.
 
 >>> import asyncio
 >>> from meta_learning.llm.scripted import ScriptedLLM

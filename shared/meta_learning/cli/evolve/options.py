@@ -23,7 +23,7 @@ Calls = Annotated[int | None, typer.Option(min=1, help="Cap on model calls. (def
 Tokens = Annotated[int | None, typer.Option(min=1, help="Cap on tokens.")]
 Money = Annotated[float | None, typer.Option(min=0.0, help="Cap on US dollars.")]
 Seconds = Annotated[float | None, typer.Option(min=0.0, help="Cap on seconds, over all lives of the run.")]
-Provider = Annotated[str | None, typer.Option(help="local, anthropic or openai. (default: local, the packaged model)")]
+Provider = Annotated[str | None, typer.Option(help="local, transformers, anthropic or openai. (default: local)")]
 Model = Annotated[str | None, typer.Option(help="Its model, or a GGUF file. (default: the provider's entry)")]
 BaseUrl = Annotated[str | None, typer.Option(help="Another server that speaks the provider's protocol.")]
 ApiKey = Annotated[

@@ -10,7 +10,8 @@ from typing import Generic, TypeVar
 
 from meta_learning.errors import CallerError
 
-Question, Answer = TypeVar("Question"), TypeVar("Answer")
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
 
 
 class Waiting(Generic[Question, Answer]):

@@ -55,7 +55,7 @@ def opened(source: Path, dtype: Dtype, threads_count: int) -> Weights:
         tokenizer, model = _read(transformers, source, _dtype(torch, dtype, device))
     except (OSError, ValueError, ImportError, RuntimeError, KeyError, IndexError) as error:
         raise ConfigurationError(f"{source} cannot be loaded as a model: {error}") from error
-    _sharpen(model)
+    _sharpen(torch, model)
     model = model.to(device).eval().requires_grad_(False)
     count = model.get_input_embeddings().num_embeddings
     return Weights(
@@ -96,10 +96,10 @@ def _dtype(torch: Any, wish: Dtype, device: str) -> Any:
     return getattr(torch, wish)
 
 
-def _sharpen(model: Any) -> None:
+def _sharpen(torch: Any, model: Any) -> None:
     """Compute the logits in float32: in bfloat16 those near 20 are an eighth apart, and every second answer would be a tie."""
     head = model.get_output_embeddings()
-    if head is None:
+    if head is None or head.weight.dtype == torch.float32:
         return
     head = copy.deepcopy(head).float()
     head.register_forward_pre_hook(lambda module, arguments: (arguments[0].float(), *arguments[1:]))
