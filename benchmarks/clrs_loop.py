@@ -26,15 +26,17 @@ import csv
 import json
 import random
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from benchmarks.clrs_learning import DATA, tweets
-from meta_learning.clrs import ClosedLoopSystem, OnlineTextModel
-from meta_learning.clrs.asking import Asker
+from meta_learning.clrs import ClosedLoopSystem
 from meta_learning.clrs.models.port import Floats
+from meta_learning.experiments.loops import Interaction, follow
+from meta_learning.experiments.loops.following import Way, ceiling
+from meta_learning.experiments.loops.measures import correct, measured, tenths
+from meta_learning.experiments.loops.report import estimate
 
 CYCLE, USERS, SMS_SHARE, MALICIOUS = 100, 50, 0.3, 0.3
 ASKED, RANDOM = ("asked-10", "asked-20", "asked-50"), ("random-10",)
@@ -42,19 +44,10 @@ WORLDS = ("steady", "reversal", "sms", "malicious", *ASKED, *RANDOM, "acting")
 LABELS = ("negative", "positive")
 
 
-class Row(NamedTuple):
-    """One interaction: what the user would say, and what is true."""
-
-    text: str
-    said: float
-    true: float
-    user: str
-
-
-def rows_of(world: str, seed: int, events: int) -> list[Row]:
+def rows_of(world: str, seed: int, events: int) -> list[Interaction]:
     stream, draws = tweets(seed, events), random.Random(f"{world}-{seed}")
     messages = sms(seed)
-    rows, middle = list[Row](), len(stream.pairs) // 2
+    rows, middle = list[Interaction](), len(stream.pairs) // 2
     for at, ((text, _), true) in enumerate(zip(stream.pairs, stream.taught.tolist(), strict=True)):
         user, late = draws.randrange(USERS), at >= middle
         if world == "reversal" and late:
@@ -62,7 +55,7 @@ def rows_of(world: str, seed: int, events: int) -> list[Row]:
         if world == "sms" and late and draws.random() < SMS_SHARE:
             text, true = messages[at % len(messages)]
         lies = world == "malicious" and user < MALICIOUS * USERS
-        rows.append(Row(text, 1.0 - true if lies else true, true, f"u{user}"))
+        rows.append(Interaction(text, LABELS[int(true)], f"u{user}", "opposite" if lies else "honest"))
     return rows
 
 
@@ -75,163 +68,26 @@ def sms(seed: int) -> list[tuple[str, float]]:
 
 def run(world: str, seed: int, events: int) -> dict[str, Any]:
     """One loop over one stream: a line for each cycle, and what was right."""
-    rows, system = rows_of(world, seed, events), ClosedLoopSystem(seed=seed)
-    share = int(world.partition("-")[2] or 100)
-    system.asker, coin = Asker(float(share)), random.Random(seed)
-    found, true, labelled = list[float](), list[float](), list[int]()
-    cycles, alarms = list[dict[str, Any]](), list[dict[str, Any]]()
-    for at, row in enumerate(rows):
-        answer, said, truth, propensity = "sentiment", row.said, row.true, 1.0
-        if world == "acting":
-            choice = system.act(row.text, LABELS, unit=str(at))
-            answer, propensity = choice.output_text, choice.propensity
-            said = truth = float((answer == "positive") == (row.true > 0.5))
-        found.append(system.score(row.text, answer))
-        true.append(truth)
-        if world in RANDOM and coin.random() >= share / 100:
-            continue
-        if world in ASKED:
-            asked = system.should_ask(row.text, answer, unit=str(at))
-            if not asked.ask:
-                continue
-            propensity = asked.propensity
-        labelled.append(at)
-        if system.collect_feedback(row.text, answer, said, user_id=row.user, propensity=propensity) is not None:
-            cycles.append(cycle_line(system, at + 1, sum(len(one["alarms"]) for one in cycles)))
-            alarms += cycles[-1]["alarms"]
+    rows, system, acting = rows_of(world, seed, events), ClosedLoopSystem(seed=seed), world == "acting"
+    share = float(world.partition("-")[2] or 100)
+    way = Way(LABELS[1], LABELS if acting else (), "sentiment", share, by_chance=world in RANDOM)
+    told = follow(system, rows, way, seed)
+    satisfied = np.array(told.satisfied)
     return {
         "world": world,
         "seed": seed,
         "events": len(rows),
-        "labels": system.get_system_summary()["counts"]["accepted"],
-        "figures": figures(world, np.array(found), np.array(true), cycles, alarms)
-        | aligned(np.array(found), np.array(true), labelled, cycles[-1]),
-        "right": hundreds(np.array(true) if world == "acting" else correct(np.array(found), np.array(true))),
-        "bare": None if world == "acting" else tenths(correct(bare(rows), np.array(true))),
-        "cycles": cycles,
-    }
-
-
-def cycle_line(system: ClosedLoopSystem, interactions: int, alarms_before: int) -> dict[str, Any]:
-    """What the loop says of itself after a cycle."""
-    said = system.get_system_summary()
-    drift, alignment, coherence = said["drift"], said["alignment"], said["coherence"]
-    fresh = drift["raised"][len(drift["raised"]) - (drift["alarms"] - alarms_before) :]
-    kept = ("kind", "event", "since", "score", "words", "cause")
-    return {
-        "cycle": said["cycles"],
-        "interactions": interactions,
-        "drift": drift["current"],
-        "set_by": drift["set_by"],
-        "kinds": drift["kinds"],
-        "cause": drift["cause"]["cause"],
-        "alarms": [{name: alarm[name] for name in kept} | {"interactions": interactions} for alarm in fresh],
-        "alignment": [alignment[name] for name in ("current", "low", "high")],
-        "alignment_n": alignment["n"],
-        "state": alignment["state"],
-        "coherence": [coherence[name] for name in ("current", "low", "high")],
-        "neighbours": coherence["neighbours"],
-        "perturbations": coherence["perturbations"],
-        "negative_flip_rate": coherence["negative_flip_rate"],
-        "diversity": coherence["diversity"],
-        "patterns": [found["name"] for found in said["patterns"]["active"]],
-        "decision": said["history"][-1]["decision"],
-        "reasons": said["history"][-1]["reasons"],
-        "distrusted": said["counts"].get("distrusted", 0),
-    }
-
-
-def bare(rows: list[Row]) -> Floats:
-    """The ceiling: the learner alone, which is told the truth about everything."""
-    model, found = OnlineTextModel(), list[Floats]()
-    for first in range(0, len(rows), CYCLE):
-        part = rows[first : first + CYCLE]
-        pairs = [(row.text, "sentiment") for row in part]
-        found.append(model.predict(pairs))
-        model.learn(pairs, np.array([row.true for row in part]))
-    return np.concatenate(found)
-
-
-def figures(
-    world: str, found: Floats, true: Floats, cycles: list[dict[str, Any]], alarms: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """The numbers of one run that the table is made of."""
-    right = true if world == "acting" else correct(found, true)
-    middle, last = len(true) // 2, cycles[-1]
-    early = [one for one in alarms if one["interactions"] <= middle]
-    late = [one for one in alarms if one["interactions"] > middle]
-    quarter = slice(3 * len(true) // 4, None)
-    return {
-        "accuracy": tenths(right),
-        "accuracy_end": float(right[quarter].mean()),
-        "constant_end": max(float(true[quarter].mean()), 1 - float(true[quarter].mean())),
-        "alignment_quarter": concordance(found[quarter], true[quarter]),
-        "alarms_early": len(early),
-        "alarms_late": len(late),
-        "delay": late[0]["interactions"] - middle if late else None,
-        "alarmed": sorted({one["kind"] for one in late}),
-        "behaviour_median": median([one["kinds"]["behaviour"] for one in cycles]),
-        "behaviour_max": max([one["kinds"]["behaviour"] or 0.0 for one in cycles]),
-        "coherence_end": last["coherence"][0],
-        "diversity_end": last["diversity"]["vendi"],
-        "promoted": sum(one["decision"] == "promoted" for one in cycles) / len(cycles),
-        "patterns": {name: first_seen(cycles, name) for name in sorted({n for one in cycles for n in one["patterns"]})},
-    }
-
-
-def aligned(found: Floats, true: Floats, labelled: list[int], last: dict[str, Any]) -> dict[str, Any]:
-    """What the loop said of its alignment at the end, and what it was over the same interactions."""
-    pending = len(labelled) % CYCLE
-    since = labelled[max(len(labelled) - pending - last["alignment_n"], 0)]
-    truth = concordance(found[since:], true[since:])
-    end, low, high = last["alignment"]
-    within = None if low is None or high is None else float(low <= truth <= high)
-    return {
-        "alignment_end": end,
-        "alignment_true": truth,
-        "alignment_within": within,
-        "alignment_n": last["alignment_n"],
+        "labels": len(told.labelled),
+        "figures": measured(told, acting, CYCLE),
+        "right": hundreds(satisfied if acting else correct(np.array(told.expected), satisfied)),
+        "bare": None if acting else tenths(correct(ceiling(rows, way), satisfied)),
+        "cycles": told.cycles,
     }
 
 
 def hundreds(right: Floats) -> list[float]:
     rows = right[: len(right) // CYCLE * CYCLE].reshape(-1, CYCLE)
     return [round(float(row.mean()), 4) for row in rows]
-
-
-def correct(found: Floats, true: Floats) -> Floats:
-    return np.asarray((found >= 0.5) == (true >= 0.5), dtype=np.float64)
-
-
-def tenths(right: Floats) -> list[float]:
-    return [round(float(part.mean()), 4) for part in np.array_split(right, 10)]
-
-
-def median(numbers: list[float | None]) -> float | None:
-    known = [number for number in numbers if number is not None]
-    return float(np.median(known)) if known else None
-
-
-def first_seen(cycles: list[dict[str, Any]], name: str) -> int:
-    return int(next(one["cycle"] for one in cycles if name in one["patterns"]))
-
-
-def concordance(found: Floats, true: Floats) -> float:
-    """Chance-corrected: 2 * AUC - 1 (Mann & Whitney)."""
-    ranks, liked = stats.rankdata(found), true > 0.5
-    count = int(liked.sum())
-    area = (ranks[liked].sum() - count * (count + 1) / 2) / max(count * (len(true) - count), 1)
-    return float(2 * area - 1)
-
-
-def estimate(numbers: list[float | None]) -> dict[str, Any]:
-    """Mean over seeds with Student's 95 % half-width."""
-    known = np.array([number for number in numbers if number is not None], dtype=np.float64)
-    if not len(known):
-        return {"mean": None, "half_width": None, "seeds": numbers}
-    half = float(stats.t.ppf(0.975, len(known) - 1) * known.std(ddof=1) / len(known) ** 0.5) if len(known) > 1 else None
-    rounded = [None if number is None else round(number, 4) for number in numbers]
-    return {"mean": round(float(known.mean()), 4), "half_width": half and round(half, 4), "seeds": rounded}
 
 
 def summary_of(runs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from meta_learning.experiments.loops.report import drift_by_kind, scored
 from meta_learning.utils import MetaLearningVisualizer
 
-KINDS = ("input", "output", "behaviour", "concept", "performance")
 DRIFTING = ("steady", "reversal", "sms")
 
 
@@ -16,12 +16,8 @@ def draw(folder: Path, summaries: Mapping[str, Any], runs: Mapping[str, Any]) ->
     """Drift with alarms and the three scores of the first seed, and alignment against the share of labels over all seeds."""
     pictures, paths = MetaLearningVisualizer(folder), list[Path]()
     for world in DRIFTING:
-        cycles = runs[world]["cycles"]
-        kinds = {
-            kind: [{"iteration": line["cycle"], "score": line["kinds"][kind]} for line in cycles] for kind in KINDS
-        }
-        alarms = [line["cycle"] for line in cycles for _ in line["alarms"]]
-        paths += pictures.plot_drift(kinds, alarms, save_name=f"drift-{world}")
+        drift = drift_by_kind(runs[world]["cycles"])
+        paths += pictures.plot_drift(drift["drift_kinds"], drift["alarms"], save_name=f"drift-{world}")
     for world in ("reversal", "acting"):
         paths += scores(pictures, runs[world]["cycles"], f"scores-{world}")
     return paths + pictures.plot_pareto(labels(summaries), "labels, % of interactions", save_name="labels")
@@ -29,13 +25,8 @@ def draw(folder: Path, summaries: Mapping[str, Any], runs: Mapping[str, Any]) ->
 
 def scores(pictures: MetaLearningVisualizer, cycles: list[dict[str, Any]], name: str) -> list[Path]:
     drift = [{"iteration": line["cycle"], "score": line["drift"]} for line in cycles]
-    told = {score: [point(line, score) for line in cycles] for score in ("alignment", "coherence")}
+    told = {score: [scored(line, score) for line in cycles] for score in ("alignment", "coherence")}
     return pictures.plot_clrs_metrics(drift, told["alignment"], told["coherence"], save_name=name)
-
-
-def point(line: Mapping[str, Any], score: str) -> dict[str, Any]:
-    current, low, high = line[score]
-    return {"iteration": line["cycle"], "score": current, "low": low, "high": high}
 
 
 def labels(summaries: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -20,6 +20,9 @@ from meta_learning.events import derived_id
 QUEUE = "evolutions"
 # Of helpers: a worker looks here only when no run waits.
 HELP_QUEUE = "evolution-help"
+# What `meta-learning study run --redis-url` fills, as `meta_learning.experiments.queueing` names it;
+# that is not imported here: it would triple the memory of an idle worker.
+STUDIES = "studies"
 JOB = "services.evolver.jobs.evolve"
 RESULT_TTL_S = 7 * 24 * 3600
 COUNTERS_KEY = "meta_learning:evolver:counters"

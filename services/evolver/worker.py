@@ -1,4 +1,6 @@
-"""One RQ worker process: takes jobs, forks a horse for each, ends within seconds of SIGTERM and with its parent.
+"""One RQ worker process: runs evolutions, helps with them, and runs cells of studies while there are none, each in a horse of its own.
+
+It ends within seconds of SIGTERM, and with its parent.
 
 ``python -m services.evolver.worker NAME`` is started by `services.evolver.staff`, which holds the other end of stdin: when
 that closes, the parent is gone (even by SIGKILL), and the worker ends as on SIGTERM.
@@ -20,7 +22,8 @@ from meta_learning.serving.logs import log_as_json
 from meta_learning.serving.running import exit_on_bad_settings
 from meta_learning.serving.settings import read_settings
 from services.evolver import interrupt, jobs
-from services.evolver.queueing import HELP_QUEUE, connect, open_queue
+from services.evolver.in_turn import InTurn
+from services.evolver.queueing import HELP_QUEUE, QUEUE, STUDIES, connect
 from services.evolver.settings import EvolverSettings
 
 log = logging.getLogger("evolver.worker")
@@ -32,6 +35,22 @@ MONITORING_S = 5
 
 class EvolutionWorker(Worker):  # type: ignore[misc]  # rq is untyped here
     """RQ's forking worker, whose horse is asked to stop between two model calls instead of being waited for or killed."""
+
+    queue_class = InTurn
+
+    def get_heartbeat_ttl(self, job: Any, working_time: float = 0.0) -> int:
+        """A cell of a study has no lease: its death is told by its silence, so that must be short."""
+        return 2 * MONITORING_S if job.origin == STUDIES else int(super().get_heartbeat_ttl(job, working_time))
+
+    def prepare_job_execution(self, job: Any, remove_from_intermediate_queue: bool = False) -> None:
+        """Taken off the one queue that it came from, whatever others there are (see `in_turn`)."""
+        super().prepare_job_execution(job, remove_from_intermediate_queue=True)
+
+    def perform_job(self, job: Any, queue: Any, execution: Any) -> bool:
+        """Called by RQ in the horse. A cell starts anew where it is taken up again, so it has no safe point to wait for."""
+        if job.origin == STUDIES:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        return bool(super().perform_job(job, queue, execution))
 
     def handle_warm_shutdown_request(self) -> None:
         """Pass SIGTERM on: the horse puts its job back on the queue, resumable."""
@@ -51,7 +70,7 @@ def work(name: str) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     connection = connect(settings.queue_url, timeout_s=WORKER_TTL_S)
     worker: Any = EvolutionWorker(
-        [open_queue(connection), open_queue(connection, HELP_QUEUE)],
+        [InTurn(name, connection=connection, serializer="json") for name in (QUEUE, HELP_QUEUE, STUDIES)],
         name=name,
         connection=connection,
         serializer="json",

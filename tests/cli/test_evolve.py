@@ -141,6 +141,32 @@ def test_answers_that_an_earlier_run_paid_for_are_not_asked_again_and_change_not
     assert one == other
 
 
+def test_runs_are_listed_shown_compared_and_exported_with_the_other_runs(table: Path, model: tuple[Model, str]) -> None:
+    runs = [run_of(asked(*words(table, model[1], "--yes", "--iterations", count))) for count in ("1", "2")]
+    data = ("--data-folder", str(table.parent / "data"))
+    listed = asked("runs", "list", *data).output
+    assert all(run.name in listed for run in runs)
+    assert listed.count("finished") == 2
+    results = results_in(runs[0])
+    shown = asked("runs", "show", runs[0].name, *data).output
+    assert f"outcome {results['outcome']}" in shown
+    assert "iterations 1" in shown
+    assert "iterations" in asked("runs", "compare", runs[0].name, runs[1].name, *data).output
+    exported = asked("runs", "export", runs[1].name, "--form", "csv", *data).output
+    rows = list(csv.DictReader(exported.splitlines()))
+    history = results_in(runs[1])["performance_history"]
+    assert [float(row["score"]) for row in rows] == [point["score"] for point in history]
+
+
+def test_a_run_that_was_cut_off_is_listed_as_open(table: Path, model: tuple[Model, str]) -> None:
+    run = run_of(asked(*words(table, model[1], "--yes", "--iterations", "1")))
+    lines = (run / "log.jsonl").read_bytes().splitlines(keepends=True)
+    (run / "log.jsonl").write_bytes(b"".join(lines[:20]))
+    shown = asked("runs", "show", run.name, "--data-folder", str(table.parent / "data")).output
+    assert f"{run.name}: open" in shown
+    assert "replies so far; go on with --resume" in shown
+
+
 @pytest.fixture
 def at_work(table: Path) -> Iterator[Any]:
     """Starts the command as a process that can be killed."""

@@ -40,6 +40,7 @@ class PromptAsker:
     ) -> None:
         self._llm, self._labels, self._segment_by = llm, tuple(labels), segment_by
         self._answer_tokens, self._reasoning_tokens = answer_tokens, reasoning_tokens
+        self.calls_count = 0
         self._room = asyncio.Semaphore(max(1, llm.capabilities.concurrency_max))
 
     async def predict(self, package: Package, samples: Sequence[Sample], repeat: int = 0) -> list[Prediction]:
@@ -63,6 +64,7 @@ class PromptAsker:
         item, expected = item_key(sample), str(sample["expected"])
         nothing = Prediction(item, expected, None, 0.0, segment=segment_of(sample, self._segment_by))
         async with self._room:
+            self.calls_count += 1
             try:
                 reply = await self._llm.complete(self._request(prompt, str(sample["input"]), repeat))
             except CallerError as error:

@@ -8,14 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from meta_learning import datasets
 from meta_learning.acla import STRATEGIES, AdaptiveCurriculumAgent, CurriculumConfig, RunStore
-from meta_learning.errors import CallerError
 from meta_learning.experiments.asking import Package, PromptAsker
-from meta_learning.experiments.config import Cell, DatasetSpec
-from meta_learning.experiments.drawing_items import Items, Wanted, draw
+from meta_learning.experiments.config import TUNED, Cell
+from meta_learning.experiments.drawing_items import Items
 from meta_learning.experiments.evaluator import evaluate
-from meta_learning.experiments.fine_tuning import fine_tuned
+from meta_learning.experiments.fine_tuning import fine_tuned, learner_of, segmented
+from meta_learning.experiments.judging import items_of
 from meta_learning.experiments.predictions import Prediction, labels_of
 from meta_learning.llm import LLM
 from meta_learning.utils.provenance import data_digest
@@ -43,15 +42,13 @@ async def run_cell(cell: Cell, llm: LLM | None, store: RunStore | None = None) -
         CallerError: the cell cannot be run: no such data, no closed set of labels, no test items.
     """
     sizes = cell.sizes
-    loader = dataset_of(cell.dataset)
-    items = await draw(loader, Wanted(sizes.sample_size, sizes.gate_samples, sizes.test_samples), cell.seed)
-    if not items.test:
-        raise CallerError(
-            f"{cell.dataset.name} holds too few items to test on after {sizes.sample_size} to search with"
-        )
+    items = await items_of(cell.dataset, sizes, cell.seed)
     labels = labels_of(items.pool)
-    if cell.strategy == "fine_tuning":
-        found = fine_tuned(items.pool, items.test, labels, cell.seed, cell.dataset.segment_by)
+    answering_calls = 0
+    if cell.strategy in TUNED:
+        learner = learner_of(cell.strategy, labels, cell.dataset.initial_prompt)
+        found = fine_tuned(items.pool, items.test, labels, cell.seed, learner)
+        found = segmented(found, items.test, cell.dataset.segment_by)
         made: dict[str, Any] = {"calls": 0}
         flips = None
     else:
@@ -62,20 +59,9 @@ async def run_cell(cell: Cell, llm: LLM | None, store: RunStore | None = None) -
         asker = PromptAsker(llm, labels, cell.dataset.segment_by, reasoning_tokens=sizes.reasoning_tokens)
         found = await asker.predict(package, items.test)
         flips = await asker.flip_rate(package, items.test[: sizes.flip_samples], found)
-    return _result(cell, items, found, labels, {**made, "flip_rate": flips.as_dict() if flips else None})
-
-
-def dataset_of(spec: DatasetSpec) -> datasets.BaseDatasetLoader:
-    """The loader of a data set.
-
-    Raises:
-        NotFound: no data set, or no file, has this name.
-    """
-    if spec.input is not None or spec.expected is not None:
-        if spec.path is None:
-            raise CallerError(f"data set {spec.name}: columns are named, but no path is")
-        return datasets.TabularLoader(spec.path, input=spec.input or "input", expected=spec.expected or "expected")
-    return datasets.load(spec.name, spec.path)
+        answering_calls = asker.calls_count
+    result = _result(cell, items, found, labels, {**made, "flip_rate": flips.as_dict() if flips else None})
+    return result | {"answering_calls": answering_calls}
 
 
 def strategies_of(name: str) -> list[str]:

@@ -10,21 +10,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import tomllib
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field
 
 from meta_learning.acla import STRATEGIES
-from meta_learning.errors import ConfigurationError, NotFound
-from meta_learning.events import describe
+from meta_learning.experiments.grid import Grid, GridCell, Name, Strict
 
-FIXED = ("static", "hand_written", "fine_tuning")
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+# Arms that ask no language model for an answer: they are trained on the labelled items.
+TUNED = ("fine_tuning", "lora")
+FIXED = ("static", "hand_written", *TUNED)
 
 
 def _known_strategy(name: str) -> str:
@@ -38,11 +33,7 @@ def _known_strategy(name: str) -> str:
 Strategy = Annotated[str, AfterValidator(_known_strategy)]
 
 
-class _Strict(BaseModel):
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class DatasetSpec(_Strict):
+class DatasetSpec(Strict):
     """A data set by name, or a table (CSV, TSV, JSON lines) by ``path`` and the names of its columns."""
 
     name: Name
@@ -54,15 +45,15 @@ class DatasetSpec(_Strict):
     segment_by: str | None = None
 
 
-class ModelSpec(_Strict):
+class ModelSpec(Strict):
     """A language model; keys come from where the SDKs look for them, never from a file like this."""
 
-    provider: Literal["anthropic", "openai", "local"] = "local"
+    provider: Literal["anthropic", "openai", "local", "transformers"] = "local"
     model_name: str | None = None
     base_url: str | None = None
 
 
-class Sizes(_Strict):
+class Sizes(Strict):
     """How many items and iterations a cell takes, and how long answers may be."""
 
     num_iterations: Annotated[int, Field(ge=0, le=1000)] = 10
@@ -74,21 +65,14 @@ class Sizes(_Strict):
     reasoning_tokens: Annotated[int, Field(ge=16, le=16_384)] = 256
 
 
-class Cell(_Strict):
-    """One point of the grid. ``id`` is a digest of everything that its result depends on."""
+class Cell(GridCell):
+    """One point of the grid of prompts."""
 
     dataset: DatasetSpec
     model: ModelSpec | None
     strategy: Strategy
-    seed: int
     budget: int | None
     sizes: Sizes
-
-    @property
-    def id(self) -> str:
-        """Letters and digits: a file's name, and a job's."""
-        said = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(said.encode()).hexdigest()[:24]
 
     @property
     def label(self) -> str:
@@ -98,10 +82,9 @@ class Cell(_Strict):
         return f"{self.dataset.name}{model} · {self.strategy} · seed {self.seed}{budget}"
 
 
-class StudyConfig(_Strict):
+class StudyConfig(Grid):
     """A grid. What does not depend on an axis is run once along it, and compared with every point of it."""
 
-    name: Name
     datasets: Annotated[list[DatasetSpec], Field(min_length=1, max_length=100)]
     models: Annotated[list[ModelSpec], Field(min_length=1, max_length=100)] = Field(
         default_factory=lambda: [ModelSpec()]
@@ -109,31 +92,17 @@ class StudyConfig(_Strict):
     strategies: Annotated[list[Strategy], Field(min_length=1, max_length=100)] = Field(
         default_factory=lambda: ["static", "meta"]
     )
-    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1, max_length=1000)] = Field(
-        default_factory=lambda: [0]
+    budgets: Annotated[list[Annotated[int, Field(ge=1)] | None], Field(min_length=1, max_length=100)] = Field(
+        default_factory=lambda: list[int | None]([None])
     )
-    budgets: Annotated[list[Annotated[int, Field(ge=1)] | None], Field(min_length=1, max_length=100)] = [None]
     sizes: Sizes = Field(default_factory=Sizes)
-
-    @classmethod
-    def read(cls, said: Mapping[str, Any] | str | Path) -> Self:
-        """The checked settings of a mapping, or of a TOML or JSON file.
-
-        Raises:
-            NotFound: there is no such file.
-            ConfigurationError: a setting is unknown, of the wrong type or out of bounds; the message names it.
-        """
-        try:
-            return cls.model_validate(_loaded(Path(said)) if isinstance(said, str | Path) else dict(said))
-        except ValidationError as error:
-            raise ConfigurationError(describe(error)[0]) from None
 
     def cells(self) -> list[Cell]:
         """The grid in a fixed order, each cell once."""
         found = [
             Cell(
                 dataset=dataset,
-                model=None if strategy == "fine_tuning" else model,
+                model=None if strategy in TUNED else model,
                 strategy=strategy,
                 seed=seed,
                 budget=None if strategy in FIXED else budget,
@@ -147,22 +116,3 @@ class StudyConfig(_Strict):
             if strategy != "hand_written" or dataset.hand_written_prompt
         ]
         return list({cell.id: cell for cell in found}.values())
-
-    @property
-    def id(self) -> str:
-        """The name of the study's folder: the same settings continue the same study."""
-        said = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
-        return f"{self.name}-{hashlib.sha256(said.encode()).hexdigest()[:10]}"
-
-
-def _loaded(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise NotFound(f"there is no file {path}")
-    text = path.read_text(encoding="utf-8")
-    try:
-        found = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except ValueError as error:
-        raise ConfigurationError(f"{path.name}: {error}") from None
-    if not isinstance(found, dict):
-        raise ConfigurationError(f"{path.name} holds no settings")
-    return found

@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from meta_learning.experiments.config import Cell
+from meta_learning.experiments.grid import GridCell
+from meta_learning.experiments.kinds import headline
 from meta_learning.experiments.study import OnCell
 
 
@@ -29,8 +30,8 @@ def shown(done: int, total: int, console: Console | None = None) -> Iterator[OnC
         # Only what is new is counted against the clock: cells of an earlier life would make it look fast.
         task = bar.add_task(f"cells ({done} of {total} were done)" if done else "cells", total=total - done)
 
-        def on_cell(cell: Cell, result: dict[str, Any]) -> None:
-            said = result.get("error") or f"{result['evaluation']['accuracy']['value']:.3f}"
+        def on_cell(cell: GridCell, result: dict[str, Any]) -> None:
+            said = result.get("error") or headline(result)
             screen.print(f"{cell.label}: {said}", highlight=False, markup=False)
             bar.advance(task)
 

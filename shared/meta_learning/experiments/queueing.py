@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from meta_learning.clrs.models.text_model import warm_up
 from meta_learning.errors import BrokerUnavailable, ConfigurationError
 from meta_learning.events import derived_id
-from meta_learning.experiments.config import Cell
+from meta_learning.experiments.grid import GridCell
 
 QUEUE = "studies"
 JOB = "meta_learning.experiments.cell_process.run_encoded"
@@ -55,7 +56,7 @@ class QueueWorkers:
     def __init__(self, connection: Any, look_every_s: float = LOOK_EVERY_S) -> None:
         self._queue, self._look_every_s = open_queue(connection), look_every_s
 
-    def run(self, cells: Iterable[Cell], searches_folder: Path) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    def run(self, cells: Iterable[GridCell], searches_folder: Path) -> Iterator[tuple[GridCell, dict[str, Any]]]:
         """Results as they come; waits for workers if there are none yet.
 
         ``searches_folder`` is not used: other hosts do not see it, and a cell whose worker died starts anew elsewhere.
@@ -70,7 +71,7 @@ class QueueWorkers:
         except RedisError as error:
             raise BrokerUnavailable(f"the queue of cells does not answer: {error}") from error
 
-    def _collected(self, left: dict[str, Cell]) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    def _collected(self, left: dict[str, GridCell]) -> Iterator[tuple[GridCell, dict[str, Any]]]:
         from rq.job import Job
         from rq.registry import StartedJobRegistry
 
@@ -92,7 +93,7 @@ class QueueWorkers:
                 registry.cleanup()
                 reaped = time.monotonic()
 
-    def _enqueue(self, job_id: str, cell: Cell) -> None:
+    def _enqueue(self, job_id: str, cell: GridCell) -> None:
         from rq import Retry
         from rq.exceptions import DuplicateJobError
 
@@ -117,6 +118,8 @@ def work(url: str, burst: bool = False) -> None:
         def get_heartbeat_ttl(self, job: Any, working_time: float = 0.0) -> int:
             return 2 * HEARTBEAT_S
 
+    # Before the first fork: else every cell's process would load the compiled model anew, for half a second.
+    warm_up()
     connection = connect(url)
     worker: Any = CellWorker(
         [open_queue(connection)],
@@ -129,11 +132,11 @@ def work(url: str, burst: bool = False) -> None:
     worker.work(burst=burst, logging_level="WARNING")
 
 
-def _job_id(cell: Cell) -> str:
+def _job_id(cell: GridCell) -> str:
     return derived_id("cell", cell.id)
 
 
-def _result(job: Any, cell: Cell) -> dict[str, Any] | None:
+def _result(job: Any, cell: GridCell) -> dict[str, Any] | None:
     """What became of a job; None while it may still become something."""
     status = str(job.get_status(refresh=False).value)
     if status == "finished":

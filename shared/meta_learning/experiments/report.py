@@ -11,7 +11,7 @@ from meta_learning.acla.statistics import holm
 from meta_learning.experiments.comparator import compare
 from meta_learning.experiments.intervals import mean
 
-BASELINES = ("static", "hand_written", "fine_tuning")
+BASELINES = ("static", "hand_written", "fine_tuning", "lora")
 Result = Mapping[str, Any]
 
 
@@ -23,14 +23,14 @@ def report_of(results: Sequence[Result], errors: Sequence[Mapping[str, str]] = (
     groups = defaultdict(list)
     for result in results:
         if result["cell"]["model"] is not None:
-            groups[_group(result)].append(result)
+            groups[group_of(result)].append(result)
     tuned = [result for result in results if result["cell"]["model"] is None]
-    for name in {_group(result) for result in tuned} - {name.partition(" · ")[0] for name in groups}:
+    for name in {group_of(result) for result in tuned} - {name.partition(" · ")[0] for name in groups}:
         groups[name] = []
     for name, group in groups.items():
-        group += [result for result in tuned if _group(result) == name.partition(" · ")[0]]
+        group += [result for result in tuned if group_of(result) == name.partition(" · ")[0]]
     return {
-        "groups": {name: _of_group(groups[name]) for name in sorted(groups)},
+        "groups": {name: _ofgroup_of(groups[name]) for name in sorted(groups)},
         "cells_count": len(results),
         "errors": list(errors),
     }
@@ -42,17 +42,18 @@ def arm_name(cell: Mapping[str, Any]) -> str:
     return str(cell["strategy"]) if budget is None else f"{cell['strategy']} @ {budget:,}"
 
 
-def _group(result: Result) -> str:
+def group_of(result: Result) -> str:
+    """The data set, and the model where there is one."""
     cell = result["cell"]
     model = cell["model"]
     return str(cell["dataset"]["name"]) + ("" if model is None else f" · {model['model_name'] or model['provider']}")
 
 
-def _of_group(results: Sequence[Result]) -> dict[str, Any]:
+def _ofgroup_of(results: Sequence[Result]) -> dict[str, Any]:
     by_arm: dict[str, list[Result]] = defaultdict(list)
     for result in results:
         by_arm[arm_name(result["cell"])].append(result)
-    scores = {arm: _scores(by_arm[arm]) for arm in sorted(by_arm, key=_order)}
+    scores = {arm: scores_of(by_arm[arm]) for arm in sorted(by_arm, key=_order)}
     arms = [_arm(arm, by_arm[arm], scores[arm]) for arm in scores]
     return {
         "arms": arms,
@@ -99,7 +100,8 @@ def _corrected(pairs: Sequence[tuple[str, str]], scores: Mapping[str, Mapping[st
     return [replace(one, p_adjusted=p).as_dict() for one, p in zip(found, adjusted, strict=True)]
 
 
-def _scores(results: Sequence[Result]) -> dict[str, float]:
+def scores_of(results: Sequence[Result]) -> dict[str, float]:
+    """By item, the mean over the seeds that drew it; what was refused is left out."""
     by_item: dict[str, list[float]] = defaultdict(list)
     for result in results:
         for one in result["predictions"]:
@@ -122,6 +124,8 @@ def _arm(arm: str, results: Sequence[Result], scores: Mapping[str, float]) -> di
         "high": estimate.high,
         "macro_f1": sum(f1) / len(f1) if all(one is not None for one in f1) else None,
         "calls_mean": sum(result["made"]["calls"] for result in results) / len(results),
+        "all_calls_mean": sum(result["made"]["calls"] + result.get("answering_calls", 0) for result in results)
+        / len(results),
         "iterations_to_best": _iterations_to_best(results),
         "outcomes": ", ".join(named),
     }

@@ -25,10 +25,10 @@ from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig
 from meta_learning.experiments.asking import Package, PromptAsker
 from meta_learning.experiments.comparator import ALPHA
 from meta_learning.experiments.comparison_study import HAND_WRITTEN, META, STATIC, Judge, result_of, tested
-from meta_learning.experiments.config import StudyConfig
 from meta_learning.experiments.drawing_items import Items, Wanted, draw
+from meta_learning.experiments.grid import Grid
+from meta_learning.experiments.kinds import read_study, reported
 from meta_learning.experiments.predictions import labels_of
-from meta_learning.experiments.report import report_of
 from meta_learning.experiments.study import OnCell, Study, Workers
 from meta_learning.experiments.workers import OneProcess, Processes
 from meta_learning.llm import LLM, connect, wrap
@@ -123,11 +123,11 @@ class ExperimentRunner:
 
     def run_study(
         self,
-        config: StudyConfig | Mapping[str, Any] | str | Path,
+        config: Grid | Mapping[str, Any] | str | Path,
         workers: int | Workers = 1,
         on_cell: OnCell = lambda cell, result: None,
     ) -> dict[str, Any]:
-        """Run a grid; started again with the same settings it goes on where it stopped.
+        """Run a grid of any kind; started again with the same settings it goes on where it stopped.
 
         ``workers``: how many processes, or who else runs cells (`meta_learning.experiments.queueing.QueueWorkers`). The models
         are those of the settings: a client object cannot go to another process. The report lies in ``report.json``.
@@ -136,7 +136,7 @@ class ExperimentRunner:
             NotFound, ConfigurationError: the settings.
             BrokerUnavailable: the queue does not answer.
         """
-        checked = config if isinstance(config, StudyConfig) else StudyConfig.read(config)
+        checked = config if isinstance(config, Grid) else read_study(config)
         study = Study(checked, self._folder / STUDIES)
         at_work: Workers = (
             (OneProcess() if workers == 1 else Processes(workers)) if isinstance(workers, int) else workers
@@ -151,7 +151,7 @@ class ExperimentRunner:
         with ExperimentLogger(study.config.id, self._folder, study.config.id, self._sinks) as log:
             log.log_config(checked.model_dump(mode="json"), {"seeds": len(checked.seeds)})
             results = study.run(at_work, told)
-            report = {"title": checked.name, "study": checked.id, **report_of(results, errors)}
+            report = {"title": checked.name, "study": checked.id, **reported(checked, results, errors)}
             write_whole(study.folder / "report.json", json.dumps(report, ensure_ascii=False, indent=1).encode())
             log.log_summary({"cells": len(results), "errors": len(errors), "report": str(study.folder / "report.json")})
         return report | {"folder": str(study.folder)}

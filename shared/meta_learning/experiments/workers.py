@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from meta_learning.experiments.cell_process import run_encoded
-from meta_learning.experiments.config import Cell
+from meta_learning.experiments.grid import GridCell
 
 DEATHS_MAX = 3
 
@@ -19,7 +19,7 @@ DEATHS_MAX = 3
 class OneProcess:
     """One cell after the other, here."""
 
-    def run(self, cells: Iterable[Cell], searches_folder: Path) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    def run(self, cells: Iterable[GridCell], searches_folder: Path) -> Iterator[tuple[GridCell, dict[str, Any]]]:
         """Results in the order of the cells."""
         for cell in cells:
             yield cell, json.loads(run_encoded(cell.model_dump_json(), str(searches_folder)))
@@ -34,11 +34,11 @@ class Processes:
     def __init__(self, count: int) -> None:
         self._count = count
 
-    def run(self, cells: Iterable[Cell], searches_folder: Path) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    def run(self, cells: Iterable[GridCell], searches_folder: Path) -> Iterator[tuple[GridCell, dict[str, Any]]]:
         """Results as they come."""
         left, deaths = {cell.id: cell for cell in cells}, dict[str, int]()
         while left:
-            at_work: list[Cell] = []
+            at_work: list[GridCell] = []
             # Who was there at two deaths runs alone next, and first: so the one that kills is told from its neighbours.
             suspects = [name for name in left if deaths.get(name, 0) == DEATHS_MAX - 1]
             left = {name: left[name] for name in [*suspects, *(name for name in left if name not in suspects)]}
@@ -54,11 +54,11 @@ class Processes:
 
     @staticmethod
     def _until_broken(
-        pool: ProcessPoolExecutor, count: int, left: dict[str, Cell], folder: Path, at_work: list[Cell]
-    ) -> Iterator[tuple[Cell, dict[str, Any]]]:
+        pool: ProcessPoolExecutor, count: int, left: dict[str, GridCell], folder: Path, at_work: list[GridCell]
+    ) -> Iterator[tuple[GridCell, dict[str, Any]]]:
         """No more is handed out than is worked on, so that a death is the fault of one of few."""
         waiting = list(left.values())
-        running: dict[Future[str], Cell] = {}
+        running: dict[Future[str], GridCell] = {}
         while waiting or running:
             while waiting and len(running) < count:
                 cell = waiting.pop(0)

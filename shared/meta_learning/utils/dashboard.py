@@ -72,11 +72,17 @@ def _section(facts: Mapping[str, Any]) -> Iterator[str]:
         elif _is_table(value):
             yield _table(name, value)
     for name, value in facts.items():
-        if isinstance(value, Mapping) and any(True for _ in figures_of(value)):
+        if isinstance(value, Mapping) and _has_figures(value):
             yield f"<h2>{_words(name)}</h2>"
             yield from _section(value)
     raw = html.escape(json.dumps(facts, ensure_ascii=False, indent=1))
     yield f"<details><summary>all numbers</summary><pre>{raw}</pre></details>"
+
+
+def _has_figures(facts: Mapping[str, Any]) -> bool:
+    """Here, or one floor down: a study's groups have none of their own, each of them has."""
+    floors = [facts, *(value for value in facts.values() if isinstance(value, Mapping))]
+    return any(True for floor in floors for _ in figures_of(floor))
 
 
 def _cards(facts: Mapping[str, Any]) -> str:

@@ -26,6 +26,12 @@ def figures_of(facts: Mapping[str, Any]) -> Iterator[Drawn]:
     yield from _of_an_evaluation(facts)
     if isinstance(facts.get("pareto"), Sequence):
         yield "score against cost", partial(pareto.front, facts["pareto"], str(facts.get("cost_unit", "calls")))
+    # One point would be no curve.
+    if isinstance(facts.get("minimal_feedback"), Sequence) and len(facts["minimal_feedback"]) > 1:
+        yield (
+            "what fewer labels cost",
+            partial(pareto.front, facts["minimal_feedback"], "labels, % of the interactions"),
+        )
 
 
 def _of_a_run(facts: Mapping[str, Any]) -> Iterator[Drawn]:
@@ -49,6 +55,9 @@ def _of_a_loop(facts: Mapping[str, Any]) -> Iterator[Drawn]:
     elif all(isinstance(facts.get(f"{name}_scores"), list) for name, _, _ in loop.SCORES):
         scores = {name: read_history(facts[f"{name}_scores"], first=1) for name, _, _ in loop.SCORES}
         yield "drift, alignment and coherence by cycle", partial(loop.clrs_metrics, scores)
+    if isinstance(facts.get("satisfaction"), Mapping):
+        worlds = {str(name): read_history(points, first=1) for name, points in facts["satisfaction"].items()}
+        yield "satisfied users by cycle", partial(loop.satisfaction, worlds)
     if isinstance(facts.get("drift_kinds"), Mapping):
         kinds = {str(name): read_history(points, first=1) for name, points in facts["drift_kinds"].items()}
         yield "drift by kind", partial(loop.drift, kinds, facts.get("alarms", ()))

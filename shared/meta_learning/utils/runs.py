@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from meta_learning.errors import MalformedState, NotFound
+from meta_learning.utils.evolutions import EVOLUTIONS, evolutions, manifest_of, records_of
 from meta_learning.utils.logger import DATA_FOLDER, EXPERIMENTS
 from meta_learning.utils.sinks import flat
 
@@ -66,9 +67,8 @@ class RecordedRun:
 
 
 def list_runs(folder: str | Path = DATA_FOLDER) -> list[RecordedRun]:
-    """Every run under ``folder``, oldest first."""
-    root = Path(folder) / EXPERIMENTS
-    found = [_read(path.parent) for path in sorted(root.glob("*/manifest.json"))]
+    """Every run under ``folder``, oldest first: logged experiments, and evolutions of prompts."""
+    found = [_read(path) for path in _folders(Path(folder))]
     return sorted(found, key=lambda run: (run.manifest["started_at"][0], run.run_id))
 
 
@@ -79,10 +79,11 @@ def read_run(run_id: str, folder: str | Path = DATA_FOLDER) -> RecordedRun:
         NotFound: there is no such run, or several begin so.
         MalformedState: a line before the last is no JSON.
     """
-    root = Path(folder) / EXPERIMENTS
-    if (root / run_id / "manifest.json").exists():
-        return _read(root / run_id)
-    begun = [path.parent for path in sorted(root.glob("*/manifest.json")) if path.parent.name.startswith(run_id)]
+    root, folders = Path(folder), _folders(Path(folder))
+    named = [path for path in folders if path.name == run_id]
+    if len(named) == 1:
+        return _read(named[0])
+    begun = [path for path in folders if path.name.startswith(run_id)]
     if len(begun) != 1 or not run_id:
         said = f"several begin with {run_id!r}" if begun else f"none begins with {run_id!r}"
         which = ": " + ", ".join(path.name for path in begun[:5]) if begun else "; `meta-learning runs list` names them"
@@ -133,11 +134,17 @@ def _results(run: RecordedRun) -> dict[str, Any]:
     return {name: value for name, value in (last | short).items() if not (isinstance(value, str) and len(value) > 80)}
 
 
+def _folders(root: Path) -> list[Path]:
+    return [path.parent for path in sorted((root / EXPERIMENTS).glob("*/manifest.json"))] + list(evolutions(root))
+
+
 def _read(folder: Path) -> RecordedRun:
     path = folder / "log.jsonl"
     lines = path.read_bytes().split(b"\n") if path.exists() else []
     # What follows the last newline is a line that a kill cut off: it never counted.
     records = [_record(path, number, line) for number, line in enumerate(lines[:-1], start=1)]
+    if folder.parent.name == EVOLUTIONS:
+        return RecordedRun(folder.name, folder, manifest_of(folder), records_of(records))
     return RecordedRun(folder.name, folder, json.loads((folder / "manifest.json").read_bytes()), records)
 
 

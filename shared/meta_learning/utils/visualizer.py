@@ -108,6 +108,11 @@ class MetaLearningVisualizer:
         read = {name: read_history(points, first=1) for name, points in kinds.items()}
         return self._save(save_name, lambda: loop.drift(read, alarms, threshold))
 
+    def plot_satisfaction(self, worlds: Mapping[str, Sequence[Point]], save_name: str = "satisfaction") -> list[Path]:
+        """Satisfied users by cycle, a line a world; ``worlds`` is the ``satisfaction`` of a feedback-loop study's report."""
+        read = {name: read_history(points, first=1) for name, points in worlds.items()}
+        return self._save(save_name, lambda: loop.satisfaction(read))
+
     def plot_reliability(
         self, bins: Sequence[Mapping[str, Any]], error: float | None = None, save_name: str = "reliability"
     ) -> list[Path]:

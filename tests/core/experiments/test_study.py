@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from meta_learning.cli import app
 from meta_learning.errors import ConfigurationError, NotFound
 from meta_learning.experiments import ExperimentRunner, StudyConfig
-from meta_learning.experiments.config import Cell
+from meta_learning.experiments.grid import GridCell
 from meta_learning.experiments.progress import shown
 from meta_learning.experiments.report import report_of
 from meta_learning.experiments.study import Study
@@ -209,7 +209,7 @@ def test_progress_tells_each_new_cell(tmp_path: Path, capsys: pytest.CaptureFixt
 class Deaf:
     """Workers that give nothing back: the broker went away."""
 
-    def run(self, cells: Iterable[Cell], searches_folder: Path) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    def run(self, cells: Iterable[GridCell], searches_folder: Path) -> Iterator[tuple[GridCell, dict[str, Any]]]:
         time.monotonic()
         yield from ()
 

@@ -26,18 +26,28 @@ from meta_learning.events import (
     PromptPromoted,
     decode,
 )
+from meta_learning.experiments import StudyConfig
+from meta_learning.experiments import queueing as studies
+from meta_learning.experiments.workers import OneProcess
 from meta_learning.registry.store import FileStore
 from meta_learning.registry.versions import manifest_of
 from meta_learning.streams import START, Log, partition_of
 from meta_learning.streams.opening import open_log
 from services.evolver.prompts import content_of
-from services.evolver.queueing import connect, job_id_of, open_queue
+from services.evolver.queueing import STUDIES, connect, job_id_of, open_queue
+from services.evolver.worker import MONITORING_S
 from tests.brokers import running as running_broker
 from tests.services.evolver.loopback import MAGIC, Model, serving
 from tests.services.evolver.process import EvolverProcess, evolver, gone
 
 pytestmark = pytest.mark.slow
 LOOP = "support"
+CELLS: dict[str, Any] = {
+    "name": "tweets",
+    "datasets": [{"name": "sentiment140", "initial_prompt": "Judge the tweet."}],
+    "strategies": ["fine_tuning"],
+    "sizes": {"sample_size": 40, "gate_samples": 20, "test_samples": 40},
+}
 SMALL = {"dataset": "feedback", "num_samples": 20, "gate_samples": 40, "max_iterations": 2}
 
 
@@ -308,6 +318,16 @@ async def test_a_broker_that_was_away_is_picked_up_again_by_itself(
             await request(log, "after", promote=False)
             assert [one.outcome for one in await until(log, "after", EvolutionCompleted)] == ["no_headroom"]
         await log.close()
+
+
+def test_the_workers_run_cells_of_studies_between_evolutions(
+    running: EvolverProcess, broker_url: str, tmp_path: Path
+) -> None:
+    config = StudyConfig.read({**CELLS, "seeds": [0, 1]})
+    workers = studies.QueueWorkers(studies.connect(broker_url), look_every_s=0.1)
+    found = {cell.id: result for cell, result in workers.run(config.cells(), tmp_path)}
+    assert found == {cell.id: result for cell, result in OneProcess().run(config.cells(), tmp_path)}
+    assert (STUDIES, MONITORING_S) == (studies.QUEUE, studies.HEARTBEAT_S)  # written down twice, to be imported once
 
 
 async def test_the_doors_tell_whether_the_evolver_can_work(running: EvolverProcess) -> None:

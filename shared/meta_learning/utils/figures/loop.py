@@ -52,6 +52,28 @@ def drift(kinds: Mapping[str, History], alarms: Sequence[float], threshold: floa
     return figure
 
 
+def satisfaction(histories: Mapping[str, History]) -> Figure:
+    """The share of interactions in which users got what they wanted, a line a world."""
+    figure, (axes,) = drawing.new_figure(height=4.6)
+    known = {name: one for name, one in histories.items() if one.last is not None}
+    # Bands that lie over each other hide what they show.
+    banded = len(known) <= 2 and any(one.has_interval for one in known.values())
+    note = "bands: 95 % interval over the seeds" if banded else "means over the seeds" if known else ""
+    drawing.titled(axes, "Satisfied users by cycle", note)
+    for series, (name, history) in enumerate(known.items()):
+        drawing.line(axes, history, series % len(palette.SERIES), name, banded=banded)
+    if not known:
+        drawing.empty(axes)
+        return figure
+    drawing.unit_axis(axes, list(known.values()), "satisfied")
+    drawing.span(axes, known.values())
+    drawing.whole_numbers(axes)
+    axes.set_xlabel("cycle")
+    # Below the axes: inside, it would cover the lines, and names of worlds are long.
+    axes.legend(loc="upper left", bbox_to_anchor=(0.0, -0.14), fontsize=8.5, ncols=2 if len(known) > 3 else 1)
+    return figure
+
+
 def _panel(axes: Axes, history: History, series: int, name: str, limit: float | None, trouble: str) -> None:
     last = history.last
     shown = "collecting" if last is None else f"{last:.2f}"

@@ -1,0 +1,109 @@
+"""What a study found, as tables on the screen: one function a kind of study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+
+from meta_learning.cli.printing import printed, table_of
+
+
+def say(report: Mapping[str, Any]) -> None:
+    """Print the report."""
+    for name, group in report["groups"].items():
+        typer.echo(f"\n{name}")
+        if report.get("kind") == "feedback_loop":
+            printed(_loops(group["arms"]))
+            printed(_correlations(group["arms"]))
+        else:
+            _of_prompts(group)
+    for error in report["errors"]:
+        typer.echo(f"not run: {error['cell']}: {error['error']}", err=True)
+
+
+def _of_prompts(group: Mapping[str, Any]) -> None:
+    table = table_of("arm", "score", "95 % interval", "items", "seeds", "calls to search", "all calls", "outcomes")
+    for arm in group["arms"]:
+        interval = f"{arm['low']:.3f} to {arm['high']:.3f}"
+        row = (f"{arm['score']:.3f}", interval, str(arm["items"]), str(arm["seeds"]))
+        calls = (f"{arm['calls_mean']:,.0f}", f"{arm['all_calls_mean']:,.0f}")
+        table.add_row(arm["arm"], *row, *calls, arm["outcomes"])
+    printed(table)
+    for title, found in (("against baselines", group["comparisons"]), ("strategies", group["strategies"])):
+        if found:
+            typer.echo(f"\n{title} (paired on the same items, corrected for their number)")
+            printed(compared(found))
+    _elsewhere(group)
+
+
+def _elsewhere(group: Mapping[str, Any]) -> None:
+    """The sections that only an analysis of strategies has."""
+    if group.get("convergence"):
+        typer.echo("\nhow fast (means over the seeds)")
+        table = table_of("arm", "iterations to the last prompt", "of", "calls to it", "mean score over the calls")
+        for one in group["convergence"]:
+            iterations = (f"{one['iterations_to_best']:.1f}", f"{one['iterations']:.1f}")
+            table.add_row(one["arm"], *iterations, f"{one['calls_to_best']:,.0f}", f"{one['area']:.3f}")
+        printed(table)
+    for title, found in (("on perturbed inputs", group.get("robustness")), ("elsewhere", group.get("transfer"))):
+        if found:
+            typer.echo(f"\n{title} (paired on the same items, corrected for their number)")
+            printed(
+                compared(
+                    [{**one, "arm": f"{one['arm']}, {one['where']}" if "where" in one else one["arm"]} for one in found]
+                )
+            )
+
+
+def compared(found: list[dict[str, Any]]) -> Any:
+    """Comparisons as a table."""
+    table = table_of("arm", "against", "points", "95 % interval", "p", "power for 5 points")
+    for one in found:
+        interval = f"{100 * one['low']:+.1f} to {100 * one['high']:+.1f}"
+        power = f"{100 * one['power_for_5_points']:.0f} %"
+        table.add_row(
+            one["arm"], one["against"], f"{100 * one['gain']:+.1f}", interval, f"{one['p_adjusted']:.3f}", power
+        )
+    return table
+
+
+def _loops(arms: list[dict[str, Any]]) -> Any:
+    columns = ("satisfied", "alignment, said", "true", "coherence", "alarms, 1st half", "2nd half", "promoted")
+    names = (
+        "accuracy_end",
+        "alignment_end",
+        "alignment_true",
+        "coherence_end",
+        "alarms_early",
+        "alarms_late",
+        "promoted",
+    )
+    table = table_of("labels", "%", *columns, "seeds")
+    for arm in arms:
+        cells = [mean_of(arm[name]) for name in names]
+        table.add_row(arm["arm"], f"{arm['labels_percent']:g}", *cells, str(len(arm["seeds"])))
+    return table
+
+
+def _correlations(arms: list[dict[str, Any]]) -> Any:
+    table = table_of("over the cycles, satisfaction goes with", "drift", "alignment", "coherence")
+    for arm in arms:
+        found = arm["satisfaction_correlation"]
+        table.add_row(arm["arm"], *(_within(found[name]) for name in ("drift", "alignment", "coherence")))
+    return table
+
+
+def _within(point: Mapping[str, Any]) -> str:
+    if point["mean"] is None:
+        return "–"
+    return f"{point['mean']:+.2f}" + ("" if point["low"] is None else f" ({point['low']:+.2f} to {point['high']:+.2f})")
+
+
+def mean_of(point: Mapping[str, Any]) -> str:
+    """A mean over seeds with its half-width, where there is one."""
+    if point["mean"] is None:
+        return "–"
+    half = "" if point["half_width"] is None else f" ± {point['half_width']:.3f}"
+    return f"{point['mean']:.3f}{half}"

@@ -1,0 +1,93 @@
+"""Which strategies work: each alone, each left out, and the learned mix, then the winning prompts where they were not found.
+
+>>> config = StrategyStudyConfig.read({"kind": "strategies", "name": "tweets", "budgets": [100],
+...                                    "datasets": [{"name": "sentiment140", "initial_prompt": "Judge."}]})
+>>> [cell.strategy for cell in config.cells()][:3], len(config.cells())
+(['static', 'meta', 'only:performance_based'], 12)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from meta_learning.acla import STRATEGIES
+from meta_learning.clrs.perturbations import PERTURBATIONS
+from meta_learning.experiments.config import Cell, DatasetSpec, ModelSpec, Sizes, StudyConfig
+from meta_learning.experiments.grid import Grid
+from meta_learning.experiments.judging import JudgingCell, Perturbation
+from meta_learning.experiments.report import arm_name
+
+KIND: Literal["strategies"] = "strategies"
+ARMS = ("static", "meta", *(f"only:{one}" for one in STRATEGIES), *(f"without:{one}" for one in STRATEGIES))
+JUDGED = ("static", "meta")
+
+
+class StrategyStudyConfig(Grid):
+    """A grid of all arms, and what the learned mix came to, judged on ``perturbations``, other data sets and other models.
+
+    ``transfer_datasets`` must have the labels of those that prompts are found on, to mean anything; their ``initial_prompt`` is
+    not used.
+    """
+
+    kind: Literal["strategies"]
+    datasets: Annotated[list[DatasetSpec], Field(min_length=1, max_length=100)]
+    models: Annotated[list[ModelSpec], Field(min_length=1, max_length=100)] = Field(
+        default_factory=lambda: [ModelSpec()]
+    )
+    budgets: Annotated[list[Annotated[int, Field(ge=1)] | None], Field(min_length=1, max_length=100)] = Field(
+        default_factory=lambda: list[int | None]([None])
+    )
+    sizes: Sizes = Field(default_factory=Sizes)
+    perturbations: list[Perturbation] = Field(default_factory=lambda: list(PERTURBATIONS))
+    transfer_datasets: list[DatasetSpec] = Field(default_factory=list)
+    transfer_models: list[ModelSpec] = Field(default_factory=list)
+
+    def cells(self) -> list[Cell]:
+        """The arms, in a fixed order."""
+        study = StudyConfig(
+            name=self.name,
+            datasets=self.datasets,
+            models=self.models,
+            strategies=list(ARMS),
+            seeds=self.seeds,
+            budgets=self.budgets,
+            sizes=self.sizes,
+        )
+        return study.cells()
+
+    def later(self, results: Sequence[Mapping[str, Any]]) -> list[JudgingCell]:
+        """What is judged once the arms have found their prompts: the static one and those of the learned mix, seed by seed."""
+        found = [
+            cell
+            for result in results
+            if result["cell"]["strategy"] in JUDGED
+            for cell in self._judged(Cell.model_validate(result["cell"]), result["made"])
+        ]
+        return list({cell.id: cell for cell in found}.values())
+
+    @property
+    def later_count(self) -> int:
+        """How many cells `later` names once all arms are there."""
+        mixes = len(self.datasets) * len(self.models) * len(self.seeds) * (1 + len(self.budgets))
+        return mixes * (len(self.perturbations) + len(self.transfer_datasets) + len(self.transfer_models))
+
+    def _judged(self, cell: Cell, made: Mapping[str, Any]) -> list[JudgingCell]:
+        assert cell.model is not None, "every arm of this study asks a model"
+        here = JudgingCell(
+            seed=cell.seed,
+            arm=arm_name(cell.model_dump(mode="json")),
+            found_on=f"{cell.dataset.name} · {cell.model.model_name or cell.model.provider}",
+            text=made.get("best_prompt") or cell.dataset.initial_prompt,
+            label_bias=(made.get("best_package") or {}).get("label_bias") or {},
+            dataset=cell.dataset,
+            model=cell.model,
+            sizes=self.sizes,
+        )
+        return [
+            *(here.model_copy(update={"perturbation": one}) for one in self.perturbations),
+            *(here.model_copy(update={"dataset": one}) for one in self.transfer_datasets),
+            *(here.model_copy(update={"model": one}) for one in self.transfer_models),
+        ]
