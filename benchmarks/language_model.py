@@ -10,7 +10,8 @@ with one label, and rank both labels of each. ``frozen`` never trains its adapte
 goes first, and ``lora`` takes over what the bare base said: its time counts that of ``frozen`` in.
 
 `run` stops after ``PIECE_SECONDS`` (0: never) with models and figures in FOLDER, from where the same command goes on. A model
-in FOLDER/base takes the place of the packaged one (or is the same, in a layout that opens faster). The instruction and the settings of training were chosen on shuffle 0; `report` takes the others.
+in FOLDER/base takes the place of the packaged one (or is the same, in a layout that opens faster). The instruction and the
+settings of training were chosen on shuffle 0; `report` takes the others.
 """
 
 from __future__ import annotations
