@@ -7,7 +7,7 @@ ARGS ?=
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check bench bench-clrs e2e compose lock clean
+.PHONY: help install demo up test check bench bench-clrs bench-acla e2e compose lock clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,10 @@ bench-clrs: install ## the closed loop's protocol, all rows, also after one fail
 		OMP_NUM_THREADS=1 $(RUN) -m benchmarks.$$job || { failed="$$failed $$module"; echo "== $$module FAILED"; }; \
 		echo "== $$module took $$(( $$(date +%s) - began )) s"; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
+bench-acla: install ## the prompt optimizer against gepa, MIPROv2 and CAPO on a local model (hours; what is done is kept in ./data)
+	@test -d "$${META_LEARNING_DATA_SETS:-../shared/data}" || { echo "the evaluation sets are missing: set META_LEARNING_DATA_SETS"; exit 1; }
+	@OMP_NUM_THREADS=1 PYTHONPATH=.:shared $(RUN) -m benchmarks.acla_peers $(ARGS)
 
 lock: ## pin the whole closure again, with hashes and without addresses (needs uv)
 	@uv pip compile pyproject.toml --extra all --group dev --universal --python-version 3.11 --generate-hashes \

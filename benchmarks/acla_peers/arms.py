@@ -1,0 +1,189 @@
+"""One cell: an arm on the items of one data seed with one budget, run against the metered model."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import time
+from dataclasses import asdict, dataclass, field
+from statistics import fmean
+from typing import Any
+
+from benchmarks.acla_peers.items import TASKS, Draw
+from benchmarks.peers import ask
+from benchmarks.peers.acla_client import TASK_TOKENS, CapReached, Client, system_text
+from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig
+from meta_learning.acla.calibration import fitted
+from meta_learning.llm import Capabilities, Reply, Request
+from meta_learning.llm.openai import OpenAILLM
+
+PEERS = {
+    "mipro": ("gepa", "acla_mipro.py"),
+    "gepa": ("gepa", "acla_gepa.py"),
+    "capo": ("promptolution", "acla_capo.py"),
+}
+MARK_EVERY = 20
+TIMEOUT_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """An arm, its settings, and what it runs on."""
+
+    task: str
+    arm: str
+    seed: int
+    budget: int
+    settings: dict[str, Any] = field(default_factory=dict)
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of its file, and of its tag at the meter."""
+        return f"{self.arm}:{self.task}:{self.seed}:b{self.budget}{self.variant}"
+
+
+def run(cell: Cell, url: str, tag: str, items: Draw) -> dict[str, Any]:
+    """What the arm found: the package, the score that it reports, and what it would have answered earlier (``trace``)."""
+    began, worked = time.perf_counter(), time.thread_time()
+    if cell.arm in PEERS:
+        found = _peer(cell, url, tag, items)
+    elif cell.arm == "random":
+        found = _random_few_shot(cell, Client(url, tag, TASKS[cell.task].labels), items)
+    elif cell.arm == "seed":
+        found = {
+            "package": text_package(TASKS[cell.task].seed_prompt),
+            "reported": None,
+            "trace": [],
+            "ended": "finished",
+        }
+    else:
+        found = asyncio.run(_ours(cell, url, tag, items))
+    found["cpu_s"], found["wall_s"] = time.thread_time() - worked, time.perf_counter() - began
+    # What an arm would answer before it has anything of its own.
+    found["start"] = text_package(TASKS[cell.task].seed_prompt)
+    return asdict(cell) | found
+
+
+def text_package(system: str) -> dict[str, Any]:
+    """A prompt whose answers are read as text."""
+    return {"kind": "text", "system": system, "bias": {}}
+
+
+def _peer(cell: Cell, url: str, tag: str, items: Draw) -> dict[str, Any]:
+    environment, program = PEERS[cell.arm]
+    task = TASKS[cell.task]
+    question = {
+        "url": url, "tag": tag, "labels": task.labels, "seed_prompt": task.seed_prompt, "calls_max": cell.budget,
+        "train": items.train, "val": items.val, "settings": cell.settings, "seed": cell.seed,
+    }  # fmt: skip
+    found: dict[str, Any] = ask(environment, program, question, timeout_s=2 * TIMEOUT_S)
+    found["package"] = text_package(found.pop("system"))
+    found["trace"] = [
+        {"calls": one["calls"], "package": text_package(one["system"]), "reported": one["reported"]}
+        for one in found["trace"]
+    ]
+    return found
+
+
+def _random_few_shot(cell: Cell, client: Client, items: Draw) -> dict[str, Any]:
+    """The control: sets of examples drawn at random, each scored on the same validation items, the best one taken."""
+    task, rng = TASKS[cell.task], random.Random(f"few-shot {cell.seed}")
+    val = items.val[: cell.settings["val_count"]]
+    trace: list[dict[str, Any]] = []
+    ended, count = "finished", 0
+    while client.calls + len(val) <= cell.budget:
+        shown = rng.sample(items.train, rng.choice(cell.settings["shots"])) if count else []
+        system = system_text(task.seed_prompt, shown)
+        count += 1
+        try:
+            score = fmean(client.score(system, val))
+        except CapReached:
+            ended = "cap"
+            break
+        if not trace or score > trace[-1]["reported"]:
+            trace.append({"calls": client.calls, "package": text_package(system), "reported": score})
+    best = trace[-1]
+    return {"package": best["package"], "reported": best["reported"], "trace": trace, "ended": ended, "tried": count}
+
+
+class Watched:
+    """The model as the optimizer sees it; notes who leads at every twentieth call. ``blind`` hides that labels can be scored."""
+
+    provider = "openai"
+    model = "local"
+
+    def __init__(self, llm: OpenAILLM, blind: bool, answers: dict[str, str]) -> None:
+        self._llm, self._blind, self._answers = llm, blind, answers
+        self._asked: dict[str, list[tuple[Any, str]]] = {}
+        self.calls = 0
+        self.agent: AdaptiveCurriculumAgent | None = None
+        self.trace: list[dict[str, Any]] = []
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those of the endpoint, or without log-probabilities."""
+        return Capabilities(temperature=True, concurrency_max=8) if self._blind else self._llm.capabilities
+
+    async def complete(self, request: Request) -> Reply:
+        """One call; what labels got is kept for the thresholds at that moment."""
+        reply = await self._llm.complete(request)
+        self.calls += 1
+        if request.purpose == "task" and len(request.messages) == 2:
+            known = self._asked.setdefault(request.messages[0].text, [])
+            if reply.label_logprobs is not None:
+                known.append((reply.label_logprobs, self._answers[request.messages[1].text]))
+        if self.calls % MARK_EVERY == 0:
+            self._note()
+        return reply
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._llm.close()
+
+    def _note(self) -> None:
+        moment = self.agent.snapshot() if self.agent else None
+        leader = next((one for one in moment.rows if one.leads), None) if moment else None
+        if leader is None:
+            return
+        by_version = {_version(system): (system, known) for system, known in self._asked.items()}
+        system, known = by_version[leader.version.removesuffix("-c")]
+        if leader.version.endswith("-c"):
+            package = {"kind": "label", "system": system, "bias": dict(fitted(known).bias)}
+        else:
+            package = {"kind": "text" if self._blind else "label", "system": system, "bias": {}}
+        self.trace.append({"calls": self.calls, "package": package, "reported": leader.score})
+
+
+def _version(system: str) -> str:
+    return hashlib.sha256(system.encode()).hexdigest()[:16]
+
+
+async def _ours(cell: Cell, url: str, tag: str, items: Draw) -> dict[str, Any]:
+    task, blind = TASKS[cell.task], cell.arm == "ours-text"
+    samples = items.samples
+    config = CurriculumConfig(
+        task.seed_prompt, cell.task, llm_provider="openai", model_name="local", calls_max=cell.budget, seed=cell.seed,
+        gate_samples=len(items.val), answer_tokens=TASK_TOKENS, reasoning_tokens=16, calibrate=not blind, **cell.settings,
+    )  # fmt: skip
+    watched = Watched(
+        OpenAILLM("local", base_url=url, api_key=tag, timeout_s=TIMEOUT_S),
+        blind,
+        {one["input"]: one["expected"] for one in samples},
+    )
+    agent = AdaptiveCurriculumAgent(config, watched)
+    watched.agent = agent
+    try:
+        results = await agent.run_curriculum(lambda count: samples[:count], num_samples=len(items.train))
+    finally:
+        await watched.close()
+    best = results["best_package"]
+    thinks = best["prompt"] != task.seed_prompt and "Answer: <your answer>" in best["prompt"]
+    kind = "text" if blind or thinks or results["scoring"] == "text" else "label"
+    return {
+        "package": {"kind": kind, "system": best["prompt"], "bias": best["label_bias"]},
+        "reported": results["best_performance"], "trace": watched.trace, "ended": "finished",
+        "outcome": results["outcome"], "reason": results["reason"], "plan": results["plan"], "lineage": results["lineage"],
+        "gate": results["gate"], "decisions": results["decisions"], "calls_counted": results["calls"],
+    }  # fmt: skip

@@ -1,0 +1,90 @@
+"""The tasks, and what each data seed draws of them: items to learn from, and fresh ones to test on."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from meta_learning.acla.splits import item_id
+from meta_learning.datasets import Sentiment140Loader
+
+DATA = Path(os.environ.get("META_LEARNING_DATA_SETS", "../shared/data"))
+SEARCH_COUNT, GATE_COUNT = 200, 166
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A classification task with the prompt that every arm starts from."""
+
+    name: str
+    seed_prompt: str
+    labels: tuple[str, ...]
+    rows: Callable[[int, int], list[Pair]]
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Items of one data seed, (input, answer): ``train`` and ``val`` to learn from, ``test`` to be asked once a final prompt."""
+
+    train: list[Pair]
+    val: list[Pair]
+    test: list[Pair]
+
+    @property
+    def samples(self) -> list[dict[str, Any]]:
+        """What is there to learn from, as a loader gives it."""
+        return [{"input": text, "expected": label} for text, label in (*self.train, *self.val)]
+
+
+def _tweets(count: int, seed: int) -> list[Pair]:
+    drawn = Sentiment140Loader(DATA / "sentiment140_train_20k_head_tail.csv").get_samples(count, seed=seed)
+    return [(one["input"], one["expected"]) for one in drawn]
+
+
+def _bundled(count: int, seed: int) -> list[Pair]:
+    drawn = Sentiment140Loader().get_samples(count, seed=seed)
+    return [(one["input"], one["expected"]) for one in drawn]
+
+
+def _messages(count: int, seed: int) -> list[Pair]:
+    """SMS, as many spam as ham."""
+    with (DATA / "sms_spam_collection.tsv").open(encoding="utf-8", newline="") as lines:
+        rows = [(text, label) for label, text in csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)]
+    random.Random(f"sms {seed}").shuffle(rows)
+    ham, spam = ([one for one in rows if one[1] == label] for label in ("ham", "spam"))
+    return [one for pair in zip(ham, spam, strict=False) for one in pair][:count]
+
+
+SENTIMENT_PROMPT = "Classify the sentiment of the tweet. Answer with one word: positive or negative."
+TASKS = {
+    one.name: one
+    for one in (
+        Task("sentiment140", SENTIMENT_PROMPT, ("negative", "positive"), _tweets),
+        Task("bundled", SENTIMENT_PROMPT, ("negative", "positive"), _bundled),
+        Task("sms", "Is this text message spam? Answer with one word: spam or ham.", ("ham", "spam"), _messages),
+    )
+}
+
+
+def draw(
+    task: Task, data_seed: int, test_count: int, search_count: int = SEARCH_COUNT, gate_count: int = GATE_COUNT
+) -> Draw:
+    """Distinct items, the first to learn from, the next for the test; runs of space are one space, for every arm.
+
+    Raises:
+        ValueError: there are too few distinct items.
+    """
+    learning = search_count + gate_count
+    wanted = learning + test_count
+    rows = task.rows(wanted + wanted // 20 if task.name != "bundled" else wanted, data_seed)
+    once = {item_id(text): (" ".join(text.split()), label) for text, label in reversed(rows)}
+    pairs = [once.pop(name) for text, _ in rows if (name := item_id(text)) in once]
+    if len(pairs) < wanted:
+        raise ValueError(f"{task.name} has only {len(pairs)} distinct items for seed {data_seed}; {wanted} are wanted")
+    return Draw(pairs[:search_count], pairs[search_count:learning], pairs[learning:wanted])

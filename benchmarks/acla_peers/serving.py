@@ -1,0 +1,52 @@
+"""The model server (`benchmarks.llm_server`) for as long as a block runs."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+STARTING_S_MAX = 180.0
+
+
+@contextmanager
+def serving(recordings: Path, *, replay_only: bool = False) -> Iterator[str]:
+    """The base URL of a server over ``recordings``; with ``replay_only`` no model is loaded.
+
+    Raises:
+        RuntimeError: it ended, or did not answer in time.
+    """
+    recordings.parent.mkdir(parents=True, exist_ok=True)
+    port = _free_port()
+    command = [sys.executable, "-m", "benchmarks.llm_server", "--port", str(port), "--record", str(recordings)]
+    server = subprocess.Popen([*command, *(["--replay-only"] if replay_only else [])])
+    try:
+        _wait_for(server, f"http://127.0.0.1:{port}/v1/models")
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _wait_for(server: subprocess.Popen[bytes], address: str) -> None:
+    until = time.monotonic() + STARTING_S_MAX
+    while time.monotonic() < until:
+        if server.poll() is not None:
+            raise RuntimeError(f"the model server ended with {server.returncode}")
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError("the model server did not answer in time")

@@ -1,0 +1,152 @@
+"""What every rival of the prompt optimizer shares: the same messages, the same parser, the same counted calls.
+
+Messages are rendered by `meta_learning.acla.prompt`, so that no arm has a scaffold of its own; a reply is read as the label that
+occurs first in it. This file needs nothing but that and the standard library, and runs in every peer's environment.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "shared"))
+
+from meta_learning.acla.prompt import Exemplar, Prompt
+
+TASK_TOKENS, PROPOSER_TOKENS, PROPOSER_TEMPERATURE = 8, 256, 0.7
+AT_ONCE, TIMEOUT_S = 8, 3600
+
+
+class CapReached(Exception):
+    """Raised when the meter refuses a call: the arm has spent its budget."""
+
+
+def system_text(instruction: str, examples: Sequence[Sequence[str]] = ()) -> str:
+    """The system message: the instruction with ``examples`` (input, answer) in the one format of all arms.
+
+    >>> print(system_text("Judge the tweet. Answer with one word.", [("nice", "positive")]))
+    Judge the tweet.
+    <BLANKLINE>
+    Examples:
+    <BLANKLINE>
+    Input: nice
+    Answer: positive
+    <BLANKLINE>
+    Answer with one word.
+    """
+    if not examples:
+        return instruction
+    shown = tuple(Exemplar(" ".join(text.split()), answer) for text, answer in examples)
+    return Prompt.parse(instruction).edit(exemplars=shown).render()
+
+
+def label_of(reply: str, labels: Sequence[str]) -> str | None:
+    """The label that occurs first in ``reply``, or None.
+
+    >>> label_of("Positive, not negative", ["negative", "positive"]), label_of("Hm", ["negative", "positive"])
+    ('positive', None)
+    """
+    said = reply.casefold()
+    found = [(said.index(label.casefold()), label) for label in labels if label.casefold() in said]
+    return min(found)[1] if found else None
+
+
+class Client:
+    """Calls of one cell, counted; ``tag`` is what the meter knows the cell by."""
+
+    def __init__(self, url: str, tag: str, labels: Sequence[str], seed: int = 0) -> None:
+        self.labels = labels
+        self.seed = seed
+        self.calls = 0
+        self.refused = 0
+        self._url = urlsplit(url)
+        self._tag = tag
+        self._lock = threading.Lock()
+        self._local = threading.local()
+
+    def ask(self, messages: list[dict[str, str]], purpose: str = "task") -> str:
+        """The text of one reply.
+
+        Raises:
+            CapReached: the meter's cap for this cell is reached.
+            RuntimeError: the server does not answer as it should; never a wrong answer.
+        """
+        is_task = purpose == "task"
+        body: dict[str, Any] = {
+            "model": "local",
+            "messages": messages,
+            "max_tokens": TASK_TOKENS if is_task else PROPOSER_TOKENS,
+            "temperature": 0 if is_task else PROPOSER_TEMPERATURE,
+        }
+        if not is_task:
+            # Sampled proposals must differ between runs and repeats, and be the same when a run is repeated.
+            body["seed"] = 10_000 * self.seed + self.calls
+        status, said = self._post(json.dumps(body), {"x-purpose": purpose})
+        if status == 429:
+            self.refused += 1
+            raise CapReached(self._tag)
+        if status != 200:
+            raise RuntimeError(f"HTTP {status}: {said[:200]}")
+        with self._lock:
+            self.calls += 1
+        return str(json.loads(said)["choices"][0]["message"]["content"] or "")
+
+    def reply(self, system: str, text: str) -> str:
+        """The model's reply to one item under a system message."""
+        return self.ask([{"role": "system", "content": system}, {"role": "user", "content": text}])
+
+    def replies(self, systems: Sequence[str], texts: Sequence[str]) -> list[str]:
+        """Replies to pairs of system message and item, several at once."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(self.reply, systems, texts))
+
+    def write(self, brief: str) -> str:
+        """What the model writes as a proposer."""
+        return self.ask([{"role": "user", "content": brief}], purpose="proposer")
+
+    def score(self, system: str, items: Sequence[Sequence[str]]) -> list[float]:
+        """Right or wrong on (input, answer) pairs."""
+        replies = self.replies([system] * len(items), [text for text, _ in items])
+        return [
+            float(label_of(reply, self.labels) == answer) for reply, (_, answer) in zip(replies, items, strict=True)
+        ]
+
+    def _post(self, body: str, headers: dict[str, str]) -> tuple[int, str]:
+        try:
+            return self._posted(body, headers)
+        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            # An idle connection that the server has closed meanwhile: the request was not taken.
+            self._local.link = None
+            return self._posted(body, headers)
+
+    def _posted(self, body: str, headers: dict[str, str]) -> tuple[int, str]:
+        link = getattr(self._local, "link", None)
+        if link is None:
+            link = self._local.link = http.client.HTTPConnection(
+                str(self._url.hostname), self._url.port, timeout=TIMEOUT_S
+            )
+        sent = {"Authorization": f"Bearer {self._tag}", "Content-Type": "application/json", **headers}
+        link.request("POST", self._url.path.rstrip("/") + "/chat/completions", body, sent)
+        answer = link.getresponse()
+        return answer.status, answer.read().decode()
+
+
+def answer(optimize: Callable[[Client, dict[str, Any]], dict[str, Any]]) -> None:
+    """Run ``optimize(client, question) -> {"system", "reported", "trace", ...}`` on the question on standard input.
+
+    What libraries print goes to standard error. An arm that the cap stopped says so in ``ended``.
+    """
+    out, sys.stdout = sys.stdout, sys.stderr
+    question = json.load(sys.stdin)
+    client = Client(question["url"], question["tag"], question["labels"], question["seed"])
+    found = optimize(client, question)
+    found["calls_counted"] = client.calls
+    found.setdefault("ended", "cap" if client.refused else "finished")
+    json.dump(found, out)
