@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from meta_learning.acla.outcomes import Candidate
@@ -59,10 +60,12 @@ class Ladder:
             self._passed.append([])
         self._passed[standing.rung].append((standing.candidate.version, standing.over_seed.mean))
 
-    def next_up(self) -> Standing | None:
-        """Who climbs next: from the highest rung on which somebody deserves to, the one with the largest gain."""
+    def next_up(self, affords: Callable[[Standing], bool] = lambda standing: True) -> Standing | None:
+        """Who climbs next: from the highest rung on which somebody deserves to and ``affords`` it, the one with the largest gain."""
         for rung in range(self.last - 1, -1, -1):
-            waiting = [one for one in self.standings.values() if one.rung == rung and self._deserves(one)]
+            waiting = [
+                one for one in self.standings.values() if one.rung == rung and self._deserves(one) and affords(one)
+            ]
             if waiting:
                 return max(waiting, key=lambda one: one.over_seed.mean)
         return None

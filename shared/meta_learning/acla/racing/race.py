@@ -107,7 +107,7 @@ class Race:
 
     async def climb_on(self, iteration: int) -> bool:
         """Let whoever deserves it most climb one rung; return whether there was anybody."""
-        standing = self.ladder.next_up()
+        standing = self.ladder.next_up(self._affords_climb)
         if standing is None:
             return False
         before = self.best
@@ -144,6 +144,14 @@ class Race:
         answers = self.matrix.answers.get(candidate.prompt.version, {})
         tokens = [answer.tokens for answer in answers.values() if answer.missing is None]
         return self.config.tokens_price * sum(tokens) / max(1, len(tokens)) / 1000.0
+
+    def _affords_climb(self, standing: Standing) -> bool:
+        """Whether the next rung fits into what is left: if not, the rest is better spent on newcomers than not at all."""
+        candidate = standing.candidate
+        asked = self.entrants[candidate.version].course.items[: self.ladder.rungs[standing.rung + 1]]
+        prompts = {one.prompt.version: one.prompt for one in (candidate, self.anchor, self.best)}
+        unasked = sum(len(self.matrix.unasked(prompt, asked)) for prompt in prompts.values())
+        return self._asking.affords(unasked, self.kept_calls)
 
     async def _climb(self, candidate: Candidate, number: int) -> None:
         rung = self.ladder.rungs[number]
