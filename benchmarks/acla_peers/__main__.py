@@ -1,7 +1,7 @@
 """Run what is missing of the comparison and print its tables.
 
-    python -m benchmarks.acla_peers [--task sentiment140] [--seeds 1 2 3 4 5] [--test 1000] [--arms ours gepa]
-        [--url http://127.0.0.1:8765/v1] [--folder data/acla_peers] [--tries] [--report-only] [--figures docs/research]
+    python -m benchmarks.acla_peers [--task sentiment140] [--seeds 1 2 3 4 5] [--test 300] [--arms ours gepa]
+        [--url http://127.0.0.1:8765/v1] [--folder data/acla_peers] [--own] [--report-only] [--figures docs/research]
 
 Without ``--url`` it starts the model server (and meter) itself. Hours on two cores; breaking it off loses nothing.
 """
@@ -9,15 +9,13 @@ Without ``--url`` it starts the model server (and meter) itself. Hours on two co
 from __future__ import annotations
 
 import argparse
-import json
 from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.acla_peers.cells import Bench
 from benchmarks.acla_peers.report import Report
-from benchmarks.acla_peers.scoring import outcome
 from benchmarks.acla_peers.serving import serving
-from benchmarks.acla_peers.settings import ARMS, cells, tries
+from benchmarks.acla_peers.settings import ARMS, cells
 
 
 def main() -> None:
@@ -25,17 +23,16 @@ def main() -> None:
     said = argparse.ArgumentParser(description="The prompt optimizer against its peers.")
     said.add_argument("--task", default="sentiment140")
     said.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
-    said.add_argument("--test", type=int, default=1000)
+    said.add_argument("--test", type=int, default=300)
     said.add_argument("--arms", nargs="+", default=list(ARMS))
     said.add_argument("--url")
     said.add_argument("--folder", type=Path, default=Path("data/acla_peers"))
     said.add_argument("--at-once", type=int, default=12)
-    said.add_argument("--tries", action="store_true", help="the tries on data seed 0 instead")
+    said.add_argument("--own", action="store_true", help="the model itself proposes, instead of prepared rewrites")
     said.add_argument("--report-only", action="store_true")
     said.add_argument("--figures", type=Path)
     asked = said.parse_args()
-    wanted = tries(asked.task) if asked.tries else cells(asked.task, asked.seeds, tuple(asked.arms))
-    wanted = [cell for cell in wanted if cell.arm in asked.arms]
+    wanted = cells(asked.task, asked.seeds, tuple(asked.arms), not asked.own)
     with ExitStack() as stack:
         url = asked.url or (
             "" if asked.report_only else stack.enter_context(serving(asked.folder / "recordings.sqlite"))
@@ -43,25 +40,10 @@ def main() -> None:
         bench = Bench(asked.folder, url, asked.test, asked.at_once)
         if not asked.report_only:
             bench.run(wanted)
-    if asked.tries:
-        print(tries_table(bench, asked.task))
-        return
-    report = Report(bench, asked.task, asked.seeds, asked.arms)
+    report = Report(bench, wanted)
     print(report.text())
     for path in report.figure(asked.figures) if asked.figures else []:
         print(path)
-
-
-def tries_table(bench: Bench, task: str) -> str:
-    """Held-out accuracy of every try on data seed 0."""
-    lines = ["| try | accuracy | reported | ended |", "|---|---|---|---|"]
-    for cell in tries(task):
-        if bench.file(cell).exists():
-            found = json.loads(bench.file(cell).read_text())
-            one = outcome(bench, [found], cell.budget)
-            ended = f"{found['ended']} {found.get('outcome', '')} after {found['meter']['calls']} calls"
-            lines.append(f"| {cell.name} {cell.settings} | {one.accuracy:.3f} | {found['reported']} | {ended} |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

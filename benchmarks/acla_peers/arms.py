@@ -6,16 +6,18 @@ import asyncio
 import hashlib
 import random
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
+import openai
+
 from benchmarks.acla_peers.items import TASKS, Draw
 from benchmarks.peers import ask
-from benchmarks.peers.acla_client import TASK_TOKENS, CapReached, Client, system_text
+from benchmarks.peers.acla_client import TASK_TOKENS, CapReached, Client, prepared, system_text
 from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig
 from meta_learning.acla.calibration import fitted
-from meta_learning.llm import Capabilities, Reply, Request
+from meta_learning.llm import Capabilities, Message, Reply, Request
 from meta_learning.llm.openai import OpenAILLM
 
 PEERS = {
@@ -36,12 +38,12 @@ class Cell:
     seed: int
     budget: int
     settings: dict[str, Any] = field(default_factory=dict)
-    variant: str = ""
+    prepared: bool = True
 
     @property
     def name(self) -> str:
         """Of its file, and of its tag at the meter."""
-        return f"{self.arm}:{self.task}:{self.seed}:b{self.budget}{self.variant}"
+        return f"{self.arm}:{self.task}:{self.seed}:b{self.budget}{'' if self.prepared else '.own'}"
 
 
 def run(cell: Cell, url: str, tag: str, items: Draw) -> dict[str, Any]:
@@ -76,7 +78,7 @@ def _peer(cell: Cell, url: str, tag: str, items: Draw) -> dict[str, Any]:
     task = TASKS[cell.task]
     question = {
         "url": url, "tag": tag, "labels": task.labels, "seed_prompt": task.seed_prompt, "calls_max": cell.budget,
-        "train": items.train, "val": items.val, "settings": cell.settings, "seed": cell.seed,
+        "train": items.train, "val": items.val, "settings": cell.settings, "seed": cell.seed, "prepared": cell.prepared,
     }  # fmt: skip
     found: dict[str, Any] = ask(environment, program, question, timeout_s=2 * TIMEOUT_S)
     found["package"] = text_package(found.pop("system"))
@@ -116,8 +118,10 @@ class Watched:
 
     def __init__(self, llm: OpenAILLM, blind: bool, answers: dict[str, str]) -> None:
         self._llm, self._blind, self._answers = llm, blind, answers
+        self.rewrites: list[str] = []
+        self.author: openai.AsyncOpenAI | None = None
         self._asked: dict[str, list[tuple[Any, str]]] = {}
-        self.calls = 0
+        self.calls = self._written = 0
         self.agent: AdaptiveCurriculumAgent | None = None
         self.trace: list[dict[str, Any]] = []
 
@@ -128,6 +132,8 @@ class Watched:
 
     async def complete(self, request: Request) -> Reply:
         """One call; what labels got is kept for the thresholds at that moment."""
+        if request.purpose == "proposer" and self.author is not None:
+            return await self._prepared()
         reply = await self._llm.complete(request)
         self.calls += 1
         if request.purpose == "task" and len(request.messages) == 2:
@@ -138,8 +144,19 @@ class Watched:
             self._note()
         return reply
 
+    async def _prepared(self) -> Reply:
+        """The next prepared rewrite; the meter counts a call of a proposer."""
+        assert self.author is not None
+        place, self._written = self._written, self._written + 1
+        counted = Request((Message("user", f"rewrite {place}"),), purpose="proposer", max_tokens=1)
+        reply = await OpenAILLM("local", client=self.author).complete(counted)
+        self.calls += 1
+        return replace(reply, text=self.rewrites[place % len(self.rewrites)])
+
     async def close(self) -> None:
         """Close the connections."""
+        if self.author is not None:
+            await self.author.close()
         await self._llm.close()
 
     def _note(self) -> None:
@@ -154,6 +171,11 @@ class Watched:
         else:
             package = {"kind": "text" if self._blind else "label", "system": system, "bias": {}}
         self.trace.append({"calls": self.calls, "package": package, "reported": leader.score})
+
+
+def _author(url: str, tag: str) -> openai.AsyncOpenAI:
+    """A client of the same endpoint whose calls are marked as those of a proposer."""
+    return openai.AsyncOpenAI(base_url=url, api_key=tag, timeout=TIMEOUT_S, default_headers={"x-purpose": "proposer"})
 
 
 def _version(system: str) -> str:
@@ -172,6 +194,8 @@ async def _ours(cell: Cell, url: str, tag: str, items: Draw) -> dict[str, Any]:
         blind,
         {one["input"]: one["expected"] for one in samples},
     )
+    if cell.prepared:
+        watched.rewrites, watched.author = prepared(cell.seed), _author(url, tag)
     agent = AdaptiveCurriculumAgent(config, watched)
     watched.agent = agent
     try:

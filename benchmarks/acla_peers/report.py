@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from benchmarks.acla_peers.arms import Cell
 from benchmarks.acla_peers.cells import Bench
 from benchmarks.acla_peers.scoring import (
     Outcome,
@@ -20,7 +21,7 @@ from benchmarks.acla_peers.scoring import (
     outcome,
     shares,
 )
-from benchmarks.acla_peers.settings import ARMS, BUDGET, CURVE, CURVE_ITEMS, READ_OFF, RIVALS, SMALL, cells
+from benchmarks.acla_peers.settings import BUDGET, CURVE, CURVE_ITEMS, READ_OFF, RIVALS, SMALL
 from meta_learning.acla.statistics import holm
 from meta_learning.utils import MetaLearningVisualizer
 
@@ -30,14 +31,14 @@ Found = dict[str, Any]
 class Report:
     """Everything about one task: read from the kept cells, never asked again."""
 
-    def __init__(self, bench: Bench, task: str, seeds: Sequence[int], arms: Sequence[str] = ARMS) -> None:
-        self.bench, self.task, self.seeds = bench, task, list(seeds)
+    def __init__(self, bench: Bench, wanted: Sequence[Cell]) -> None:
+        self.bench, self.task = bench, wanted[0].task
+        self.seeds = sorted({cell.seed for cell in wanted})
         self.whole: dict[str, list[Found]] = {}
         self.small: dict[str, list[Found]] = {}
-        for cell in cells(task, self.seeds, tuple(arms)):
-            (self.whole if cell.budget == BUDGET else self.small).setdefault(cell.arm, []).append(
-                json.loads(bench.file(cell).read_text())
-            )
+        for cell in wanted:
+            found = json.loads(bench.file(cell).read_text())
+            (self.whole if cell.budget == BUDGET else self.small).setdefault(cell.arm, []).append(found)
         self.at = {BUDGET: self._outcomes(BUDGET), READ_OFF: self._outcomes(READ_OFF)}
         self.curves = {arm: curve(bench, self.whole[arm]) for arm in self.whole if arm not in ("seed", "mipro")}
 

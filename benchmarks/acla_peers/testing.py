@@ -14,6 +14,7 @@ from benchmarks.peers.acla_client import Client, label_of
 from meta_learning.acla.calibration import Calibration
 from meta_learning.llm import Message, Request
 from meta_learning.llm.openai import OpenAILLM
+from meta_learning.llm.retry import Retrying
 
 TIMEOUT_S = 3600.0
 
@@ -66,7 +67,9 @@ class Tested:
         async def one(text: str) -> Any:
             said = (Message("system", system), Message("user", text))
             async with room:
-                reply = await llm.complete(Request(said, max_tokens=1, labels=self._task.labels))
+                reply = await Retrying().run(
+                    lambda: llm.complete(Request(said, max_tokens=1, labels=self._task.labels))
+                )
             return dict(reply.label_logprobs) if reply.label_logprobs else reply.text
 
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import random
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from meta_learning.acla.prompt import Exemplar, Prompt
 
 TASK_TOKENS, PROPOSER_TOKENS, PROPOSER_TEMPERATURE = 8, 256, 0.7
 AT_ONCE, TIMEOUT_S = 8, 3600
+REWRITES = Path(__file__).parents[1] / "acla_peers" / "rewrites.txt"
 
 
 class CapReached(Exception):
@@ -58,10 +60,19 @@ def label_of(reply: str, labels: Sequence[str]) -> str | None:
     return min(found)[1] if found else None
 
 
+def prepared(seed: int) -> list[str]:
+    """The prepared rewrites in the order of a data seed, the same for every arm."""
+    lines = REWRITES.read_text(encoding="utf-8").splitlines()
+    random.Random(f"rewrites {seed}").shuffle(lines)
+    return lines
+
+
 class Client:
     """Calls of one cell, counted; ``tag`` is what the meter knows the cell by."""
 
-    def __init__(self, url: str, tag: str, labels: Sequence[str], seed: int = 0) -> None:
+    def __init__(self, url: str, tag: str, labels: Sequence[str], seed: int = 0, rewrites: Sequence[str] = ()) -> None:
+        self.rewrites = rewrites
+        self.written = 0
         self.labels = labels
         self.seed = seed
         self.calls = 0
@@ -78,17 +89,17 @@ class Client:
             CapReached: the meter's cap for this cell is reached.
             RuntimeError: the server does not answer as it should; never a wrong answer.
         """
-        is_task = purpose == "task"
+        is_task = purpose != "proposer"
         body: dict[str, Any] = {
             "model": "local",
             "messages": messages,
-            "max_tokens": TASK_TOKENS if is_task else PROPOSER_TOKENS,
+            "max_tokens": {"task": TASK_TOKENS, "prepared": 1}.get(purpose, PROPOSER_TOKENS),
             "temperature": 0 if is_task else PROPOSER_TEMPERATURE,
         }
         if not is_task:
             # Sampled proposals must differ between runs and repeats, and be the same when a run is repeated.
             body["seed"] = 10_000 * self.seed + self.calls
-        status, said = self._post(json.dumps(body), {"x-purpose": purpose})
+        status, said = self._post(json.dumps(body), {"x-purpose": "task" if purpose == "task" else "proposer"})
         if status == 429:
             self.refused += 1
             raise CapReached(self._tag)
@@ -108,7 +119,11 @@ class Client:
             return list(pool.map(self.reply, systems, texts))
 
     def write(self, brief: str) -> str:
-        """What the model writes as a proposer."""
+        """What the model writes as a proposer; with prepared ``rewrites`` the next of them, at the price of a call all the same."""
+        if self.rewrites:
+            self.ask([{"role": "user", "content": f"rewrite {self.written}"}], purpose="prepared")
+            self.written += 1
+            return self.rewrites[(self.written - 1) % len(self.rewrites)]
         return self.ask([{"role": "user", "content": brief}], purpose="proposer")
 
     def score(self, system: str, items: Sequence[Sequence[str]]) -> list[float]:
@@ -145,7 +160,8 @@ def answer(optimize: Callable[[Client, dict[str, Any]], dict[str, Any]]) -> None
     """
     out, sys.stdout = sys.stdout, sys.stderr
     question = json.load(sys.stdin)
-    client = Client(question["url"], question["tag"], question["labels"], question["seed"])
+    rewrites = prepared(question["seed"]) if question["prepared"] else ()
+    client = Client(question["url"], question["tag"], question["labels"], question["seed"], rewrites)
     found = optimize(client, question)
     found["calls_counted"] = client.calls
     found.setdefault("ended", "cap" if client.refused else "finished")

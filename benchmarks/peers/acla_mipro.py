@@ -20,10 +20,15 @@ class Line(dspy.BaseLM):
     def forward(self, prompt=None, messages=None, **kwargs):
         """One counted call, in the shape of an OpenAI reply."""
         said = messages or [{"role": "user", "content": prompt}]
-        text = self.client.ask([{"role": one["role"], "content": one["content"]} for one in said], self.purpose)
+        text = self._text([{"role": one["role"], "content": one["content"]} for one in said])
         message = types.SimpleNamespace(content=text, role="assistant", tool_calls=None)
         choice = types.SimpleNamespace(message=message, finish_reason="stop", index=0)
         return types.SimpleNamespace(choices=[choice], usage={}, model="local")
+
+    def _text(self, messages):
+        if self.purpose == "proposer" and self.client.rewrites:
+            return self.client.write("")
+        return self.client.ask(messages, self.purpose)
 
     def copy(self, **kwargs):
         """Itself: other temperatures are not taken over, they are fixed for all arms."""
