@@ -14,7 +14,7 @@ import openai
 
 from benchmarks.acla_peers.items import TASKS, Draw
 from benchmarks.peers import ask
-from benchmarks.peers.acla_client import TASK_TOKENS, CapReached, Client, prepared, system_text
+from benchmarks.peers.acla_client import AT_ONCE, TASK_TOKENS, CapReached, Client, prepared, system_text
 from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig
 from meta_learning.acla.calibration import fitted
 from meta_learning.llm import Capabilities, Message, Reply, Request
@@ -128,7 +128,11 @@ class Watched:
     @property
     def capabilities(self) -> Capabilities:
         """Those of the endpoint, or without log-probabilities."""
-        return Capabilities(temperature=True, concurrency_max=8) if self._blind else self._llm.capabilities
+        return (
+            Capabilities(temperature=True, concurrency_max=AT_ONCE)
+            if self._blind
+            else replace(self._llm.capabilities, concurrency_max=AT_ONCE)
+        )
 
     async def complete(self, request: Request) -> Reply:
         """One call; what labels got is kept for the thresholds at that moment."""

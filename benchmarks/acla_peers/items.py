@@ -14,18 +14,19 @@ from meta_learning.acla.splits import item_id
 from meta_learning.datasets import Sentiment140Loader
 
 DATA = Path(os.environ.get("META_LEARNING_DATA_SETS", "../shared/data"))
-SEARCH_COUNT, GATE_COUNT = 200, 166
 Pair = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A classification task with the prompt that every arm starts from."""
+    """A classification task with the prompt that every arm starts from, and how many items there are to learn from."""
 
     name: str
     seed_prompt: str
     labels: tuple[str, ...]
     rows: Callable[[int, int], list[Pair]]
+    search_count: int = 200
+    gate_count: int = 166
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +67,24 @@ TASKS = {
     one.name: one
     for one in (
         Task("sentiment140", SENTIMENT_PROMPT, ("negative", "positive"), _tweets),
-        Task("bundled", SENTIMENT_PROMPT, ("negative", "positive"), _bundled),
+        Task("bundled", SENTIMENT_PROMPT, ("negative", "positive"), _bundled, 60, 40),
         Task("sms", "Is this text message spam? Answer with one word: spam or ham.", ("ham", "spam"), _messages),
     )
 }
 
 
-def draw(
-    task: Task, data_seed: int, test_count: int, search_count: int = SEARCH_COUNT, gate_count: int = GATE_COUNT
-) -> Draw:
+def draw(task: Task, data_seed: int, test_count: int) -> Draw:
     """Distinct items, the first to learn from, the next for the test; runs of space are one space, for every arm.
 
     Raises:
         ValueError: there are too few distinct items.
     """
-    learning = search_count + gate_count
+    learning = task.search_count + task.gate_count
     wanted = learning + test_count
-    rows = task.rows(wanted + wanted // 20 if task.name != "bundled" else wanted, data_seed)
+    # A few more, in the place of repeated ones.
+    rows = task.rows(wanted + 20, data_seed)
     once = {item_id(text): (" ".join(text.split()), label) for text, label in reversed(rows)}
     pairs = [once.pop(name) for text, _ in rows if (name := item_id(text)) in once]
     if len(pairs) < wanted:
         raise ValueError(f"{task.name} has only {len(pairs)} distinct items for seed {data_seed}; {wanted} are wanted")
-    return Draw(pairs[:search_count], pairs[search_count:learning], pairs[learning:wanted])
+    return Draw(pairs[: task.search_count], pairs[task.search_count : learning], pairs[learning:wanted])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.acla_peers.items import TASKS, Pair
-from benchmarks.peers.acla_client import Client, label_of
+from benchmarks.peers.acla_client import AT_ONCE, Client, label_of
 from meta_learning.acla.calibration import Calibration
 from meta_learning.llm import Message, Request
 from meta_learning.llm.openai import OpenAILLM
@@ -62,7 +62,7 @@ class Tested:
         return asyncio.run(self._label_logprobs(package["system"], url, tag, texts))
 
     async def _label_logprobs(self, system: str, url: str, tag: str, texts: Sequence[str]) -> list[Any]:
-        llm, room = OpenAILLM("local", base_url=url, api_key=tag, timeout_s=TIMEOUT_S), asyncio.Semaphore(16)
+        llm, room = OpenAILLM("local", base_url=url, api_key=tag, timeout_s=TIMEOUT_S), asyncio.Semaphore(AT_ONCE)
 
         async def one(text: str) -> Any:
             said = (Message("system", system), Message("user", text))

@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "shared"))
 from meta_learning.acla.prompt import Exemplar, Prompt
 
 TASK_TOKENS, PROPOSER_TOKENS, PROPOSER_TEMPERATURE = 8, 256, 0.7
-AT_ONCE, TIMEOUT_S = 8, 3600
+# Many at once, so that the server can answer the items of one prompt in one pass.
+AT_ONCE, TIMEOUT_S = 32, 3600
 REWRITES = Path(__file__).parents[1] / "acla_peers" / "rewrites.txt"
 
 

@@ -4,7 +4,7 @@ import types
 from importlib.metadata import version
 
 import dspy
-from acla_client import CapReached, answer, label_of, system_text
+from acla_client import AT_ONCE, CapReached, answer, label_of, system_text
 from dspy.utils.exceptions import AdapterParseError
 
 
@@ -82,7 +82,7 @@ def optimize(client, question):
     optimizer = dspy.MIPROv2(
         metric=lambda example, said, trace=None: float(example.tweet_label == said.tweet_label),
         prompt_model=author, task_model=task, auto=None, num_candidates=settings["candidates"],
-        max_bootstrapped_demos=settings["demos"], max_labeled_demos=settings["demos"], num_threads=8, seed=question["seed"] + 1,
+        max_bootstrapped_demos=settings["demos"], max_labeled_demos=settings["demos"], num_threads=AT_ONCE, seed=question["seed"] + 1,
     )  # fmt: skip
     ended = "finished"
     student = dspy.Predict(signature)

@@ -90,3 +90,11 @@ async def test_every_life_of_a_run_counts_the_failures_of_the_earlier_ones() -> 
     resumed = await run(failing(0.3), store, calls_max=300)
     assert resumed["spent"]["calls"] <= 300
     assert resumed["outcome"] == wanted["outcome"]
+
+
+@pytest.mark.parametrize("calls_max", [230, 350])
+async def test_what_no_climb_can_have_any_more_goes_to_newcomers(calls_max: int) -> None:
+    results = await run(model(with_examples), calls_max=calls_max)
+    # Less than a newcomer's first rung is left: eight items for it, eight for whoever leads.
+    assert calls_max - 16 < results["calls"] <= calls_max
+    assert results["gate"] is not None, results["reason"]

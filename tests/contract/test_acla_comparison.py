@@ -1,0 +1,61 @@
+"""The comparison with other optimizers, on recorded answers of the packaged model: what it counts, caps and keeps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.acla_peers.cells import Bench
+from benchmarks.acla_peers.replay import BUDGET, CELLS, TEST_COUNT, restore
+from benchmarks.acla_peers.scoring import differences, interval, mcnemar, outcome
+from benchmarks.acla_peers.serving import serving
+
+RECORDED = Path(__file__).parent / "acla_replay.json"
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    folder = tmp_path_factory.mktemp("comparison")
+    restore(RECORDED, folder / "recordings.sqlite")
+    with serving(folder / "recordings.sqlite", replay_only=True) as url:
+        bench = Bench(folder, url, TEST_COUNT, at_once=2)
+        bench.run(CELLS)
+        yield bench
+
+
+def test_every_call_of_both_arms_is_counted_by_the_meter_and_none_is_above_the_cap(bench: Bench) -> None:
+    for cell in CELLS:
+        found = json.loads(bench.file(cell).read_text())
+        assert found["ended"] == "finished"
+        assert BUDGET - 30 <= found["meter"]["calls"] <= BUDGET
+        assert found["meter"]["cached"] == found["meter"]["calls"]
+        assert found["meter"]["prompt_tokens"] > 20 * found["meter"]["calls"]
+
+
+def test_a_finished_cell_is_not_run_again(bench: Bench) -> None:
+    before = [bench.file(cell).stat().st_mtime_ns for cell in CELLS]
+    bench.run(CELLS)
+    assert [bench.file(cell).stat().st_mtime_ns for cell in CELLS] == before
+
+
+def test_the_recorded_prompts_are_compared_item_by_item_on_items_that_nobody_learnt_from(bench: Bench) -> None:
+    drawn = bench.items("bundled", 7)
+    assert not {text for text, _ in drawn.test} & {text for text, _ in [*drawn.train, *drawn.val]}
+    random, ours = (outcome(bench, [json.loads(bench.file(cell).read_text())], BUDGET) for cell in CELLS)
+    assert len(ours.rights[0]) == TEST_COUNT
+    low, high = interval(differences(ours, random))
+    assert low <= ours.accuracy - random.accuracy <= high
+    assert 0.0 < mcnemar(ours, random) <= 1.0
+    assert ours.accuracy > random.accuracy
+
+
+def test_what_an_arm_held_earlier_can_be_read_off(bench: Bench) -> None:
+    found = [json.loads(bench.file(cell).read_text()) for cell in CELLS]
+    for one in found:
+        calls = [point["calls"] for point in one["trace"]]
+        assert calls == sorted(calls)
+        assert calls[-1] <= BUDGET
+    assert outcome(bench, found[:1], 1, 10).systems == [found[0]["start"]["system"]]
