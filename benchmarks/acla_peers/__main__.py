@@ -1,7 +1,7 @@
 """Run what is missing of the comparison and print its tables.
 
     python -m benchmarks.acla_peers [--task sentiment140] [--seeds 1 2 3 4 5] [--test 300] [--arms ours gepa]
-        [--url http://127.0.0.1:8765/v1] [--folder data/acla_peers] [--own] [--report-only] [--figures docs/research]
+        [--url http://127.0.0.1:8765/v1] [--folder data/acla_peers] [--own] [--by-label] [--report-only] [--figures docs/research]
 
 Without ``--url`` it starts the model server (and meter) itself. Hours on two cores; breaking it off loses nothing.
 """
@@ -29,6 +29,9 @@ def main() -> None:
     said.add_argument("--folder", type=Path, default=Path("data/acla_peers"))
     said.add_argument("--at-once", type=int, default=12)
     said.add_argument("--own", action="store_true", help="the model itself proposes, instead of prepared rewrites")
+    said.add_argument(
+        "--by-label", action="store_true", help="read the final prompts of all arms as the most probable label, too"
+    )
     said.add_argument("--report-only", action="store_true")
     said.add_argument("--figures", type=Path)
     asked = said.parse_args()
@@ -40,6 +43,8 @@ def main() -> None:
         bench = Bench(asked.folder, url, asked.test, asked.at_once)
         if not asked.report_only:
             bench.run(wanted)
+        if asked.by_label:
+            bench.read_by_label(wanted)
     report = Report(bench, wanted)
     print(report.text())
     for path in report.figure(asked.figures) if asked.figures else []:

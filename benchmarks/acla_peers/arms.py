@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import random
 import time
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean
 from typing import Any
@@ -52,7 +53,8 @@ def run(cell: Cell, url: str, tag: str, items: Draw) -> dict[str, Any]:
     if cell.arm in PEERS:
         found = _peer(cell, url, tag, items)
     elif cell.arm == "random":
-        found = _random_few_shot(cell, Client(url, tag, TASKS[cell.task].labels), items)
+        with closing(Client(url, tag, TASKS[cell.task].labels)) as client:
+            found = _random_few_shot(cell, client, items)
     elif cell.arm == "seed":
         found = {
             "package": text_package(TASKS[cell.task].seed_prompt),

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.acla_peers.arms import Cell
-from benchmarks.acla_peers.cells import Bench
+from benchmarks.acla_peers.cells import Bench, by_label
 from benchmarks.acla_peers.scoring import (
     Outcome,
     calls_to_reach,
@@ -47,6 +47,7 @@ class Report:
         parts = [
             self._accuracy(BUDGET),
             self._accuracy(READ_OFF),
+            self._by_label(),
             self._cost(),
             self._behaviour(),
             self._ours(),
@@ -73,10 +74,7 @@ class Report:
             found["ours"] = outcome(self.bench, self.whole["ours"], budget)
             found["ours, whole run"] = outcome(self.bench, self.small["ours"], budget)
         if budget == BUDGET:
-            read = [
-                row | {"package": row["package"] | {"kind": "label"}, "arm": "seed by label"}
-                for row in self.whole["seed"]
-            ]
+            read = [row | {"package": by_label(row["package"]), "arm": "seed by label"} for row in self.whole["seed"]]
             found["seed by label"] = outcome(self.bench, read, budget)
         return found
 
@@ -112,6 +110,24 @@ class Report:
         return "\n".join(
             [*lines, "", f"Ours against each, exact McNemar over all pairs, Holm over {len(others)}: {said}."]
         )
+
+    def _by_label(self) -> str:
+        """Every arm's final prompt read as the most probable label, where those answers were asked for (``--by-label``)."""
+        lines = [
+            f"### The prompts of {BUDGET} calls, all read as the most probable label",
+            "",
+            _row(("arm", "accuracy", "− seed by label")),
+        ]
+        lines.append("|---|---|---|")
+        seed = self.at[BUDGET]["seed by label"]
+        for arm, rows in self.whole.items():
+            read = [row | {"package": by_label(row["package"]), "arm": f"{arm} by label"} for row in rows]
+            try:
+                one = outcome(self.bench, read, BUDGET)
+            except LookupError:
+                continue
+            lines.append(_row((arm, f"{one.accuracy:.3f}", _gain(one, seed))))
+        return "\n".join(lines)
 
     def _cost(self) -> str:
         columns = (

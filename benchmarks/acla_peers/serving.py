@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 STARTING_S_MAX = 180.0
 
 
@@ -24,7 +26,10 @@ def serving(recordings: Path, *, replay_only: bool = False) -> Iterator[str]:
     recordings.parent.mkdir(parents=True, exist_ok=True)
     port = _free_port()
     command = [sys.executable, "-m", "benchmarks.llm_server", "--port", str(port), "--record", str(recordings)]
-    server = subprocess.Popen([*command, *(["--replay-only"] if replay_only else [])])
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "shared")))
+    server = subprocess.Popen(
+        [*command, *(["--replay-only"] if replay_only else [])], env=os.environ | {"PYTHONPATH": paths}
+    )
     try:
         _wait_for(server, f"http://127.0.0.1:{port}/v1/models")
         yield f"http://127.0.0.1:{port}/v1"

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ class Tested:
     def _ask(self, package: dict[str, Any], url: str, items: Sequence[Pair]) -> list[Any]:
         tag, texts = f"test:{self._task.name}:{self._seed}:{package['kind']}", [text for text, _ in items]
         if package["kind"] == "text":
-            return Client(url, tag, self._task.labels).replies([package["system"]] * len(texts), texts)
+            with closing(Client(url, tag, self._task.labels)) as client:
+                return client.replies([package["system"]] * len(texts), texts)
         return asyncio.run(self._label_logprobs(package["system"], url, tag, texts))
 
     async def _label_logprobs(self, system: str, url: str, tag: str, texts: Sequence[str]) -> list[Any]:

@@ -81,7 +81,7 @@ class Client:
         self._url = urlsplit(url)
         self._tag = tag
         self._lock = threading.Lock()
-        self._local = threading.local()
+        self._idle: list[http.client.HTTPConnection] = []
 
     def ask(self, messages: list[dict[str, str]], purpose: str = "task") -> str:
         """The text of one reply.
@@ -134,24 +134,38 @@ class Client:
             float(label_of(reply, self.labels) == answer) for reply, (_, answer) in zip(replies, items, strict=True)
         ]
 
+    def close(self) -> None:
+        """Close the connections."""
+        while self._idle:
+            self._idle.pop().close()
+
     def _post(self, body: str, headers: dict[str, str]) -> tuple[int, str]:
         try:
-            return self._posted(body, headers)
+            return self._posted(self._idle_link(), body, headers)
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
             # An idle connection that the server has closed meanwhile: the request was not taken.
-            self._local.link = None
-            return self._posted(body, headers)
+            return self._posted(self._link(), body, headers)
 
-    def _posted(self, body: str, headers: dict[str, str]) -> tuple[int, str]:
-        link = getattr(self._local, "link", None)
-        if link is None:
-            link = self._local.link = http.client.HTTPConnection(
-                str(self._url.hostname), self._url.port, timeout=TIMEOUT_S
-            )
+    def _idle_link(self) -> http.client.HTTPConnection:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._link()
+
+    def _link(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(str(self._url.hostname), self._url.port, timeout=TIMEOUT_S)
+
+    def _posted(self, link: http.client.HTTPConnection, body: str, headers: dict[str, str]) -> tuple[int, str]:
         sent = {"Authorization": f"Bearer {self._tag}", "Content-Type": "application/json", **headers}
-        link.request("POST", self._url.path.rstrip("/") + "/chat/completions", body, sent)
-        answer = link.getresponse()
-        return answer.status, answer.read().decode()
+        try:
+            link.request("POST", self._url.path.rstrip("/") + "/chat/completions", body, sent)
+            answer = link.getresponse()
+            said = answer.status, answer.read().decode()
+        except BaseException:
+            link.close()
+            raise
+        self._idle.append(link)
+        return said
 
 
 def answer(optimize: Callable[[Client, dict[str, Any]], dict[str, Any]]) -> None:
@@ -164,6 +178,7 @@ def answer(optimize: Callable[[Client, dict[str, Any]], dict[str, Any]]) -> None
     rewrites = prepared(question["seed"]) if question["prepared"] else ()
     client = Client(question["url"], question["tag"], question["labels"], question["seed"], rewrites)
     found = optimize(client, question)
+    client.close()
     found["calls_counted"] = client.calls
     found.setdefault("ended", "cap" if client.refused else "finished")
     json.dump(found, out)

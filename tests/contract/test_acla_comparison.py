@@ -30,7 +30,7 @@ def test_every_call_of_both_arms_is_counted_by_the_meter_and_none_is_above_the_c
     for cell in CELLS:
         found = json.loads(bench.file(cell).read_text())
         assert found["ended"] == "finished"
-        assert BUDGET - 30 <= found["meter"]["calls"] <= BUDGET
+        assert 90 <= found["meter"]["calls"] <= BUDGET
         assert found["meter"]["cached"] == found["meter"]["calls"]
         assert found["meter"]["prompt_tokens"] > 20 * found["meter"]["calls"]
 
