@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
@@ -10,18 +11,22 @@ import pytest
 
 from benchmarks.acla_worlds import LABELS, SEED_PROMPT, World
 from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig, Prompt
+from meta_learning.acla.asking import Asking
 from meta_learning.acla.calibration import cross_fitted, fitted, levelled
 from meta_learning.acla.ensembles import chosen, voted_score
 from meta_learning.acla.front import Offer, front, pick
 from meta_learning.acla.outcomes import Answer, Candidate, OutcomeMatrix
 from meta_learning.acla.planning import plan_gate
 from meta_learning.acla.racing.convergence import chance_of_newcomers
-from meta_learning.acla.racing.curriculum import course, disagreement
+from meta_learning.acla.racing.curriculum import Course, course, disagreement
 from meta_learning.acla.racing.ladder import Ladder, Standing
+from meta_learning.acla.racing.race import Race
 from meta_learning.acla.racing.shrinkage import Gain, shrunken_gain, stratified_gain
 from meta_learning.acla.splits import Item, read_items
+from meta_learning.acla.store import MemoryRunStore, RunLog
 from meta_learning.acla.strategies import Answered, Situation, by_name
 from meta_learning.acla.strategies.bandit import StrategyBandit
+from meta_learning.llm.scripted import ScriptedLLM
 
 Known = list[tuple[dict[str, float], str]]
 
@@ -281,3 +286,25 @@ def test_three_voters_are_found_although_two_only_make_ties() -> None:
     assert together is not None
     assert set(together.members) == {best, *others}
     assert chosen(matrix, best, others, asked, 2) is None
+
+
+async def test_a_leader_that_falls_behind_the_seed_on_more_items_leads_no_longer() -> None:
+    asked = read_items([{"input": f"item {number}", "expected": "yes"} for number in range(200)])
+    place = {item.id: number for number, item in enumerate(asked)}
+    seed, lucky = candidate("seed"), candidate("lucky")
+
+    class Judged:
+        async def answers(self, prompt: Prompt, items: Sequence[Item]) -> list[Answer]:
+            early = prompt.version == lucky.prompt.version
+            return [Answer(score=float(place[item.id] < 48 if early else place[item.id] % 2)) for item in items]
+
+    log = RunLog(MemoryRunStore(), "r", "scripted")
+    asking = Asking(ScriptedLLM(lambda request: "yes"), log, None, lambda: False)
+    race = Race(CurriculumConfig("Say yes.", "made", adaptive_order=False), Judged(), asking, seed, asked)
+    await race.enter(lucky, Course(tuple(asked), {}), 1)
+    assert await race.climb_on(1)
+    assert await race.climb_on(1)
+    assert race.best is lucky
+    assert await race.climb_on(1)
+    assert race.best is seed
+    assert "behind the seed prompt on 200 items" in race.tracker.decisions[-1]["because"]

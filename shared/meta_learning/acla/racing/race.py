@@ -112,7 +112,15 @@ class Race:
             return False
         before = self.best
         await self._climb(standing.candidate, standing.rung + 1)
-        if self.best is not before:
+        if self.best is not before and standing.candidate is before:
+            now = self.ladder.standings[before.version]
+            self.tracker.explain(
+                iteration,
+                f"{self.best.version} leads again",
+                f"{before.version} is behind the seed prompt on {now.over_seed.count} items",
+                over_seed=now.over_seed.raw,
+            )
+        elif self.best is not before:
             now = self.ladder.standings[self.best.version]
             self.tracker.explain(
                 iteration,
@@ -166,6 +174,18 @@ class Race:
         birth.kept |= leads
         if leads:
             self.best = candidate
+        elif candidate is self.best and over_seed.raw < 0.0:
+            self.best = self._next_leader()
+
+    def _next_leader(self) -> Candidate:
+        """Who leads after the best has fallen behind on more items: whoever else is ahead on enough of them, or nobody."""
+        enough = min(LEADING_COUNT, self.ladder.rungs[-1])
+        ahead = [
+            one
+            for one in self.ladder.standings.values()
+            if one.over_seed.mean > 0.0 and self.ladder.rungs[one.rung] >= enough
+        ]
+        return max(ahead, key=lambda one: one.over_seed.mean).candidate if ahead else self.anchor
 
     def _leads(self, candidate: Candidate, gain: Gain) -> bool:
         # At equal scores the shorter prompt leads: prompts that only ever grow cost money with every later call.
