@@ -23,7 +23,7 @@ from meta_learning.acla.prompt import Exemplar, Prompt
 
 TASK_TOKENS, PROPOSER_TOKENS, PROPOSER_TEMPERATURE = 8, 256, 0.7
 # Many at once, so that the server can answer the items of one prompt in one pass.
-AT_ONCE, TIMEOUT_S = 32, 3600
+AT_ONCE, TIMEOUT_S = 16, 3600
 REWRITES = Path(__file__).parents[1] / "acla_peers" / "rewrites.txt"
 
 
