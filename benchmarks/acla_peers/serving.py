@@ -25,7 +25,17 @@ def serving(recordings: Path, *, replay_only: bool = False) -> Iterator[str]:
     """
     recordings.parent.mkdir(parents=True, exist_ok=True)
     port = _free_port()
-    command = [sys.executable, "-m", "benchmarks.llm_server", "--port", str(port), "--record", str(recordings), "--batch", "64"]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.llm_server",
+        "--port",
+        str(port),
+        "--record",
+        str(recordings),
+        "--batch",
+        "64",
+    ]
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "shared")))
     server = subprocess.Popen(
         [*command, *(["--replay-only"] if replay_only else [])], env=os.environ | {"PYTHONPATH": paths}
