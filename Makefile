@@ -48,22 +48,31 @@ check: install ## style, types, the direction of imports, sizes
 bench: install ## the benchmarks that need nothing else; results go to benchmarks/LOG.md by hand
 	@for file in benchmarks/[a-z]*.py; do name=$$(basename $$file .py); echo "== $$name"; $(RUN) -m benchmarks.$$name || exit 1; done
 
-# One line a question of the protocol: the module with its sizes, and what a number of it stands between.
+# One line a question of the protocol: the module, its sizes if SIZE=small, if SIZE=full, and what its numbers stand between.
 CLRS_PROTOCOL = \
-	"clrs_learning 2|floor: majority; ceiling: a batch model refitted four times; with two raters, their agreement" \
-	"clrs_speed|floor: River; the limit is Vowpal Wabbit on the same features" \
-	"drift_errors 400|floor: a dummy that alarms every 5,000 events" \
-	"drift_text 500 60|floor: AUC .5; ceiling: 1" \
-	"null_drift 500 6 30|ceiling: no window above the threshold" \
-	"monitor_cost 20 1 10 100 1000|the limit: 0.3 ms an event, flat over loops" \
-	"clrs_gates 5|floor: a coin misses and blocks half; promoting all misses 100 %, holding all blocks 100 %" \
-	"clrs_poisoning 6000 1|floor: the bare learner; ceiling: the world without malicious users" \
-	"clrs_loop|floors: a constant, a dummy that alarms every 5,000 events; ceiling: the learner that is told the truth"
+	"clrs_learning|1 --events 4000|5|floor: majority; ceiling: a batch model refitted four times; with two raters, their agreement" \
+	"clrs_speed|6000 2||floor: River; the limit is Vowpal Wabbit on the same features" \
+	"drift_errors|60 ours dummy ADWIN HDDM_A|600|floor: a dummy that alarms every 5,000 events; ceiling: seen at once, no false alarm" \
+	"drift_text|200 50|600 600|floor: a dummy with AUC .5; ceiling: 1" \
+	"null_drift|100 6 12|500 15 240|floor: the promise of 1 %; ceiling: no window above the threshold" \
+	"monitor_cost|10 1 10 100|20 1 10 100 1000|floor: Evidently on three columns; the limit is 0.3 ms an event, flat over loops" \
+	"alignment_coverage|60 30|500 60|at most 5 % of streams may miss the truth; ceiling: none" \
+	"patterns_null|20 3 4|200 20 20|floor: a dummy that names a pattern in every fiftieth cycle; ceiling: no alarm, all found" \
+	"clrs_gates|1 1|20 1|floor: a coin misses and blocks half; promoting all misses 100 %, holding all blocks 100 %" \
+	"clrs_poisoning|4000 1|16000 3|floor: the bare learner; ceiling: the world without malicious users" \
+	"clrs_loop|--events 6000 --seeds 1 --worlds steady reversal asked-20||floors: a constant, a dummy that alarms every 5,000 events; ceiling: the learner that is told the truth"
 
-bench-clrs: install ## the closed loop's protocol: learning, drift, cost, gates, poisoning, whole loops (long)
+SIZE ?= small
+bench-clrs: install ## the closed loop's protocol, all rows, also after one failed: make bench-clrs [SIZE=full] (small: 20 min, full: hours)
 	@test -d "$${META_LEARNING_DATA_SETS:-../shared/data}" || { echo "the evaluation sets are missing: set META_LEARNING_DATA_SETS"; exit 1; }
-	@set -e; for line in $(CLRS_PROTOCOL); do job="$${line%%|*}"; echo "== $$job ($${line#*|})"; \
-		OMP_NUM_THREADS=1 $(RUN) -m benchmarks.$$job; done
+	@case "$(SIZE)" in small|full) ;; *) echo "SIZE is small or full"; exit 1;; esac
+	@failed=; for line in $(CLRS_PROTOCOL); do \
+		module="$${line%%|*}"; rest="$${line#*|}"; small="$${rest%%|*}"; rest="$${rest#*|}"; full="$${rest%%|*}"; stands="$${rest#*|}"; \
+		test "$(SIZE)" = small && job="$$module $$small" || job="$$module $$full"; \
+		echo; echo "== $$job ($$stands)"; began=$$(date +%s); \
+		OMP_NUM_THREADS=1 $(RUN) -m benchmarks.$$job || { failed="$$failed $$module"; echo "== $$module FAILED"; }; \
+		echo "== $$module took $$(( $$(date +%s) - began )) s"; \
+	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 lock: ## pin the whole closure again, with hashes and without addresses (needs uv)
 	@uv pip compile pyproject.toml --extra all --group dev --universal --python-version 3.11 --generate-hashes \

@@ -1,57 +1,93 @@
 """Can the prompt optimizer's answer be trusted, and what does it cost beside the model? Whole runs over replayed outcome matrices.
 
-    python -m benchmarks.acla_replay [runs] [calls] [jobs]
+    python -m benchmarks.acla_replay [--runs 100] [--ablations 25] [--calls 1000] [--seconds 540]
 
 Per world: gain on 2,000 test items, runs that end below the seed, optimism (reported minus test; 0 where the seed stays), calls,
-and CPU milliseconds per call outside the model. Arms are the optimizer and itself without one idea. Then what the adaptive order
-saves on matrices alone: calls to the same squared error of a paired gain as in random order, and its bias.
+and CPU milliseconds per call outside the model. Arms are the optimizer, itself without one idea, and the acceptance rules of
+others (`acla_rules.py`) with our author. Runs are kept under ``data/`` as they come, by the digest of the code that made them:
+a command that was cut off goes on where it stopped, and the table says how many runs each row has. Settings are tuned on worlds
+numbered from 1,000; worlds 0 to 99 are for reporting.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import random
-import sys
+import hashlib
+import json
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from math import sqrt
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from benchmarks import acla_rules, acla_worlds
+from benchmarks.acla_rules import RULES, found_by
 from benchmarks.acla_worlds import SEED_PROMPT, World
+from meta_learning import acla
 from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig, Prompt
-from meta_learning.acla.racing.curriculum import course, disagreement
-from meta_learning.acla.splits import Item, read_items
+from meta_learning.acla.statistics import wilson
 
+SEARCH_COUNT = 200
 WORLDS: dict[str, dict[str, Any]] = {
     "some changes help": {},
     "few changes help": {"drift": -0.2},
     "nothing helps": {"drift": -0.05, "effect": 0.0},
+    "all are equal": {"drift": 0.0, "effect": 0.0},
+    "all are equal, logprobs": {"drift": 0.0, "effect": 0.0, "logprobs": True},
     "logprobs, leaning": {"logprobs": True, "leaning": 1.0},
     "logprobs, level": {"logprobs": True, "leaning": 0.0},
 }
-ARMS: dict[str, dict[str, Any]] = {
-    "ours": {},
+OURS = "ours"
+ABLATIONS: dict[str, dict[str, Any]] = {
     "without adaptive order": {"adaptive_order": False},
     "without calibration": {"calibrate": False},
     "without fresh gate": {"alpha": 0.5, "gate_samples": 20},
 }
+HEAD = "| world | arm | gain, points | improved | below seed | optimism | calls | overhead ms/call |"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Run:
     """One run, judged by the truth."""
 
-    outcome: str
+    number: int
+    improved: bool
     gain: float
     optimism: float
     calls: int
     overhead_ms: float
 
 
-def run(number: int, world: dict[str, Any], arm: dict[str, Any], calls_max: int) -> Run:
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One world with one arm, and the file of its runs."""
+
+    world: str
+    arm: str
+    calls: int
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """One line a run."""
+        name = f"{self.world} {self.arm} {self.calls}".translate(str.maketrans(" :,", "___"))
+        return self.folder / f"{name}.jsonl"
+
+    def runs(self) -> dict[int, Run]:
+        """What was run so far, by the number of the world."""
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        return {one.number: one for one in (Run(**json.loads(line)) for line in lines)}
+
+    def add(self, run: Run) -> None:
+        """Keep a run."""
+        with self.path.open("a") as file:
+            file.write(json.dumps(asdict(run)) + "\n")
+
+
+def run(number: int, world: dict[str, Any], arm: str, calls_max: int) -> Run:
     truth = World(number, **world)
     llm, model_s = truth.model(), 0.0
     reply = llm.answer
@@ -64,107 +100,86 @@ def run(number: int, world: dict[str, Any], arm: dict[str, Any], calls_max: int)
         return answer
 
     llm.answer = timed
-    settings: dict[str, Any] = {"gate_samples": calls_max // 6, "max_iterations": 60, "seed": number} | arm
-    config = CurriculumConfig(SEED_PROMPT, "world", calls_max=calls_max, **settings)
     started = time.process_time()
-    agent = AdaptiveCurriculumAgent(config, llm)
-    results = asyncio.run(agent.run_curriculum(truth.samples, num_samples=200))
+    if arm in RULES:
+        samples = truth.samples(SEARCH_COUNT + calls_max // 6)
+        found = asyncio.run(found_by(arm, llm, samples, SEED_PROMPT, calls_max, number))
+        prompt, bias, score, calls = found.prompt, {}, found.score, found.calls
+        improved = prompt.version != Prompt.parse(SEED_PROMPT).version
+    else:
+        results = _searched(truth, llm, ABLATIONS.get(arm, {}), calls_max)
+        package, score, calls = results["best_package"], results["best_performance"], results["calls"]
+        prompt, bias = Prompt.parse(package["prompt"]), package["label_bias"]
+        improved = results["outcome"] == "improved"
     overhead_s = time.process_time() - started - model_s
-    before = truth.accuracy(Prompt.parse(SEED_PROMPT), {})
-    package = results["best_package"]
-    after = truth.accuracy(Prompt.parse(package["prompt"]), package["label_bias"])
-    improved = results["outcome"] == "improved"
-    optimism = results["best_performance"] - after if improved else 0.0
-    return Run(results["outcome"], after - before, optimism, results["calls"], 1000 * overhead_s / results["calls"])
+    before, after = truth.accuracy(Prompt.parse(SEED_PROMPT), {}), truth.accuracy(prompt, bias)
+    return Run(number, improved, after - before, score - after if improved else 0.0, calls, 1000 * overhead_s / calls)
 
 
-def row(name: str, arm: str, runs: list[Run]) -> str:
-    gains = [one.gain for one in runs]
-    below = sum(one.gain < 0 for one in runs)
-    improved = sum(one.outcome == "improved" for one in runs)
-    error = stdev(gains) / len(gains) ** 0.5
+def _searched(truth: World, llm: Any, changes: dict[str, Any], calls_max: int) -> dict[str, Any]:
+    settings: dict[str, Any] = {"gate_samples": calls_max // 6, "max_iterations": 60, "seed": truth.number} | changes
+    config = CurriculumConfig(SEED_PROMPT, "world", calls_max=calls_max, **settings)
+    return asyncio.run(AdaptiveCurriculumAgent(config, llm).run_curriculum(truth.samples, num_samples=SEARCH_COUNT))
+
+
+def plan(runs: int, ablations: int, calls: int, folder: Path, only: str) -> Iterator[tuple[Cell, int]]:
+    """Every cell with the number of its runs; our own arm first, everywhere."""
+    for arm, count in [(OURS, runs), *((rule, runs) for rule in RULES), *((one, ablations) for one in ABLATIONS)]:
+        for world, settings in WORLDS.items():
+            if (arm != "without calibration" or settings.get("logprobs")) and only in arm:
+                yield Cell(world, arm, calls, folder), count
+
+
+def row(cell: Cell, numbers: range) -> str:
+    runs = [one for number, one in cell.runs().items() if number in numbers]
+    if len(runs) < 2:
+        return ""
+    gains, biases = [one.gain for one in runs], [one.optimism for one in runs]
+    below, improved = sum(one < 0 for one in gains), sum(one.improved for one in runs)
     return (
-        f"| {name} | {arm} | {100 * fmean(gains):+.2f} ± {100 * error:.2f} | {improved}/{len(runs)} | {below}/{len(runs)} "
-        f"| {100 * fmean(one.optimism for one in runs):+.2f} | {fmean(one.calls for one in runs):.0f} "
-        f"| {fmean(one.overhead_ms for one in runs):.2f} |"
+        f"| {cell.world} | {cell.arm} | {_points(gains)} | {_share(improved, len(runs))} | {_share(below, len(runs))} "
+        f"| {_points(biases)} | {fmean(one.calls for one in runs):.0f} | {fmean(one.overhead_ms for one in runs):.2f} |"
     )
 
 
-@dataclass(frozen=True)
-class Matrix:
-    """Scores of known prompts, and of one newcomer, on the same items."""
-
-    items: list[Item]
-    known: list[dict[str, float]]
-    newcomer: dict[str, float]
+def _points(values: list[float]) -> str:
+    return f"{100 * fmean(values):+.2f} ± {196 * stdev(values) / sqrt(len(values)):.2f}"
 
 
-def matrix(number: int, known_count: int = 4) -> Matrix:
-    truth, seed = World(number), Prompt.parse(SEED_PROMPT)
-    items = read_items(truth.samples(144))
-
-    def scores(prompt: Prompt) -> dict[str, float]:
-        return {one.id: float(truth.answer(prompt, one.input)[0] == one.expected) for one in items}
-
-    others = [seed.edit(rules=(f"Rule {index}.",)) for index in range(known_count)]
-    return Matrix(items, [scores(one) for one in [seed, *others[1:]]], scores(others[0]))
+def _share(count: int, total: int) -> str:
+    low, high = wilson(count, total)
+    return f"{count}/{total} ({100 * low:.0f}–{100 * high:.0f} %)"
 
 
-def estimate(seen: Matrix, adaptive: bool, count: int, rng: random.Random) -> float:
-    """The newcomer's gain over the first known prompt, from ``count`` items."""
-    differences = {name: score - seen.known[0][name] for name, score in seen.newcomer.items()}
-    if not adaptive:
-        return fmean(differences[one.id] for one in rng.sample(seen.items, count))
-    along = course(seen.items, [], lambda item: disagreement([known[item.id] for known in seen.known], 0.25), rng)
-    return along.gain(differences, count).raw
+def folder_of_this_code() -> Path:
+    """Runs of other code are other runs."""
+    files = [*Path(acla.__file__).parent.rglob("*.py"), Path(acla_worlds.__file__), Path(acla_rules.__file__)]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()[:12]
+    folder = Path("data") / "benchmarks" / "acla_replay" / digest
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
-def savings(matrices: int, draws: int, known_count: int) -> list[str]:
-    """Squared error and bias by items asked, and how many items in random order give the same error."""
-    counts = (8, 16, 32, 48, 64, 96)
-    errors: dict[tuple[bool, int], list[float]] = {(kind, n): [] for kind in (True, False) for n in counts}
-    for number in range(matrices):
-        seen = matrix(number, known_count)
-        truth = fmean(seen.newcomer[one.id] - seen.known[0][one.id] for one in seen.items)
-        rng = random.Random(number)
-        for (kind, n), found in errors.items():
-            found += [estimate(seen, kind, n, rng) - truth for _ in range(draws)]
-    lines = []
-    for n in counts:
-        ours, plain = errors[True, n], errors[False, n]
-        ratio = fmean(e * e for e in ours) / fmean(e * e for e in plain)
-        # Without replacement: the variance of a mean of n of N goes with 1/n - 1/N.
-        same = 1 / (ratio * (1 / n - 1 / 144) + 1 / 144)
-        lines.append(
-            f"| {known_count} | {n} | {ratio:.2f} | {same:.0f} | {100 * (1 - n / same):.0f} % | {100 * fmean(ours):+.2f} ± "
-            f"{100 * stdev(ours) / len(ours) ** 0.5:.2f} |"
-        )
-    return lines
-
-
-def main(runs: int, calls_max: int, jobs: int) -> None:
-    print(
-        "| world | arm | gain, points | improved | below seed | optimism | calls | overhead ms/call |\n"
-        + "|---" * 8
-        + "|"
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    for name, default in (("runs", 100), ("ablations", 25), ("calls", 1000), ("first", 0)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no run after so many")
+    parser.add_argument("--only", default="", help="arms whose name holds this")
+    asked = parser.parse_args()
+    started, cells = (
+        time.monotonic(),
+        list(plan(asked.runs, asked.ablations, asked.calls, folder_of_this_code(), asked.only)),
     )
-    plan = [(name, "ours", runs) for name in WORLDS]
-    # An ablation shows its direction with fewer runs.
-    plan += [(name, arm, max(2, runs // 4)) for name in WORLDS for arm in ARMS if arm != "ours"]
-    with ProcessPoolExecutor(jobs) as pool:
-        for name, arm, count in plan:
-            if arm == "without calibration" and not WORLDS[name].get("logprobs"):
-                continue
-            one: Callable[[int], Run] = partial(run, world=WORLDS[name], arm=ARMS[arm], calls_max=calls_max)
-            print(row(name, arm, list(pool.map(one, range(count)))), flush=True)
-    print(
-        "\n| known prompts | items asked | error ratio | same error in random order | saved | bias, points |\n"
-        + "|---" * 6
-        + "|"
-    )
-    for known_count in (1, 4, 12):
-        print("\n".join(savings(40, 50, known_count)), flush=True)
+    for cell, count in cells:
+        known = cell.runs()
+        for number in range(asked.first, asked.first + count):
+            if number not in known and time.monotonic() - started < asked.seconds:
+                cell.add(run(number, WORLDS[cell.world], cell.arm, cell.calls))
+    print(HEAD + "\n" + "|---" * 8 + "|")
+    for cell, count in cells:
+        print(row(cell, range(asked.first, asked.first + count)))
 
 
 if __name__ == "__main__":
-    main(*(int(one) for one in (sys.argv[1:] + ["100", "1000", "2"][len(sys.argv) - 1 :])))
+    main()

@@ -1,28 +1,30 @@
 """How well does the loop learn from real feedback? Prequential: every event is scored before it is learnt.
 
-    META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.clrs_learning [seeds] [events]
+    META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.clrs_learning [seeds] [--events 20000] [--first 0] [--results FILE]
 
 Streams: ``polarity``, 20,000 tweets of Sentiment140 (class and date are confounded in that file); ``sms``, 5,574 messages, spam or
 not; ``ru-en``, MLQE-PE translations, the first rater's score taught, the mean of the two others judged. All settings were frozen on
 the shuffle of seed 0 (polarity and ru-en): read seed 0 as in-sample, the others as reports. Every shuffle is numpy's.
 
 "each" updates after every event, as Vowpal Wabbit and River do; "100" predicts a block of 100 and then learns it, as the closed loop
-does. The interval is a paired bootstrap over items (2,000 draws) of our accuracy or concordance minus that of the best line.
+does. The interval is a paired bootstrap over items (2,000 draws) of our accuracy or concordance minus that of the best line. At the
+end: the mean of that difference over the seeds with Student's interval, also over those that ``--results`` holds from earlier pieces.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import gzip
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 
@@ -200,7 +202,8 @@ def line(stream: Stream, name: str, found: Floats) -> None:
     print(f"  {name:20s}{figures}  ECE {calibration_error(found, stream.taught):.4f}", flush=True)
 
 
-def report(stream: Stream, seed: int) -> None:
+def report(stream: Stream, seed: int) -> list[dict[str, Any]]:
+    """Print the table of one stream; our lines' differences to the best line of Vowpal Wabbit."""
     kind = "concordance" if stream.graded else "accuracy"
     print(f"{stream.name}, seed {seed}, {len(stream.pairs)} events: {kind}", flush=True)
     champion, decisions = gated(stream)
@@ -212,20 +215,44 @@ def report(stream: Stream, seed: int) -> None:
     for name, found in (ours | theirs | floors).items():
         line(stream, name, found)
     best = max(lines, key=lambda name: quality(stream, theirs[name]))
+    rows = []
     for name, found in ours.items():
         low, high = interval(stream, found, theirs[best])
         gain = quality(stream, found) - quality(stream, theirs[best])
         print(f"  {name} minus {best}: {100 * gain:+.2f} points, 95 % [{100 * low:+.2f}, {100 * high:+.2f}]")
+        rows.append({"stream": stream.name, "seed": seed, "arm": name, "quality": quality(stream, found), "gain": gain})
     print(f"  gates: {decisions}", flush=True)
+    return rows
+
+
+def summary(rows: list[dict[str, Any]]) -> None:
+    """The mean over seeds of each difference, with Student's interval: shuffles of one data set, not samples of another."""
+    for stream, arm in dict.fromkeys((row["stream"], row["arm"]) for row in rows):
+        found = {row["seed"]: row for row in rows if (row["stream"], row["arm"]) == (stream, arm)}
+        gains = 100 * np.array([row["gain"] for row in found.values()])
+        half = stats.t.ppf(0.975, len(gains) - 1) * gains.std(ddof=1) / len(gains) ** 0.5 if len(gains) > 1 else np.nan
+        mean = np.mean([row["quality"] for row in found.values()])
+        print(
+            f"  {stream:9s}{arm:13s}{mean:.4f}  minus vw {gains.mean():+.2f} ± {half:.2f} points, seeds {sorted(found)}"
+        )
 
 
 def main() -> None:
-    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    events = int(sys.argv[2]) if len(sys.argv) > 2 else 20_000
+    parser = argparse.ArgumentParser()
+    parser.add_argument("seeds", nargs="?", type=int, default=5)
+    parser.add_argument("--events", type=int, default=20_000)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--results", type=Path)
+    asked = parser.parse_args()
     streams: tuple[Callable[[int, int], Stream], ...] = (tweets, messages, translations)
-    for seed in range(seeds):
+    kept = asked.results.read_text().splitlines() if asked.results and asked.results.exists() else []
+    rows = [json.loads(row) for row in kept]
+    for seed in range(asked.first, asked.first + asked.seeds):
         for make in streams:
-            report(make(seed, events), seed)
+            rows += report(make(seed, asked.events), seed)
+            if asked.results:
+                asked.results.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    summary(rows)
 
 
 if __name__ == "__main__":

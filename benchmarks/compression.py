@@ -1,6 +1,6 @@
 """What does a compressed version weigh, how well does it answer, and does it pass the gates?
 
-    META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.compression [events] [shuffle seed]
+    META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.compression [events] [shuffle seed] [model …]
 
 The stream ``right/wrong`` of `benchmarks.language_model`; the first two thirds are learnt, the last third is held out, for accuracy
 and for the gates. Size is that of the dumped version; latency is CPU time to score one pair (median of 50 single calls).
@@ -11,7 +11,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from sklearn.linear_model import SGDClassifier
@@ -19,17 +18,18 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.neural_network import MLPClassifier
 
 from benchmarks.language_model import stream
-from meta_learning.clrs import EstimatorModel, LoopSettings
+from meta_learning.clrs import EstimatorModel, LoopSettings, OnlineTextModel
 from meta_learning.clrs.models.compression import Compressible, compressed, judged
 from meta_learning.clrs.models.port import Floats, Model, Pair
 from meta_learning.clrs.models.quantised import Recipe
 
 RECIPES = [Recipe(8), Recipe(4), Recipe(2), Recipe(8, 0.3), Recipe(8, 0.1), Recipe(4, 0.1), Recipe(8, 0.02)]
-ESTIMATORS: dict[str, Callable[[], Any]] = {
-    "logistic SGD": lambda: SGDClassifier(loss="log_loss", learning_rate="constant", eta0=0.5),
-    "averaged SGD": lambda: SGDClassifier(loss="log_loss", alpha=1e-5, average=True),
-    "naive Bayes": lambda: MultinomialNB(),
-    "network": lambda: MLPClassifier((16,), batch_size=10),
+MODELS: dict[str, Callable[[], Model]] = {
+    "text": lambda: OnlineTextModel(),
+    "logistic SGD": lambda: EstimatorModel(SGDClassifier(loss="log_loss", learning_rate="constant", eta0=0.5)),
+    "averaged SGD": lambda: EstimatorModel(SGDClassifier(loss="log_loss", alpha=1e-5, average=True)),
+    "naive Bayes": lambda: EstimatorModel(MultinomialNB()),
+    "network": lambda: EstimatorModel(MLPClassifier((16,), batch_size=10)),
 }
 
 
@@ -57,8 +57,8 @@ def main() -> None:
     events = int(sys.argv[1]) if len(sys.argv) > 1 else 6000
     pairs, scores = stream(events, int(sys.argv[2]) if len(sys.argv) > 2 else 0)
     learnt = events * 2 // 3
-    for name, make in ESTIMATORS.items():
-        model = EstimatorModel(make())
+    for name in sys.argv[3:] or MODELS:
+        model = MODELS[name]()
         assert isinstance(model, Compressible)
         for at in range(0, learnt, 100):
             model.learn(pairs[at : at + 100], scores[at : at + 100])

@@ -3,7 +3,8 @@
     META_LEARNING_DATA_SETS=../shared/data OMP_NUM_THREADS=1 PYTHONPATH=shared:. python -m benchmarks.monitor_cost [cycles] [loops ...]
 
 Each loop folds cycles of 100 real tweets with predictions, feedback, a probe of 200 and a control arm, through
-`LoopMonitor`, all of its scores on. Loops take turns, cycle by cycle. Beside it Evidently's drift preset on three numeric
+`LoopMonitor`, all of its scores on. Loops take turns, cycle by cycle; then one loop in
+cycles of 1,000 and of 10,000. Beside it Evidently's drift preset on three numeric
 columns, windows of 100 against 1,000.
 """
 
@@ -20,18 +21,19 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.peers import ask
-from meta_learning.clrs import Exchange, LoopMonitor
+from meta_learning.clrs import Exchange, LoopMonitor, LoopSettings
 from meta_learning.events import CycleCompleted
 
 DATA = Path(os.environ.get("META_LEARNING_DATA_SETS", "../shared/data")) / "sentiment140_train_20k_head_tail.csv"
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 WARM = 12  # cycles until the text references are full and compared with
+LARGE = (1000, 10_000)
 TAUGHT_MAX = 10  # loops that live through these; further ones begin as copies of them, each with memory of its own
 
 
-def cycle(number: int, draws: np.random.Generator) -> CycleCompleted:
-    true = draws.integers(2, size=100).astype(float)
-    predicted = np.clip(true * 0.6 + 0.2 + draws.normal(0, 0.15, 100), 0, 1)
+def cycle(number: int, draws: np.random.Generator, size: int = 100) -> CycleCompleted:
+    true = draws.integers(2, size=size).astype(float)
+    predicted = np.clip(true * 0.6 + 0.2 + draws.normal(0, 0.15, size), 0, 1)
     probe = tuple(np.clip(draws.normal(0.5, 0.2, 200), 0, 1).tolist())
     return CycleCompleted(
         event_id=f"cycle-{number}",
@@ -40,7 +42,7 @@ def cycle(number: int, draws: np.random.Generator) -> CycleCompleted:
         cycle=number,
         first_entry="0-0",
         last_entry="0-1",
-        events_count=100,
+        events_count=size,
         decision="held",
         reasons=(),
         numbers={"constant": 0.5, "brier_champion": 0.1, "brier_constant": 0.25},
@@ -54,9 +56,9 @@ def cycle(number: int, draws: np.random.Generator) -> CycleCompleted:
     )
 
 
-def exchanges(texts: list[str], draws: np.random.Generator) -> list[Exchange]:
-    chosen = draws.integers(len(texts), size=100).tolist()
-    said = draws.choice(["positive", "negative"], 100).tolist()
+def exchanges(texts: list[str], draws: np.random.Generator, size: int = 100) -> list[Exchange]:
+    chosen = draws.integers(len(texts), size=size).tolist()
+    said = draws.choice(["positive", "negative"], size).tolist()
     return [
         Exchange(texts[index], output, user_id=f"u{index % 37}", segment=("de", "en", "fr")[index % 3])
         for index, output in zip(chosen, said, strict=True)
@@ -73,6 +75,17 @@ def fold(monitors: list[LoopMonitor], texts: list[str], cycles: range, draws: np
             monitor.observe(event, batch)
             spent += time.process_time() - began
     return 1000 * spent / (len(cycles) * len(monitors) * 100)
+
+
+def large(texts: list[str], draws: np.random.Generator, size: int) -> float:
+    """Milliseconds of CPU an event in cycles of ``size``: nothing may take the square of it."""
+    monitor, spent = LoopMonitor(LoopSettings(cycle_size=size)), 0.0
+    for number in range(1, 5):
+        event, batch = cycle(number, draws, size), exchanges(texts, draws, size)
+        began = time.process_time()
+        monitor.observe(event, batch)
+        spent += time.process_time() - began
+    return 1000 * spent / (4 * size)
 
 
 def memory(texts: list[str], draws: np.random.Generator) -> tuple[float, float]:
@@ -121,6 +134,8 @@ def main() -> None:
             f" {(resident() - before) / loops:.0f} KB a loop resident",
             flush=True,
         )
+    for size in LARGE:
+        print(f"1 loop in cycles of {size}: {large(texts, draws, size):.3f} ms an event", flush=True)
     held, saved = memory(texts, draws)
     print(f"a loop holds {held:.0f} KB in the process, and {saved:.0f} KB as a saved state")
     evidently(draws)

@@ -1,9 +1,10 @@
 """Are patterns found when they are there, and only then? False alarms of healthy loops, and how soon planted ones are seen.
 
-    META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.patterns_null [loops] [planted] [whole_loops]
+    META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.patterns_null [loops] [planted] [whole_loops] [first_whole_loop]
 
 Healthy loops of 50 cycles of 100: steady, learning from nothing, yes-or-no feedback, one-word outputs. ``whole_loops``
-further ones run through `ClosedLoopSystem` with defaults on tweets drawn with replacement, so that also the model learns.
+further ones run through `ClosedLoopSystem` with defaults on tweets drawn with replacement, so that also the model learns
+(plateau was settled on the loops 0 to 11).
 The goal is at most one alarm of any pattern in a hundred loops. A dummy that raises a random pattern in every fiftieth
 cycle stands beside it.
 """
@@ -45,9 +46,9 @@ def planted(name: str, loops: int) -> str:
     return f"{name:28s} found in {len(delays)}/{loops}, {middle}; others: {dict(others) or 'none'}"
 
 
-def whole(loops: int) -> tuple[int, Counter[str]]:
+def whole(loops: int, first: int) -> tuple[int, Counter[str]]:
     texts, alarmed, names = corpus(), 0, Counter[str]()
-    for seed in range(loops):
+    for seed in range(first, first + loops):
         draws, system = np.random.default_rng([5, seed]), ClosedLoopSystem(seed=seed)
         for _ in range(CYCLES * 100):
             text, liked = texts[int(draws.integers(len(texts)))]
@@ -64,19 +65,20 @@ def told(kind: str, alarmed: int, names: Counter[str], loops: int) -> str:
     return f"{kind:28s} {alarmed}/{loops} loops alarmed ({low:.2%} to {high:.2%}): {dict(names) or 'none'}"
 
 
-def main(loops: int = 200, found: int = 20, whole_loops: int = 20) -> None:
+def main(loops: int = 200, found: int = 20, whole_loops: int = 40, first: int = 12) -> None:
     total, alarms = 0, 0
-    for kind in KINDS:
+    for kind in KINDS if loops else ():
         alarmed, names = healthy(kind, loops)
         total, alarms = total + loops, alarms + alarmed
         print(told(kind, alarmed, names, loops), flush=True)
-    print(told("all of these", alarms, Counter(), total), flush=True)
+    if loops:
+        print(told("all of these", alarms, Counter(), total), flush=True)
     print(f"{'dummy':28s} {1 - (1 - 1 / 50) ** CYCLES:.0%} of loops alarmed")
-    for name in PLANTS:
+    for name in PLANTS if found else ():
         print(planted(name, found), flush=True)
     if whole_loops:
-        print(told("whole loops on tweets", *whole(whole_loops), whole_loops), flush=True)
+        print(told("whole loops on tweets", *whole(whole_loops, first), whole_loops), flush=True)
 
 
 if __name__ == "__main__":
-    main(*(int(argument) for argument in sys.argv[1:4]))
+    main(*(int(argument) for argument in sys.argv[1:5]))

@@ -27,7 +27,7 @@ def c2st(reference):
         )
         folds = StratifiedKFold(5, shuffle=True, random_state=0)
         found = cross_val_predict(model, texts, labels, cv=folds, method="predict_proba")[:, 1]
-        return float(roc_auc_score(labels, found))
+        return float(roc_auc_score(labels, found)), None
 
     return evidence
 
@@ -46,22 +46,29 @@ def classifier(reference):
         n_folds=5,
         seed=0,
     )
-    return lambda window: float(detector.predict(embed.transform(window))["data"]["distance"])
+
+    def evidence(window):
+        found = detector.predict(embed.transform(window))["data"]
+        return float(found["distance"]), int(found["is_drift"])
+
+    return evidence
 
 
 def main():
     question = json.load(sys.stdin)
     make = {"c2st": c2st, "classifier": classifier}[question["detector"]]
-    evidence, spent, count = [], 0.0, 0
+    evidence, alarms, spent, count = [], [], 0.0, 0
     for reference, windows in question["streams"]:
         detect, found = make(reference), []
         began = time.process_time()
         for _, texts in windows:
             found.append(detect(texts))
         spent, count = spent + time.process_time() - began, count + len(windows)
-        evidence.append(found)
+        evidence.append([value for value, _ in found])
+        alarms.append([alarm for _, alarm in found])
     name = "alibi-detect" if question["detector"] == "classifier" else "scikit-learn"
-    json.dump({"evidence": evidence, "ms": 1000 * spent / count, "version": f"{name} {version(name)}"}, sys.stdout)
+    answer = {"evidence": evidence, "ms": 1000 * spent / count, "version": f"{name} {version(name)}"}
+    json.dump(answer | ({"alarms": alarms} if question["detector"] == "classifier" else {}), sys.stdout)
 
 
 main()

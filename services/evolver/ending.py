@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from meta_learning.registry.prompts import Voter
+
 Outcome = Literal["improved", "no_evidence", "no_headroom", "stopped_by_budget", "search_only", "cancelled", "failed"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 REASON_CHARS_MAX = 1000
@@ -15,6 +17,7 @@ REASON_CHARS_MAX = 1000
 class Ending:
     """The end of a run. ``prompt`` is the text that was found better, None where nothing may take over; ``champion``
     is the manifest's digest of what was the loop's prompt when the run began. The scores are those of `EvolutionCompleted`.
+    ``voters``: where several prompts were found that vote, all of them; ``price``: what a question takes.
     """
 
     outcome: Outcome
@@ -28,6 +31,8 @@ class Ending:
     blocks: Mapping[str, Any] = field(default_factory=dict)
     promote: bool = True
     champion: str | None = None
+    voters: tuple[Voter, ...] = ()
+    price: Mapping[str, Any] | None = None
 
     def summary(self) -> dict[str, Any]:
         """What the queue keeps as the job's result."""

@@ -1,4 +1,4 @@
-"""Two queues, one worker: evolutions first, cells of studies while there are none.
+"""Several queues, one worker: evolutions first, then help with them, cells of studies while there are none.
 
 RQ moves a job of a *single* queue to where it is found again after a kill at that very moment; from several queues it
 only pops it. So each queue is asked by itself.
@@ -15,7 +15,7 @@ LOOK_EVERY_S = 2  # an idle worker waits so long at the first queue before it lo
 
 
 class InTurn(Queue):  # type: ignore[misc]  # rq is untyped here
-    """RQ's queue, whose ``dequeue_any`` never takes from two queues at once."""
+    """RQ's queue, whose ``dequeue_any`` never takes from several queues at once."""
 
     @classmethod
     def dequeue_any(cls, queues: Iterable[Any], timeout: int | None, *rest: Any, **how: Any) -> Any:

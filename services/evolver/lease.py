@@ -44,7 +44,8 @@ class Lease:
     """Hold ``key`` as ``token`` from `acquire` to `release`; `stop` says whether and why to stop."""
 
     def __init__(self, connection: Any, key: str, token: str, job_id: str, ttl_s: float) -> None:
-        self._connection, self._token, self._ttl_s = connection, token, ttl_s
+        self.token = token
+        self._connection, self._ttl_s = connection, ttl_s
         self._keys = (key, cancel_key(job_id))
         self._renew, self._let_go = connection.register_script(_RENEW), connection.register_script(_RELEASE)
         self._parent = os.getppid()
@@ -77,7 +78,7 @@ class Lease:
             self._thread.join()
         try:
             self._flush()
-            self._let_go(keys=self._keys[:1], args=[self._token])
+            self._let_go(keys=self._keys[:1], args=[self.token])
         except RedisError as error:
             log.warning("the lease runs out by itself", extra={"reason": type(error).__name__})
 
@@ -87,7 +88,7 @@ class Lease:
             self._counts.update(counts)
 
     def _try(self) -> bool:
-        mine, cancelled = self._renew(keys=self._keys, args=[self._token, round(self._ttl_s * 1000)])
+        mine, cancelled = self._renew(keys=self._keys, args=[self.token, round(self._ttl_s * 1000)])
         if cancelled:
             self._seen = Stop.CANCELLED
         return bool(mine)

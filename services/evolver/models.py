@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from meta_learning.acla.request import EvolutionSettings
 from meta_learning.errors import ConfigurationError, MetaLearningError
-from meta_learning.llm import LLM, Reply, Request
+from meta_learning.llm import LLM, Capabilities, Reply, Request
 from meta_learning.llm.ledger import Caps
 from meta_learning.llm.models import current_model, price_of
 from services.evolver.settings import EvolverSettings
@@ -90,9 +91,10 @@ def _cost(provider: str, reply: Reply) -> float:
 class CountedLLM:
     """``llm`` with every call that really goes out counted for the service; the run's log and its caps lie above it."""
 
-    def __init__(self, llm: LLM, count: Count) -> None:
-        self.provider, self.model, self.capabilities = llm.provider, llm.model, llm.capabilities
-        self._llm, self._count = llm, count
+    def __init__(self, llm: LLM, count: Count, concurrency_max: int | None = None) -> None:
+        self.provider, self.model = llm.provider, llm.model
+        self._llm, self._count, self._concurrency_max = llm, count, concurrency_max
+        self.capabilities = self._limited()
 
     async def complete(self, request: Request) -> Reply:
         """Answer, and count the call by its purpose; a failed one counts as well."""
@@ -102,7 +104,7 @@ class CountedLLM:
         except MetaLearningError:
             self._count({f"calls|{who}": 1, f"failures|{who}": 1})
             raise
-        self.capabilities = self._llm.capabilities  # some are only learnt by asking
+        self.capabilities = self._limited()  # some are only learnt by asking
         counts: dict[str, float] = {
             f"calls|{who}": 1,
             f"prompt_tokens|{who}": reply.prompt_tokens,
@@ -115,3 +117,7 @@ class CountedLLM:
     async def close(self) -> None:
         """Close the model within."""
         await self._llm.close()
+
+    def _limited(self) -> Capabilities:
+        can = self._llm.capabilities
+        return can if self._concurrency_max is None else replace(can, concurrency_max=self._concurrency_max)

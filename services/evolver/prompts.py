@@ -35,17 +35,17 @@ def version_of(store: Store, manifest_digest: str | None) -> str | None:
 
 
 def keep(
-    store: Store, loop: str, text: str, blocks: Mapping[str, Any], parent: str | None, numbers: Mapping[str, Any]
+    store: Store, loop: str, prompt: PromptContent, parent: str | None, numbers: Mapping[str, Any]
 ) -> tuple[str, str]:
     """Write the prompt and its manifest; (version, digest of the manifest). Keeping it twice is harmless.
 
     >>> from meta_learning.registry.store import MemoryStore
     >>> store = MemoryStore()
-    >>> version, digest = keep(store, "support", "Be kind.", {}, None, {})
+    >>> version, digest = keep(store, "support", PromptContent(text="Be kind."), None, {})
     >>> content_of(store, digest).text, version_of(store, digest) == version
     ('Be kind.', True)
     """
-    content = store.put(prompt_blob(text, blocks))
+    content = store.put(prompt_blob(prompt.text, prompt.blocks, prompt.voters))
     manifest = Manifest(
         kind="prompt",
         loop=loop,

@@ -18,6 +18,8 @@ from rq import Queue
 from meta_learning.events import derived_id
 
 QUEUE = "evolutions"
+# Of helpers: a worker looks here only when no run waits.
+HELP_QUEUE = "evolution-help"
 # What `meta-learning study run --redis-url` fills, as `meta_learning.experiments.queueing` names it;
 # that is not imported here: it would triple the memory of an idle worker.
 STUDIES = "studies"
@@ -38,9 +40,9 @@ def connect(url: str, timeout_s: float = 5.0) -> Any:
     )
 
 
-def open_queue(connection: Any) -> Any:
+def open_queue(connection: Any, name: str = QUEUE) -> Any:
     """The queue of evolutions. JSON, never pickle: whoever can write to this Redis must not be able to run code."""
-    return Queue(QUEUE, connection=connection, serializer="json")
+    return Queue(name, connection=connection, serializer="json")
 
 
 def job_id_of(event_id: str) -> str:

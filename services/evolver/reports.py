@@ -24,6 +24,7 @@ from meta_learning.events import (
     derived_id,
 )
 from meta_learning.registry import Store
+from meta_learning.registry.prompts import PromptContent
 from meta_learning.serving.ending import end
 from meta_learning.streams import Log
 from services.evolver import prompts
@@ -101,8 +102,9 @@ class Reports:
         return await self._publish([self._completed(ending, version), *events], pointers) > 0
 
     def _keep(self, ending: Ending) -> tuple[str, str]:
-        text, parent = ending.prompt or "", ending.champion
-        return prompts.keep(self._store, self._request.loop, text, ending.blocks, parent, ending.numbers())
+        content = PromptContent(text=ending.prompt or "", blocks=dict(ending.blocks), voters=ending.voters)
+        numbers = ending.numbers() | ({"price": dict(ending.price)} if ending.price else {})
+        return prompts.keep(self._store, self._request.loop, content, ending.champion, numbers)
 
     async def _speak(self) -> None:
         while True:

@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from redis.exceptions import RedisError
 
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.curriculum_agent import AdaptiveCurriculumAgent
@@ -18,26 +21,31 @@ from meta_learning.events import EvolutionRequested
 from meta_learning.llm import LLM
 from meta_learning.llm.retry import Retrying, RetryPolicy
 from meta_learning.registry import Store
+from meta_learning.registry.prompts import Voter
 from meta_learning.registry.runs import FileRunStore
 from meta_learning.streams import Log
 from services.evolver import prompts
 from services.evolver.ending import OUTCOMES, Ending, failed
+from services.evolver.helping import hire, open_desk
 from services.evolver.lease import Lease
 from services.evolver.models import CountedLLM, connect_model, limits_of
+from services.evolver.queueing import connect
 from services.evolver.reports import Reports
 from services.evolver.samples import dataset_of
 from services.evolver.settings import EvolverSettings
+from services.evolver.sharing import SharedLLM
 
 CLOSE_WAIT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The prompt that a run sets out from, and the loop's champion at that moment (the digest of its manifest)."""
+    """The prompt that a run sets out from, those that vote with it, and the loop's champion (the digest of its manifest)."""
 
     prompt: str
     champion: str | None
     calibrated: bool = False
+    voters: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Run:
@@ -56,25 +64,25 @@ class Run:
             CallerError: the request cannot be fulfilled as it stands.
         """
         asked = EvolutionSettings.read(self._request.settings)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        start = await self._start(asked)
+        start = await self.start(asked)
         samples = await dataset_of(asked.dataset, self._request.loop, self._stream, self._folder)
         journal = FileRunStore(self._folder.parent)
-        llm = CountedLLM(connect_model(asked, self._settings), lease.count)
+        llm = CountedLLM(connect_model(asked, self._settings), lease.count, self._settings.llm_concurrency_max)
         try:
-            agent = AdaptiveCurriculumAgent(
-                self._config(asked, start, llm),
-                llm,
-                store=journal,
-                run_id=self._request.run_id,
-                retry=Retrying(RetryPolicy.within(self._settings.llm_outage_wait_s)),
-                on_progress=lambda *said: reports.progressed(asked.max_iterations, *said),
-                should_stop=lambda: lease.stop is not None,
-            )
-            # The loader may hold fewer items than the gate would like: then the agent asks for the search's alone.
-            results = await agent.run_curriculum(
-                lambda n: samples.get_samples(n, seed=asked.seed), num_samples=asked.num_samples
-            )
+            async with self._asked_by_all(llm, asked, lease.token) as asking:
+                agent = AdaptiveCurriculumAgent(
+                    self._config(asked, start, llm),
+                    asking,
+                    store=journal,
+                    run_id=self._request.run_id,
+                    retry=Retrying(RetryPolicy.within(self._settings.llm_outage_wait_s)),
+                    on_progress=lambda *said: reports.progressed(asked.max_iterations, *said),
+                    should_stop=lambda: lease.stop is not None,
+                )
+                # The loader may hold fewer items than the gate would like: then the agent asks for the search's alone.
+                results = await agent.run_curriculum(
+                    lambda n: samples.get_samples(n, seed=asked.seed), num_samples=asked.num_samples
+                )
         finally:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_WAIT_S):
@@ -83,11 +91,38 @@ class Run:
             raise Cancelled(results["reason"])
         return ending_of(results, asked.promote, start.champion)
 
+    @contextlib.asynccontextmanager
+    async def _asked_by_all(self, llm: LLM, asked: EvolutionSettings, token: str) -> AsyncIterator[LLM]:
+        """``llm`` as it is, or asked by helpers as well; what they said is put away once the run has its results."""
+        if asked.workers == 1:
+            yield llm
+            return
+        request, settings = self._request, self._settings
+        desk, connection = open_desk(settings, request.loop, request.run_id)
+        queue = connect(settings.queue_url)
+
+        def hire_one() -> None:
+            with contextlib.suppress(RedisError):
+                hire(queue, settings, request.loop, request.run_id, token, dict(request.settings))
+
+        try:
+            for _ in range(asked.workers - 1):
+                await asyncio.to_thread(hire_one)
+            async with SharedLLM(llm, desk, token, asked.workers, settings.lease_ttl_s, hire_one) as shared:
+                yield shared
+            with contextlib.suppress(RedisError):
+                await desk.clear()
+        finally:
+            await connection.aclose()
+            queue.close()
+
     def _config(self, asked: EvolutionSettings, start: Start, llm: LLM) -> CurriculumConfig:
         limits = limits_of(asked, self._settings, llm)
         return CurriculumConfig(
             initial_prompt=start.prompt,
             initial_calibrated=start.calibrated,
+            initial_voters=start.voters,
+            ensemble_size=asked.ensemble,
             dataset_name=asked.dataset,
             max_iterations=asked.max_iterations,
             min_performance_threshold=asked.min_performance_threshold,
@@ -104,9 +139,10 @@ class Run:
             money_usd_max=limits.money_usd,
         )
 
-    async def _start(self, asked: EvolutionSettings) -> Start:
+    async def start(self, asked: EvolutionSettings) -> Start:
         """Where the run sets out from, settled at its first start: the loop's own prompt may have changed since."""
         settled = self._folder / "start.json"
+        self._folder.mkdir(parents=True, exist_ok=True)
         if not settled.exists():
             start = await self._first_start(asked)
             await asyncio.to_thread(_write, settled, json.dumps(asdict(start), ensure_ascii=False))
@@ -119,7 +155,11 @@ class Run:
         content = await asyncio.to_thread(prompts.content_of, self._store, champion) if champion else None
         if content is None:
             return Start(prompts.DEFAULT_PROMPTS[asked.dataset], champion)
-        return Start(content.text, champion, content.calibrated)
+        if not content.voters:
+            return Start(content.text, champion, content.calibrated)
+        first, *others = content.voters
+        voters = [{"prompt": one.text, "calibrated": bool(one.label_bias)} for one in others]
+        return Start(first.text, champion, bool(first.label_bias), voters)
 
 
 def ending_of(results: dict[str, Any], promote: bool, champion: str | None) -> Ending:
@@ -143,7 +183,14 @@ def ending_of(results: dict[str, Any], promote: bool, champion: str | None) -> E
         blocks=package["blocks"] | label_bias if improved else {},
         promote=promote,
         champion=champion,
+        voters=tuple(_voter(one) for one in results.get("ensemble", ())) if improved else (),
+        price=results.get("price") if improved else None,
     )
+
+
+def _voter(package: dict[str, Any]) -> Voter:
+    sharpness = package["label_sharpness"] if package["label_bias"] else 1.0
+    return Voter(text=package["prompt"], label_bias=package["label_bias"], label_sharpness=sharpness)
 
 
 def _write(path: Path, text: str) -> None:

@@ -19,7 +19,12 @@ class EvolverSettings(Settings):
         validation_alias=AliasChoices("RQ_REDIS_URL", "META_LEARNING_RQ_REDIS_URL"),
         description="Redis of the job queue, where REDIS_URL is a cluster: RQ does not run on one. Default: REDIS_URL.",
     )
-    evolver_workers_count: int = Field(1, ge=1, le=64, description="ACLA runs that may go on at the same time.")
+    evolver_workers_count: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Worker processes: so many ACLA runs at the same time, or several at one (`workers`).",
+    )
     llm_provider: Literal["auto", "anthropic", "openai", "local", "transformers"] = Field(
         "auto",
         description="Who answers where a request says `auto`; `auto` here: whoever has a key, else the local model.",
@@ -50,6 +55,9 @@ class EvolverSettings(Settings):
         ge=1,
         le=256,
         description="Threads of the local model; default: half of the cores, since it spins when it must share one.",
+    )
+    llm_concurrency_max: int | None = Field(
+        None, ge=1, le=1024, description="Model calls on their way at once, per worker; default: the provider's."
     )
     llm_timeout_s: float = Field(60.0, gt=0, le=600, description="How long one model call may take, in seconds.")
     llm_outage_wait_s: float = Field(

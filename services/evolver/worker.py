@@ -1,4 +1,4 @@
-"""One RQ worker process: runs evolutions, and cells of studies while there are none, each in a horse of its own.
+"""One RQ worker process: runs evolutions, helps with them, and runs cells of studies while there are none, each in a horse of its own.
 
 It ends within seconds of SIGTERM, and with its parent.
 
@@ -23,7 +23,7 @@ from meta_learning.serving.running import exit_on_bad_settings
 from meta_learning.serving.settings import read_settings
 from services.evolver import interrupt, jobs
 from services.evolver.in_turn import InTurn
-from services.evolver.queueing import QUEUE, STUDIES, connect
+from services.evolver.queueing import HELP_QUEUE, QUEUE, STUDIES, connect
 from services.evolver.settings import EvolverSettings
 
 log = logging.getLogger("evolver.worker")
@@ -70,7 +70,7 @@ def work(name: str) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     connection = connect(settings.queue_url, timeout_s=WORKER_TTL_S)
     worker: Any = EvolutionWorker(
-        [InTurn(name, connection=connection, serializer="json") for name in (QUEUE, STUDIES)],
+        [InTurn(name, connection=connection, serializer="json") for name in (QUEUE, HELP_QUEUE, STUDIES)],
         name=name,
         connection=connection,
         serializer="json",

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from meta_learning.clrs.acting import Choice
 from meta_learning.errors import NotFound, WorldError
 from meta_learning.events import SLUG_PATTERN, Text
-from meta_learning.registry.prompts import PromptContent
+from meta_learning.registry.prompts import PromptContent, Voter
 from services.ingest.acting import Acting
 from services.ingest.acting import Request as Wanted
 from services.ingest.bodies import media_type
@@ -41,13 +41,21 @@ class Predicts(Protocol):
 
 
 class CurrentPrompt(BaseModel):
-    """The prompt to use now. Send ``prompt_version`` back with the feedback on what it led to."""
+    """The prompt to use now. Send ``prompt_version`` back with the feedback on what it led to.
+
+    Where several prompts vote, ``voters`` has all of them: ask each, and take the label with the largest product of chances (the
+    log-probabilities with the bias added, times the sharpness), or the most frequent answer, the first voter's where two are.
+    """
 
     loop: str
     prompt_version: str
     digest: str = Field(description="The digest of the version's manifest in the registry.")
     text: str
     blocks: Any
+    voters: list[Voter] = Field(default_factory=list, description="Empty where one prompt answers alone.")
+    price: dict[str, Any] | None = Field(
+        None, description="What a question takes: calls, tokens and US dollars, as far as they are known."
+    )
 
 
 class RankRequest(BaseModel):
@@ -116,6 +124,8 @@ class Reading:
             digest=champion.digest,
             text=content.text,
             blocks=content.blocks,
+            voters=list(content.voters),
+            price=manifest.numbers.get("price"),
         )
 
     async def rank(self, loop: str, asked: RankRequest) -> Ranking:

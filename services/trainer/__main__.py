@@ -10,7 +10,9 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from meta_learning.clrs import ClosedLoopSystem
-from meta_learning.clrs.models.text_model import warm_up
+from meta_learning.clrs.models.choice import model_named
+from meta_learning.clrs.models.loading import load_model
+from meta_learning.clrs.models.text_model import OnlineTextModel, warm_up
 from meta_learning.registry.store import FileStore
 from meta_learning.serving.logs import log_as_json
 from meta_learning.serving.running import Work, exit_on_bad_settings, serve, stop_this_process
@@ -30,6 +32,12 @@ class TrainerSettings(Settings):
     trainer_port: int = Field(8002, ge=1, le=65535, description="Port of the health doors.")
     trainer_partitions: str = Field(
         "all", pattern=r"^(all|\d+(,\d+)*)$", description="`all`, or the partitions to own: `0,2`."
+    )
+    model: str = Field(
+        "text",
+        min_length=1,
+        description="The model of new loops: `text`; `sgd`, `naive_bayes`, `network`; `estimator:sklearn.MODULE.CLASS`; `embedding` "
+        "or `language` (each may take `:FOLDER`), which need an extra here and in ingest. Loops that exist keep theirs.",
     )
     trainer_batch_count_max: int = Field(500, ge=1, le=10_000, description="Entries folded into one commit at most.")
     loops_in_memory_max: int = Field(
@@ -59,16 +67,26 @@ class TrainerSettings(Settings):
 
 
 def loops_of(settings: TrainerSettings, partition: int) -> Loops:
-    """The loops of a partition, with their workspace and the registry under the data folder."""
+    """The loops of a partition, with their workspace and the registry under the data folder.
+
+    Raises:
+        ConfigurationError: the model of new loops is unknown, or what it needs is not here.
+    """
     config = {
         "cycle_size": settings.cycle_size,
         "drift_threshold": settings.drift_threshold,
         "alignment_threshold": settings.alignment_threshold,
     }
     folder: Path = settings.data_folder
+    # Made now, so that an unknown name or a missing extra stops the start. The features of the default model remember texts: each
+    # loop has its own. What others share, an encoder or base weights, is held here for as long as the partition is.
+    model = model_named(settings.model)
+    own = None if isinstance(model, OnlineTextModel) else model
     return Loops(
-        new=lambda name: ClosedLoopSystem(loop=name, **config),  # type: ignore[arg-type]
-        restore=lambda name, state, get: ClosedLoopSystem.restore(state, get, loop=name, **config),
+        new=lambda name: ClosedLoopSystem(own, loop=name, **config),  # type: ignore[arg-type]
+        restore=lambda name, state, get: ClosedLoopSystem.restore(
+            state, get, loop=name, load=load_model if own is None else partial(load_model, like=own), **config
+        ),
         workspace=lambda name: FileStore(folder / "trainer" / f"p{partition}" / name),
         registry=FileStore(folder / "registry"),
         loops_in_memory_max=settings.loops_in_memory_max,

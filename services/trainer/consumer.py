@@ -12,7 +12,7 @@ from meta_learning.errors import (
     MalformedState,
     OwnershipLost,
     StoreUnavailable,
-    TooManyDeadLetters,
+    WorldError,
 )
 from meta_learning.serving.ending import end
 from meta_learning.streams import Entry, Fold
@@ -69,8 +69,8 @@ class PartitionTrainer:
         except StoreUnavailable as error:
             self.stopped = str(error)
             log.error("cannot keep artifacts", extra=partition | {"reason": str(error)})
-        except (TooManyDeadLetters, MalformedState) as error:
-            # Nothing was committed: a producer, a deploy or a disk is broken, and parking good entries would only hide it.
+        except (WorldError, MalformedState) as error:
+            # Nothing was committed: a producer, a deploy, a model or a disk is broken, and parking good entries would hide it.
             self.stopped, wait_s = str(error), self._rest_s
             log.error("stopped folding", extra=partition | {"reason": str(error)})
         return wait_s

@@ -132,7 +132,8 @@ class CycleCompleted(Event):
     """One training cycle of a loop, with everything that a monitor needs to compute its scores again.
 
     The arrays run in the order of the cycle's events: ``predictions`` were made by the champion *before* it or the
-    candidate saw them (``None`` without a champion), ``candidate_predictions`` likewise by the candidate.
+    candidate saw them (``None`` without a champion), ``candidate_predictions`` likewise by the candidate; while there is no
+    champion, or a young one, the candidate learns the cycle in four pieces and predicts each piece before it learns it.
     ``probe_champion`` and ``probe_candidate`` are the outputs of both on the loop's fixed probe; ``probe_perturbed``
     those of the champion on the same probe with its inputs perturbed, by the name of the perturbation.
     ``control_predictions`` are those of the control arm, a version that was frozen when ``control_version`` took that part;

@@ -98,7 +98,7 @@ def test_a_better_prompt_is_found_shown_and_reported(table: Path, model: tuple[M
         assert (report / "lineage.svg").stat().st_size > 1000
     rows = calls_of(report.parent)
     assert len(rows) == results["spent"]["calls"] == len(model[0].asked) - 1  # one refusal of log-probabilities
-    assert {row["purpose"] for row in rows} == {"task", "proposer"}
+    assert {row["purpose"] for row in rows} == {"task", "proposer", "probe"}
 
 
 def test_a_server_that_gives_log_probabilities_is_asked_for_one_token_and_scored_by_label(table: Path) -> None:
@@ -109,6 +109,23 @@ def test_a_server_that_gives_log_probabilities_is_asked_for_one_token_and_scored
     results = results_in(run_of(result))
     assert results["scoring"] == "label_logprobs"
     assert results["spent"]["calls"] == len(known.asked)
+
+
+def test_a_server_with_bad_habits_is_found_out_before_anything_is_concluded(table: Path) -> None:
+    """One refuses instructions in a turn of their own, one drops them silently, one generates on whatever it is asked."""
+    told = {}
+    for habit in ("refuses_system", "drops_system", "generates_on"):
+        bad = Model(ITEMS)
+        setattr(bad, habit, True)
+        with serving(bad) as url:
+            result = asked(*words(table, url, "--yes", "--no-cache", "--iterations", "1"))
+        assert result.exit_code == 0, result.output
+        told[habit] = results_in(run_of(result))["endpoint"]
+        assert all(row["error"] != "LLMUnavailable" for row in calls_of(run_of(result)))
+        assert results_in(run_of(result))["outcome"] != "failed", result.output
+    assert [told[habit]["system_role"] for habit in told] == [False, False, True]
+    assert [told[habit]["keeps_max_tokens"] for habit in told] == [True, True, False]
+    assert "generates more tokens than it is told to" in (run_of(result) / "report" / "report.md").read_text()
 
 
 def test_answers_that_an_earlier_run_paid_for_are_not_asked_again_and_change_nothing(

@@ -21,7 +21,10 @@ class CurriculumConfig:
     ``seconds_max``; a third of the calls is kept for the gate. ``initial_calibrated``: the initial prompt is in use with
     weights on its labels, and so is measured with them. ``adaptive_order``: newcomers are asked first what tells prompts
     apart. ``tokens_price``: the score that a thousand more tokens a call must bring to be worth it. ``ensemble_size``: up to
-    how many prompts may vote, each of them a call for every question; 1 is none.
+    how many prompts may vote, each of them a call for every question; 1 is none. ``probe_items``: so many of the initial prompt's
+    questions are asked again, to know how much the model wavers at temperature 0 (at most a fiftieth of the calls; 0: none).
+    ``initial_voters``: prompts in use that vote together with the initial one, each ``{"prompt": text, "calibrated": bool}``; all
+    of them together are what must be beaten.
 
     Raises:
         ConfigurationError: a value is out of bounds; the message names the field.
@@ -53,6 +56,8 @@ class CurriculumConfig:
     adaptive_order: bool = True
     tokens_price: float = 0.0
     ensemble_size: int = 1
+    probe_items: int = 20
+    initial_voters: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not isinstance(self.initial_prompt, str) or not self.initial_prompt.strip():
@@ -62,6 +67,10 @@ class CurriculumConfig:
             raise ConfigurationError(
                 f"evolution_strategies: {unknown or 'none given'}; there are {', '.join(STRATEGIES)}"
             )
+        if any(
+            voter.keys() != {"prompt", "calibrated"} or not voter["prompt"].strip() for voter in self.initial_voters
+        ):
+            raise ConfigurationError('initial_voters: each is {"prompt": text, "calibrated": bool}')
         for name, low, high in _BOUNDS:
             value = getattr(self, name)
             if value is None and name in _OPTIONAL:
@@ -93,4 +102,5 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("prompt_chars_max", 100, 200_000),
     ("tokens_price", 0.0, 1000.0),
     ("ensemble_size", 1, 9),
+    ("probe_items", 0, 1000),
 )

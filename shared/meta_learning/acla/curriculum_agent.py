@@ -22,6 +22,7 @@ from meta_learning.acla.run import OnProgress, Run
 from meta_learning.acla.search import Search, Tools
 from meta_learning.acla.splits import Splits, closed_labels
 from meta_learning.acla.store import MemoryRunStore, RunLog, RunStore
+from meta_learning.errors import CallerError
 from meta_learning.llm import LLM, connect, wrap
 from meta_learning.llm.ledger import Caps, Ledger
 from meta_learning.llm.metered import metered
@@ -113,9 +114,11 @@ class AdaptiveCurriculumAgent:
         )
         proposer = ModelProposer(asking, config)
         evolver = PromptEvolver(config, proposer, splits.search)
-        seed = Candidate(Prompt.parse(config.initial_prompt), config.initial_calibrated)
-        evolver.known.add(seed.prompt.version)
-        plan = plan_gate(len(splits.gate), config.calls_max, config.ensemble_size)
+        incumbent = _incumbent(config)
+        if len(incumbent) > 1 and evaluation_fn is not None:
+            raise CallerError("initial_voters need answers to vote with; an evaluation_fn gives only scores")
+        evolver.known |= {one.prompt.version for one in incumbent}
+        plan = plan_gate(len(splits.gate), config.calls_max, config.ensemble_size, len(incumbent))
         planned = plan.report(config.alpha)
         log.decided("planned", **planned)
 
@@ -125,21 +128,30 @@ class AdaptiveCurriculumAgent:
             )
 
         tools = Tools(config, evaluator, asking, evolver, time_is_up)
-        search = Search(tools, seed, splits.search, labels, plan.calls_count)
+        search = Search(tools, incumbent, splits.search, labels, plan.calls_count)
         self._moment = lambda: snapshot_of(search, ledger, asking.calls_count)
         run = Run(config, splits, search, evaluator, log, self._on_progress)
-        ending = await run.to_the_end(plan, lambda: asking.calls_count)
+        ending = await run.to_the_end(plan, asking)
         asked = isinstance(evaluator, ModelEvaluator)
         scoring = "evaluation_fn" if not asked else "label_logprobs" if evaluator.scores_labels else "text"  # type: ignore[union-attr]
         return results_of(search, ending, splits) | {
             "candidates": [asdict(row) for row in snapshot_of(search, ledger, asking.calls_count).rows],
             "plan": planned,
+            "wavering": run.wavering.report(plan, config.alpha) if run.wavering else None,
+            "endpoint": evaluator.endpoint.report() if asked and evaluator.endpoint else None,  # type: ignore[union-attr]
             "calls": asking.calls_count,
             "spent": asdict(ledger.spent) | {"purposes": ledger.by_purpose()},
             "scoring": scoring,
             "temperature_accepted": proposer.sampling_accepted and (not asked or evaluator.sampling_accepted),  # type: ignore[union-attr]
             "rejected_proposals": evolver.rejected,
         }
+
+
+def _incumbent(config: CurriculumConfig) -> tuple[Candidate, ...]:
+    """What is in use: the initial prompt, and those that vote with it."""
+    first = Candidate(Prompt.parse(config.initial_prompt), config.initial_calibrated)
+    others = (Candidate(Prompt.parse(one["prompt"]), one["calibrated"]) for one in config.initial_voters)
+    return tuple({one.version: one for one in (first, *others)}.values())
 
 
 def _connected(config: CurriculumConfig) -> LLM:

@@ -40,7 +40,9 @@ def vote(matrix: OutcomeMatrix, members: Sequence[Candidate], item: Item) -> str
 
 
 def voted_score(matrix: OutcomeMatrix, members: Sequence[Candidate], item: Item) -> float | None:
-    """Right or wrong together; None where some member's answer is missing."""
+    """Right or wrong together; None where some member's answer is missing. A single member has its own score."""
+    if len(members) == 1:
+        return matrix.score(members[0], item)
     if any(matrix.score(one, item) is None for one in members):
         return None
     return float(is_right(vote(matrix, members, item), item.expected))

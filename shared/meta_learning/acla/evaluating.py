@@ -6,10 +6,12 @@ import hashlib
 import inspect
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from meta_learning.acla.asking import Asking
 from meta_learning.acla.config import CurriculumConfig
+from meta_learning.acla.endpoint import Endpoint, hears_system, joined, keeps_max_tokens
 from meta_learning.acla.outcomes import Answer
 from meta_learning.acla.parsing import parse_answer
 from meta_learning.acla.prompt import Prompt
@@ -42,18 +44,48 @@ class ModelEvaluator:
         self.labels = tuple(labels)
         self.scores_labels = False
         self.sampling_accepted = True
+        self.endpoint: Endpoint | None = None
 
     async def probe(self, prompt: Prompt, item: Item) -> None:
-        """Find out by one call whether labels can be scored; the call is that of the first item, so nothing is wasted.
+        """Find out whether labels can be scored, by the first item's own call, so that nothing is wasted.
 
-        A model that neither gives log-probabilities nor might (``extras["label_logprobs"] == "ask"``) is not asked.
+        A server of which nothing is known (``extras["label_logprobs"] == "ask"``) is asked once more, without the instructions:
+        some drop them, some refuse them, and some generate on whatever is asked. A model that gives no log-probabilities is not asked.
         """
         can = self._asking.llm.capabilities
-        if not self.labels or not (can.label_logprobs or can.extras.get("label_logprobs") == "ask"):
+        unknown = can.extras.get("label_logprobs") == "ask"
+        self.scores_labels = bool(self.labels) and (can.label_logprobs or unknown)
+        if not self.scores_labels and not unknown:
             return
-        self.scores_labels = True
-        first = (await self._asking.ask_all([self._request(prompt, item)]))[0]
+        request = self._request(prompt, item)
+        first = (await self._asking.ask_all([request]))[0]
+        if unknown:
+            first = await self._look_at_server(request, first)
         self.scores_labels = isinstance(first, Reply) and first.label_logprobs is not None
+        if self.endpoint is not None:
+            self.endpoint = replace(self.endpoint, label_logprobs=self.scores_labels)
+
+    async def repeated(self, prompt: Prompt, items: Sequence[Item]) -> list[Answer]:
+        """The same questions as another sample: what a model that wavers answers now."""
+        requests = [replace(self._request(prompt, item), purpose="probe", sample=1) for item in items]
+        return [self._answer(prompt, reply) for reply in await self._asking.ask_all(requests)]
+
+    async def _look_at_server(self, request: Request, first: Reply | CallerError) -> Reply | CallerError:
+        """Note what the server does; the first item's reply, in one turn where the server refuses two."""
+        user = tuple(one for one in request.messages if one.role != "system")
+        if user == request.messages:
+            self.endpoint = Endpoint(False, keeps_max_tokens(request, first))
+            return first
+        bare_request = replace(request, messages=user, purpose="probe", max_tokens=1)
+        bare = (await self._asking.ask_all([bare_request]))[0]
+        hears = hears_system(request, first, bare)
+        if isinstance(first, CallerError) and isinstance(bare, Reply):
+            first = (await self._asking.ask_all([replace(request, messages=joined(request.messages))]))[0]
+            hears = False if isinstance(first, Reply) else None
+        kept = [keeps_max_tokens(request, first), keeps_max_tokens(bare_request, bare)]
+        known = [one for one in kept if one is not None]
+        self.endpoint = Endpoint(False, all(known) if known else None, hears)
+        return first
 
     async def answers(self, prompt: Prompt, items: Sequence[Item]) -> list[Answer]:
         """Ask all items at once, as many at a time as the model stands."""
@@ -63,8 +95,10 @@ class ModelEvaluator:
     def _request(self, prompt: Prompt, item: Item) -> Request:
         by_label = self.scores_labels and not prompt.thinks_aloud
         tokens = self._config.reasoning_tokens if prompt.thinks_aloud else self._config.answer_tokens
+        messages = prompt.messages(item.input)
+        unheard = self.endpoint is not None and self.endpoint.system_role is False
         return Request(
-            messages=prompt.messages(item.input),
+            messages=joined(messages) if unheard else messages,
             max_tokens=1 if by_label else tokens,
             labels=self.labels if by_label else (),
         )

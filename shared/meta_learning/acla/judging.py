@@ -36,8 +36,9 @@ async def judge(
     stopped_by: str,
 ) -> Ending:
     """Ask everybody the fresh ``items`` and decide."""
-    await search.race.ask(search.seed, items, kept_calls=0)
-    search.check_missing(search.seed, items)
+    for member in search.incumbent:
+        await search.race.ask(member, items, kept_calls=0)
+        search.check_missing(member, items)
     for finalist in finalists:
         await search.race.ask(finalist, items, kept_calls=0)
     contenders = _contenders(search, finalists, config.ensemble_size)
@@ -54,7 +55,7 @@ def _contenders(search: Search, finalists: Sequence[Candidate], size_max: int) -
     """The finalists, and together those of them that help each other: all of them are asked anyway."""
     if size_max < 2:
         return list(finalists)
-    others = [*finalists[1:], search.race.anchor, search.seed]
+    others = [*finalists[1:], search.race.anchor, *search.incumbent]
     together = chosen(search.matrix, finalists[0], others, search.race.items, size_max)
     return [*finalists, *([together] if together else [])]
 
@@ -69,12 +70,9 @@ def _paired(search: Search, contender: Contender, items: Sequence[Item]) -> Pair
         # What a model refuses is seldom the easy part: on what is left the finalist would look too good.
         return PairedScores(contender.version, [], [])
 
-    def score(item: Item) -> float | None:
-        return voted_score(matrix, members, item) if len(members) > 1 else matrix.score(members[0], item)
-
-    both = [(score(item), matrix.score(search.seed, item)) for item in items]
+    both = [(voted_score(matrix, members, item), voted_score(matrix, search.incumbent, item)) for item in items]
     known = [(one, other) for one, other in both if one is not None and other is not None]
-    price = sum(race.price(member) for member in members) - race.price(search.seed)
+    price = sum(map(race.price, members)) - sum(map(race.price, search.incumbent))
     return PairedScores(contender.version, [one for one, _ in known], [other for _, other in known], price)
 
 

@@ -22,7 +22,10 @@ def only_gate_fits(ledger: Ledger, plan: GatePlan, concurrency: int) -> bool:
         (caps.tokens, float(spent.tokens), spent.tokens / count, at_once * ledger.largest.tokens),
         (caps.money_usd, spent.money_usd or 0.0, (spent.money_usd or 0.0) / count, at_once * ledger.largest.money_usd),
     )
-    return any(_is_due(cap, used, DEARER * rate * 2 * plan.items_count + held) for cap, used, rate, held in rates)
+    return any(
+        _is_due(cap, used, DEARER * rate * (1 + plan.incumbents_count) * plan.items_count + held)
+        for cap, used, rate, held in rates
+    )
 
 
 def _is_due(cap: float | None, used: float, gate: float) -> bool:

@@ -22,16 +22,21 @@ class GatePlan:
 
     items_count: int
     finalists_count: int
+    incumbents_count: int = 1
 
     @property
     def calls_count(self) -> int:
         """Calls that the gate may take."""
-        return self.items_count * (1 + self.finalists_count)
+        return self.items_count * (self.incumbents_count + self.finalists_count)
 
-    def report(self, alpha: float) -> dict[str, Any]:
-        """The plan with its power, as plain JSON; ``warning`` is empty where a gain of five points is likely to be seen."""
-        chance = power(self.items_count, GAIN, DISCORDANT_SHARE, alpha / max(1, self.finalists_count))
-        smallest = detectable_gain(self.items_count, DISCORDANT_SHARE, alpha / max(1, self.finalists_count))
+    def report(self, alpha: float, flip_rate: float = 0.0) -> dict[str, Any]:
+        """The plan with its power, as plain JSON; ``warning`` is empty where a gain of five points is likely to be seen.
+
+        ``flip_rate``: the share of answers that are others when asked again; two prompts differ by so much more.
+        """
+        discordant = DISCORDANT_SHARE + flip_rate * (1.0 - DISCORDANT_SHARE)
+        chance = power(self.items_count, GAIN, discordant, alpha / max(1, self.finalists_count))
+        smallest = detectable_gain(self.items_count, discordant, alpha / max(1, self.finalists_count))
         short = f"a true gain of 5 points would be seen in {100 * chance:.0f} % of runs only"
         return {
             "gate_items": self.items_count,
@@ -43,19 +48,24 @@ class GatePlan:
         }
 
 
-def plan_gate(available_count: int, calls_max: int | None, finalists_min: int = 1) -> GatePlan:
+def plan_gate(
+    available_count: int, calls_max: int | None, finalists_min: int = 1, incumbents_count: int = 1
+) -> GatePlan:
     """At most a third of the calls: rather all items for fewer finalists, then fewer items for ``finalists_min`` of them.
 
+    Prompts in use that vote together are ``incumbents_count`` calls for every item.
+
     >>> plan_gate(100, None), plan_gate(100, 300)
-    (GatePlan(items_count=100, finalists_count=3), GatePlan(items_count=50, finalists_count=1))
+    (GatePlan(items_count=100, finalists_count=3, incumbents_count=1), GatePlan(items_count=50, finalists_count=1, incumbents_count=1))
     """
     if calls_max is None:
-        return GatePlan(available_count, max(FINALISTS_COUNT_MAX, finalists_min))
+        return GatePlan(available_count, max(FINALISTS_COUNT_MAX, finalists_min), incumbents_count)
     for finalists_count in range(max(FINALISTS_COUNT_MAX, finalists_min), finalists_min - 1, -1):
-        plan = GatePlan(available_count, finalists_count)
+        plan = GatePlan(available_count, finalists_count, incumbents_count)
         if plan.calls_count <= calls_max // 3:
             return plan
-    return GatePlan(min(available_count, calls_max // 3 // (1 + finalists_min)), finalists_min)
+    items_count = min(available_count, calls_max // 3 // (incumbents_count + finalists_min))
+    return GatePlan(items_count, finalists_min, incumbents_count)
 
 
 def detectable_gain(count: int, discordant: float, alpha: float) -> float:

@@ -49,6 +49,8 @@ class EvolutionSettings(BaseModel):
     ``dataset``: ``feedback`` is what the loop's own users said.
     ``provider``: ``auto`` takes Anthropic or OpenAI when the service has a key or an address for it, else the local model.
     ``promote``: False reports the better prompt without putting it to use.
+    ``ensemble``: up to so many prompts may be put to use together, and vote: each is a call for every question.
+    ``workers``: up to how many of the service's workers ask the model for this run at once; those that are free help.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -71,6 +73,8 @@ class EvolutionSettings(BaseModel):
     budget: EvolutionBudget = Field(default_factory=EvolutionBudget)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     promote: bool = True
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    ensemble: Annotated[int, Field(ge=1, le=9)] = 1
 
     @classmethod
     def read(cls, settings: Mapping[str, Any]) -> EvolutionSettings:

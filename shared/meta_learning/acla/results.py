@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -15,12 +16,13 @@ from meta_learning.acla.splits import Splits
 
 def results_of(search: Search, ending: Ending, splits: Splits) -> dict[str, Any]:
     """The result keys of the public contract, as plain JSON."""
-    winner = ending.winner or search.seed
+    stays = Ensemble(search.incumbent) if len(search.incumbent) > 1 else search.seed
+    winner = ending.winner or stays
     members = winner.members if isinstance(winner, Ensemble) else (winner,)
     chosen = members[0]
     fresh = ending.gate.winner if ending.gate else None
     history = search.tracker.history
-    seed_scores = search.matrix.scores(search.seed, splits.search)
+    seed_scores = search.incumbent_scores(splits.search)
     seed_performance = sum(seed_scores) / len(seed_scores) if seed_scores else None
     best_scores = search.matrix.scores(chosen, splits.search)
     searched = sum(best_scores) / len(best_scores) if best_scores else None
@@ -42,6 +44,7 @@ def results_of(search: Search, ending: Ending, splits: Splits) -> dict[str, Any]
         "best_version": winner.version,
         "best_package": _package(search, chosen),
         "ensemble": [_package(search, one) for one in members] if len(members) > 1 else [],
+        "price": _price(search, members),
         "front": [asdict(one) for one in front(search.offers())],
         "search_best": {
             "prompt": search.best.prompt.render(),
@@ -51,6 +54,17 @@ def results_of(search: Search, ending: Ending, splits: Splits) -> dict[str, Any]
         "lineage": search.tracker.lineage,
         "decisions": search.tracker.decisions,
         "items": {"search": len(splits.search), "gate": len(splits.gate), "duplicates": splits.duplicates_count},
+    }
+
+
+def _price(search: Search, members: Sequence[Candidate]) -> dict[str, Any]:
+    """What a question takes: a call for each member. ``money_usd`` is None where no price is known."""
+    offers = [search.offer(one) for one in members]
+    money = [one.price_usd for one in offers if one.price_usd is not None]
+    return {
+        "calls": len(members),
+        "tokens": sum(one.tokens for one in offers),
+        "money_usd": sum(money) if len(money) == len(offers) else None,
     }
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from meta_learning.acla.asking import Asking
+from meta_learning.acla.calibration import UNCALIBRATED
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.evaluating import FunctionEvaluator, ModelEvaluator
 from meta_learning.acla.judging import Ending, judge
+from meta_learning.acla.outcomes import Answer
 from meta_learning.acla.planning import GatePlan
 from meta_learning.acla.search import Search, TooManyMissing
 from meta_learning.acla.splits import Splits, free_text_share
 from meta_learning.acla.store import RunLog
+from meta_learning.acla.wavering import Wavering, repeats_count, wavering
 from meta_learning.errors import BudgetExhausted, Cancelled
 
 FREE_TEXT_SHARE_MAX = 0.5
@@ -37,14 +41,15 @@ class Run:
         self._log = log
         self._on_progress = on_progress
         self._stopped_by = ""
+        self.wavering: Wavering | None = None
 
-    async def to_the_end(self, plan: GatePlan, calls_count: Callable[[], int]) -> Ending:
+    async def to_the_end(self, plan: GatePlan, asking: Asking) -> Ending:
         """Run; stopping early for a cap or on request is an outcome, not an error.
 
         Raises:
             LLMUnavailable: the model does not answer; the log has everything to go on from here.
         """
-        self._calls_count = calls_count
+        self._asking = asking
         if unscorable := self._unscorable():
             return Ending("failed", unscorable)
         try:
@@ -53,6 +58,7 @@ class Run:
                 return Ending("failed", self._nothing_right())
             if not self.search.has_headroom([seed_score]):
                 return Ending("no_headroom", f"the prompt already scores {seed_score:.3f} on the search items")
+            await self._ask_again(plan)
             await self._iterate()
             return await self._finish(plan)
         except TooManyMissing as error:
@@ -96,6 +102,26 @@ class Run:
         score = await search.measure_seed()
         self._progress(0, f"the seed prompt scores {score:.3f}")
         return score
+
+    async def _ask_again(self, plan: GatePlan) -> None:
+        """How much the model wavers, of some of the calls; what the gate sees of a gain depends on it."""
+        search, config, evaluator = self.search, self._config, self._evaluator
+        if not isinstance(evaluator, ModelEvaluator):
+            return
+        known = [item for item in self._splits.search if search.matrix.score(search.seed, item) is not None]
+        items = known[: repeats_count(config.probe_items, len(known), config.calls_max)]
+        if not items or not self._asking.affords(len(items), plan.calls_count):
+            return
+        first = [search.matrix.decision(search.seed, item) for item in items]
+        again = await evaluator.repeated(search.seed.prompt, items)
+        pairs = [(one, _decided(answer)) for one, answer in zip(first, again, strict=True) if answer.missing is None]
+        self.wavering = wavering([one for one, _ in pairs], [other for _, other in pairs])
+        report = self.wavering.report(plan, config.alpha)
+        self._log.decided("asked_again", **report)
+        if self.wavering.flips_count:
+            said = f"{report['flips']} of {report['items']} answers were others when asked again"
+            why = f"so a true gain of 5 points is seen in {100 * report['power_for_5_points']:.0f} % of runs"
+            search.tracker.explain(0, said, why, rate=report["rate"])
 
     async def _iterate(self) -> None:
         """Iterations until they are used up, the prompt is good enough and stays so, or the calls for searching are spent."""
@@ -145,7 +171,7 @@ class Run:
     def _progress(self, iteration: int, message: str) -> None:
         point = self.search.tracker.history[-1]
         self._log.decided("iteration", iteration=iteration, point=point, message=message)
-        self._on_progress(iteration, point["score"], self._calls_count(), message)
+        self._on_progress(iteration, point["score"], self._asking.calls_count, message)
 
 
 def _kept(plan: GatePlan) -> str:
@@ -154,3 +180,8 @@ def _kept(plan: GatePlan) -> str:
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= SHOWN_CHARS_MAX else text[:SHOWN_CHARS_MAX] + "…")
+
+
+def _decided(answer: Answer) -> str | None:
+    """What a package without calibration makes of an answer."""
+    return answer.text if answer.label_logprobs is None else UNCALIBRATED.decision(answer.label_logprobs)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from meta_learning.acla.asking import Asking, stream
 from meta_learning.acla.config import CurriculumConfig
+from meta_learning.acla.ensembles import voted_score
 from meta_learning.acla.evaluating import Evaluator
 from meta_learning.acla.front import Offer
 from meta_learning.acla.outcomes import Candidate
@@ -41,13 +42,21 @@ class Tools:
 
 
 class Search:
-    """One run's search over ``items``. ``kept_calls`` are left untouched for the gate."""
+    """One run's search over ``items``. ``kept_calls`` are left untouched for the gate.
+
+    ``incumbent``: what is in use and must be beaten, several where they vote; candidates race against the first, the ``seed``.
+    """
 
     def __init__(
-        self, tools: Tools, seed: Candidate, items: Sequence[Item], labels: tuple[str, ...], kept_calls: int
+        self,
+        tools: Tools,
+        incumbent: tuple[Candidate, ...],
+        items: Sequence[Item],
+        labels: tuple[str, ...],
+        kept_calls: int,
     ) -> None:
-        self.seed = seed
-        self.race = Race(tools.config, tools.evaluator, tools.asking, seed, items)
+        self.incumbent, self.seed = incumbent, incumbent[0]
+        self.race = Race(tools.config, tools.evaluator, tools.asking, self.seed, items)
         self.race.kept_calls, self.race.time_is_up = kept_calls, tools.time_is_up
         self.matrix, self.tracker = self.race.matrix, self.race.tracker
         self._tools = tools
@@ -65,20 +74,28 @@ class Search:
         return self.race.best
 
     async def measure_seed(self) -> float:
-        """The seed's score on the first items, or on all where little seems left to gain.
+        """The incumbent's score on the first items, or on all where little seems left to gain.
 
         Raises:
             TooManyMissing: the model refuses more than a fifth of them.
         """
         first = self._items[:HEADROOM_COUNT] if self.race.ladder.last else self._items
-        await self.race.ask(self.seed, first)
-        scores = self.matrix.scores(self.seed, first)
+        scores = await self._ask_incumbent(first)
         self.check_missing(self.seed, first)
         if not self.has_headroom(scores):
-            await self.race.ask(self.seed, self._items)
-            scores = self.matrix.scores(self.seed, self._items)
+            scores = await self._ask_incumbent(self._items)
         self.note_best(0)
         return sum(scores) / len(scores)
+
+    async def _ask_incumbent(self, items: Sequence[Item]) -> list[float]:
+        for member in self.incumbent:
+            await self.race.ask(member, items)
+        return self.incumbent_scores(items)
+
+    def incumbent_scores(self, items: Sequence[Item]) -> list[float]:
+        """The known scores of what is in use, by vote where several are."""
+        known = (voted_score(self.matrix, self.incumbent, item) for item in items)
+        return [score for score in known if score is not None]
 
     def calibrate(self) -> None:
         """From now on race packages with fitted thresholds: that costs no call, and the plain seed stays what must be beaten."""
@@ -166,11 +183,12 @@ class Search:
         raced = [
             one.candidate for one in self.race.ladder.standings.values() if one.rung >= min(1, self.race.ladder.last)
         ]
+        return [self.offer(one) for one in dict.fromkeys([self.seed, self.race.anchor, *raced])]
+
+    def offer(self, candidate: Candidate) -> Offer:
+        """What a call of ``candidate`` takes and is expected to bring."""
         scores = self.matrix.scores(self.seed, self._items)
         base = sum(scores) / max(1, len(scores))
-        return [self._offer(one, base) for one in dict.fromkeys([self.seed, self.race.anchor, *raced])]
-
-    def _offer(self, candidate: Candidate, base: float) -> Offer:
         answers = self.matrix.answers.get(candidate.prompt.version, {}).values()
         known = [answer for answer in answers if answer.missing is None]
         prices = [answer.price_usd for answer in known if answer.price_usd is not None]

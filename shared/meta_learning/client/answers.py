@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import httpx
 
+from meta_learning.client.voting import Said, Voter, vote
 from meta_learning.errors import (
     BackPressure,
     BrokerUnavailable,
@@ -56,11 +57,28 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class CurrentPrompt:
-    """The prompt to use now; send ``prompt_version`` with the feedback on what it led to."""
+    """The prompt to use now; send ``prompt_version`` with the feedback on what it led to.
+
+    ``voters``: where several prompts vote, all of them: ask each, then `vote`. ``price``: what a question takes, where known.
+    """
 
     text: str
     prompt_version: str
     blocks: Any
+    voters: tuple[Voter, ...] = ()
+    price: Mapping[str, Any] | None = None
+
+    def vote(self, said: Sequence[Said]) -> str | None:
+        """What the voters answer together; see `meta_learning.client.voting.vote`. ``said`` has an answer for each of them."""
+        return vote(self.voters or (Voter(self.text),), said)
+
+
+def prompt_of(said: Mapping[str, Any]) -> CurrentPrompt:
+    """The prompt out of the door's answer; fields that are not there yet are as if there was one prompt alone."""
+    voters = tuple(
+        Voter(one["text"], one.get("label_bias", {}), one.get("label_sharpness", 1.0)) for one in said.get("voters", ())
+    )
+    return CurrentPrompt(said["text"], said["prompt_version"], said.get("blocks"), voters, said.get("price"))
 
 
 @dataclass(frozen=True, slots=True)

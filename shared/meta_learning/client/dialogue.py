@@ -27,6 +27,7 @@ from meta_learning.client.answers import (
     error_of,
     items_of,
     note,
+    prompt_of,
     says_later,
     wait_s,
 )
@@ -114,7 +115,7 @@ class Dialogue:
         if reply.status_code != 200:
             raise error_of(reply)
         said = reply.json()
-        return CurrentPrompt(said["text"], said["prompt_version"], said.get("blocks"))
+        return prompt_of(said)
 
     def _rank(
         self, loop: str, input_text: str, candidates: Iterable[str], unit: str | None, explore: bool

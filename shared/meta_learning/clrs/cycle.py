@@ -31,6 +31,7 @@ class Cycle:
     decision: Decision
     gate: dict[str, Any]
     control: Floats | None = None
+    beginner: Floats | None = None
     perturbed: dict[str, Floats] = field(default_factory=dict)
     learnt: bool = False
 
@@ -82,7 +83,6 @@ def asked(models: LoopModels, pairs: Sequence[Pair], probe: Sequence[Pair]) -> A
             probe_candidate=ask(models.judged, probe),
             probe_champion=_asked_if(models.champion, probe),
         )
-        models.judged.version()
     except Exception as error:  # noqa: BLE001  any model may be plugged in; whatever it raises rejects its cycle
         return sentence("predict", error)
     return refusal_of(found) or found

@@ -36,7 +36,7 @@ class DriftDetector:
     | kind | what moved | its null | 0.3 means |
     |---|---|---|---|
     | input, output | the texts asked, answered (`TextDrift`) | window and reference are drawn alike | an AUROC of 0.65 |
-    | behaviour | answers on a fixed probe, against earlier ones (`BehaviourDrift`) | the same answers | some 17 % changed side |
+    | behaviour | answers on a fixed probe, against earlier ones (`BehaviourDrift`) | the same answers | a quarter moved by 0.6 |
     | concept | what is right: the error rose for sure (`SkillDrift`) | errors of a constant mean | 30 % of the skill is gone |
     | performance | lower 99 % bound of the share of skill lost (`SkillDrift`) | no skill lost | 30 % is surely gone |
 

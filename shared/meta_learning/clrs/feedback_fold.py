@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from meta_learning.clrs.beginner import Rivalry, begun
 from meta_learning.clrs.cycle import Cycle, asked, asked_beside, perturbed, promotion
 from meta_learning.clrs.gating import judging
 from meta_learning.clrs.gating.batch import Batch, batch_of
@@ -15,8 +16,8 @@ from meta_learning.clrs.gating.evaluation import Answers, case_of
 from meta_learning.clrs.gating.gates import Decision
 from meta_learning.clrs.gating.judging import Docket
 from meta_learning.clrs.gating.trust import TrustBook
-from meta_learning.clrs.learning import taught
-from meta_learning.clrs.loop_models import LoopModels
+from meta_learning.clrs.learning import PIECES, Lesson, judge_pupil, taught
+from meta_learning.clrs.loop_models import LoopModels, version_of
 from meta_learning.clrs.loop_monitor import LoopMonitor
 from meta_learning.clrs.loop_state import LoopState, Snapshot, decoded, encoded
 from meta_learning.clrs.models.loading import load_model
@@ -56,6 +57,7 @@ class FeedbackFold:
         self.settings = chosen = _settled(named, settings)
         self.monitor = LoopMonitor(chosen)
         self.models = LoopModels(OnlineTextModel() if model is None else model.copy())
+        self.models.names()
         self.trust = TrustBook(chosen.users_max, chosen.trust_decay, chosen.trust_slack)
         self.reservoir = Reservoir(chosen.replay_size, chosen.seed)
         self._state = LoopState()
@@ -76,27 +78,28 @@ class FeedbackFold:
         Raises:
             ConfigurationError: the event belongs to another loop.
             NotFound: the version to promote cannot be had; nothing was changed.
+            WorldError: a model of your own cannot say its version; nothing was changed, fold the event again later.
         """
         if event.loop != self.loop:
             raise ConfigurationError(f"this is loop {self.loop!r}; the event belongs to {event.loop!r}")
         if isinstance(event, PromoteModel):
             return self._promote(event, load_version)
+        full = len(self._state.pending) + 1 >= self.settings.cycle_size
+        names = self.models.names() if full else {}  # the one thing that may raise: before anything is changed
         self._state.pending.append((entry_id, event))
         self._state.counts["accepted"] += 1
         self._state.last_entry = entry_id
-        if len(self._state.pending) < self.settings.cycle_size:
-            return []
-        return self._complete()
+        return self._complete(names) if full else []
 
     @property
     def champion_version(self) -> str | None:
         """The version that answers now; None before the first promotion."""
-        return self._champion.version() if self._champion is not None else None
+        return version_of(self._champion) if self._champion is not None else None
 
     @property
     def candidate_version(self) -> str:
         """The version that learns now."""
-        return self._candidate.version()
+        return version_of(self._candidate)
 
     def champion_blob(self) -> bytes:
         """The champion as `load_model` reads it back.
@@ -117,9 +120,13 @@ class FeedbackFold:
     def _candidate(self) -> Model:
         return self.models.candidate
 
-    def _complete(self) -> list[Event]:
+    def _complete(self, names: dict[str, str]) -> list[Event]:
         before = self._asked_of()
-        cycle = self._asked(before)
+        cycle = self._asked(before, names)
+        early = cycle.answers is not None and (self.models.champion is None or before.young)
+        lesson = self._lesson(cycle, self.models.candidate, PIECES) if early else None
+        if lesson is not None and (refused := judge_pupil(cycle, lesson, self._state.probe)):
+            lesson = Lesson(self.models.candidate, trouble=refused)
         decision, after, error = cycle.decision, before.fresh(), None
         if cycle.answers is None:
             error = decision.reasons[0]
@@ -127,27 +134,59 @@ class FeedbackFold:
             champion, judged = cycle.versions.get("champion"), cycle.judged_version
             case = case_of(cycle.batch, cycle.answers, cycle.number, champion, judged)
             decision, after = judging.judge(case, before, self.settings)
-        again = round(self.settings.replay_share * int(cycle.batch.kept.sum())) if self.settings.replay_size else 0
-        pupil, trouble = taught(self._teacher(decision), cycle.batch, self.reservoir, again, cycle.number)
-        cycle.learnt = trouble is None
-        if trouble is not None and error is None:
-            error, decision = trouble, judging.failed(decision, trouble)
+        if lesson is None or decision.then == "rollback":
+            lesson = self._lesson(cycle, self._teacher(decision))
+        cycle.learnt = lesson.trouble is None
+        if lesson.trouble is not None and error is None:
+            error, decision = lesson.trouble, judging.failed(decision, lesson.trouble)
             after = after if decision.then == "rollback" else before
         cycle.decision, cycle.gate = decision, judging.gate_of(before, self.settings, error)
         record = cycle.record()
         cause = "gate" if decision.outcome == "promoted" else "rollback" if decision.then == "rollback" else None
-        self._hand_over(cause, after, pupil)
+        winner = {"gate": cycle.judged_version, "rollback": cycle.versions.get("shadow")}.get(cause or "")
+        self._hand_over(cause, after, lesson.pupil, early)
         self._count(record, cycle.batch, after)
+        self._renew(cycle)
+        alarms = self.monitor.drift.rule.count
         self.monitor.observe(record, cycle.batch.exchanges)
-        return [record] if cause is None else [record, promotion(record, cause, str(self.champion_version))]
+        self._begin(self.monitor.drift.rule.count - alarms)
+        return [record] if cause is None else [record, promotion(record, cause, str(winner))]
+
+    def _renew(self, cycle: Cycle) -> None:
+        """Let the beginner learn the cycle; it becomes the learner once it is surely better, and goes when its time is up."""
+        models, state, found, kept = self.models, self._state, cycle.answers, cycle.batch.kept
+        beginner, models.beginner = models.beginner, None
+        if beginner is None or cycle.beginner is None or found is None:
+            return
+        learner = found.candidate if found.learner is None else found.learner
+        state.rivalry = state.rivalry.after(learner[kept], cycle.beginner[kept], cycle.batch.scores[kept])
+        lesson = taught(beginner, cycle.batch, ([], np.zeros(0)))
+        if lesson.trouble is not None:
+            return
+        if state.rivalry.won(self.settings.gate_error):
+            models.candidate = lesson.pupil
+        elif state.rivalry.cycles < self.settings.beginner_cycles:
+            models.beginner = lesson.pupil
+
+    def _begin(self, alarms: int) -> None:
+        """Begin anew beside the learner, if one of the last so many alarms says that what was learnt is wrong now."""
+        models = self.models
+        if alarms and models.beginner is None and self.settings.beginner_cycles:
+            models.beginner = begun(models.candidate, self.monitor.drift.alarms[-alarms:])
+            self._state.rivalry = Rivalry()
+
+    def _lesson(self, cycle: Cycle, start: Model, pieces: int = 1) -> Lesson:
+        """``start`` after the cycle."""
+        again = round(self.settings.replay_share * int(cycle.batch.kept.sum())) if self.settings.replay_size else 0
+        return taught(start, cycle.batch, self.reservoir.draw(again, cycle.number), pieces)
 
     def _asked_of(self) -> Docket:
         """What the gates know before the cycle that is full."""
         state = self._state
         state.cycle += 1
-        return replace(state.docket, constant=state.constant())
+        return replace(state.docket, constant=state.constant(), counted=state.feedback.count)
 
-    def _asked(self, before: Docket) -> Cycle:
+    def _asked(self, before: Docket, names: dict[str, str]) -> Cycle:
         """The models' answers about the cycle that is full, and which of its events may count: nobody has learnt it yet."""
         state, chosen, models = self._state, self.settings, self.models
         events = [event for _, event in state.pending]
@@ -163,12 +202,13 @@ class FeedbackFold:
             number=state.cycle,
             pending=state.pending,
             batch=batch,
-            versions={role: model.version() for role, model in models.parts().items() if role != "candidate"},
-            judged_version=models.judged.version(),
+            versions={role: version for role, version in names.items() if role != "candidate"},
+            judged_version=names.get("challenger", names["candidate"]),
             answers=answers,
             decision=refused or Decision("held", (), {}),
             gate={},
             control=asked_beside(models.control, pairs),
+            beginner=asked_beside(models.beginner, pairs),
             perturbed=perturbed(models.champion, state.probe[: chosen.perturb_size]) if due else {},
         )
 
@@ -185,9 +225,10 @@ class FeedbackFold:
         start = {"restart": models.champion, "rollback": models.shadow}.get(decision.then)
         return models.candidate if start is None else start
 
-    def _hand_over(self, cause: str | None, after: Docket, pupil: Model) -> None:
-        """Give the parts to the models as was decided."""
-        models, judged, before = self.models, self.models.judged, self.models.champion
+    def _hand_over(self, cause: str | None, after: Docket, pupil: Model, early: bool) -> None:
+        """Give the parts to the models as was decided; ``early``: what was judged is the pupil."""
+        models, before = self.models, self.models.champion
+        judged = pupil if early else models.judged
         models.candidate = pupil
         if cause == "gate":
             models.champion = judged
@@ -200,7 +241,8 @@ class FeedbackFold:
             # While a version bakes its shadow stays, and what is promoted meanwhile is judged against it too.
             models.shadow = before
         state = self._state
-        if models.control is None or state.cycle - state.control_since >= self.settings.control_cycles:
+        due = models.control is None or state.cycle - state.control_since >= self.settings.control_cycles
+        if due and not after.young:
             models.control, state.control_since = models.champion, state.cycle
 
     def _count(self, record: CycleCompleted, batch: Batch, after: Docket) -> None:
@@ -210,6 +252,9 @@ class FeedbackFold:
         state.counts["distrusted"] += record.distrusted_count
         state.counts["unlearnt"] += record.events_count - record.trained_count - left_out
         state.feedback += Moments.of(batch.scores[batch.kept])
+        if self.reservoir.size and record.trained_count:
+            kept = zip(batch.exchanges, batch.kept.tolist(), strict=True)
+            self.reservoir.add([exchange for exchange, keep in kept if keep], batch.scores[batch.kept])
         state.pending, state.docket = [], after
 
     def _promote(self, command: PromoteModel, load_version: Callable[[str], bytes] | None) -> list[Event]:
@@ -223,9 +268,11 @@ class FeedbackFold:
             raise MalformedState(f"what was stored as version {command.version} is version {champion.version()}")
         # The candidate goes back too: it descends from what the operator has just taken out of use.
         models.champion, models.candidate = champion, champion.copy()
-        models.challenger = models.shadow = None
+        models.challenger = models.shadow = models.beginner = None
         forgiven = tuple(version for version in self._state.docket.rolled_back if version != command.version)
-        self._state.docket = replace(self._state.docket.fresh(), holds=0, baking=None, rolled_back=forgiven)
+        self._state.docket = replace(
+            self._state.docket.fresh(), holds=0, baking=None, rolled_back=forgiven, young=False
+        )
         return [
             ModelPromoted(
                 event_id=derived_id("promoted", command.event_id),
@@ -243,7 +290,11 @@ class FeedbackFold:
     # -- saving and going on ------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """The whole state; models are dumped only when they changed since the last snapshot."""
+        """The whole state; models are dumped only when they changed since the last snapshot.
+
+        Raises:
+            WorldError: a model of your own cannot say its version, or cannot be dumped; try again later.
+        """
         played, versions, blobs = self.models.save()
         parts = dict(zip(("monitor", "references"), self.monitor.split(), strict=True)) | {
             "probe": self._state.probe_bytes(),

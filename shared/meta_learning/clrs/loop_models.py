@@ -8,16 +8,42 @@ from typing import Self
 
 from meta_learning.clrs.models.loading import load_model
 from meta_learning.clrs.models.port import Model
+from meta_learning.errors import WorldError
 from meta_learning.registry import digest_of
 
-ROLES = ("candidate", "champion", "challenger", "shadow", "control")
+ROLES = ("candidate", "champion", "challenger", "shadow", "control", "beginner")
+
+
+def version_of(model: Model) -> str:
+    """What ``model`` says its version is.
+
+    Raises:
+        WorldError: it raised: a model of your own may do anything, and nothing was changed yet.
+    """
+    try:
+        return model.version()
+    except Exception as error:
+        raise WorldError(f"the model cannot say its version: {type(error).__name__}: {error}") from error
+
+
+def dumped(model: Model) -> bytes:
+    """The bytes of ``model``.
+
+    Raises:
+        WorldError: it raised; nothing was changed.
+    """
+    try:
+        return model.dump()
+    except Exception as error:
+        raise WorldError(f"the model cannot be dumped: {type(error).__name__}: {error}") from error
 
 
 @dataclass(slots=True)
 class LoopModels:
     """``candidate`` learns; ``champion`` answers; the rest are versions of the candidate, frozen.
 
-    ``challenger`` waits for more evidence; ``shadow`` was champion before the one that is baking; ``control`` is the control arm.
+    ``challenger`` waits for more evidence; ``shadow`` was champion before the one that is baking; ``control`` is the control arm;
+    ``beginner`` learns beside the candidate after an alarm, and is no version of it.
     No model is changed in place (learning takes a copy), so one object may play many parts.
     """
 
@@ -26,6 +52,7 @@ class LoopModels:
     challenger: Model | None = None
     shadow: Model | None = None
     control: Model | None = None
+    beginner: Model | None = None
     known: dict[str, str] = field(default_factory=dict)  # version -> digest of its blob, for what was dumped or loaded
     dumped: dict[str, bytes] = field(
         default_factory=dict
@@ -41,28 +68,41 @@ class LoopModels:
         played = {role: getattr(self, role) for role in ROLES}
         return {role: model for role, model in played.items() if model is not None}
 
+    def names(self) -> dict[str, str]:
+        """The version in each part.
+
+        Raises:
+            WorldError: a model of your own cannot say its version.
+        """
+        return {role: version_of(model) for role, model in self.parts().items()}
+
     def champion_blob(self) -> bytes | None:
         """The champion's bytes, dumped once however often they are asked for."""
         if self.champion is None:
             return None
-        version = self.champion.version()
+        version = version_of(self.champion)
         if version not in self.dumped:
-            self.dumped = {version: self.champion.dump()}
+            self.dumped = {version: dumped(self.champion)}
         return self.dumped[version]
 
     def save(self) -> tuple[dict[str, str], dict[str, str], dict[str, bytes]]:
         """The version in each part, the digest of each version, and the bytes of those that were not saved before."""
         blobs: dict[str, bytes] = {}
         digests: dict[str, str] = {}
-        for model in self.parts().values():
-            version = model.version()
-            if version not in self.known:
-                blob = self.dumped[version] if version in self.dumped else model.dump()
-                self.known[version] = digest_of(blob)
-                blobs[self.known[version]] = blob
-            digests[version] = self.known[version]
+        names = self.names()
+        for role, model in self.parts().items():
+            version = names[role]
+            if version in digests:
+                continue
+            if version in self.known:
+                digests[version] = self.known[version]
+                continue
+            blob = self.dumped[version] if version in self.dumped else dumped(model)
+            digests[version] = digest_of(blob)
+            blobs[digests[version]] = blob
+        # Only now: had one of them raised, what was dumped before it must be dumped again.
         self.known, self.dumped = dict(digests), {}
-        return {role: model.version() for role, model in self.parts().items()}, digests, blobs
+        return names, digests, blobs
 
     @classmethod
     def load(

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from meta_learning.clrs.beginner import Rivalry
 from meta_learning.clrs.gating.judging import Docket
 from meta_learning.clrs.models.port import Pair
 from meta_learning.clrs.statistics import Moments
@@ -34,6 +35,7 @@ class LoopState:
     last_entry: str = "0-0"
     docket: Docket = field(default_factory=Docket)
     control_since: int = 0
+    rivalry: Rivalry = field(default_factory=Rivalry)
     pending: list[tuple[str, FeedbackReceived]] = field(default_factory=list)
     probe: list[Pair] = field(default_factory=list)
 
@@ -50,6 +52,7 @@ class LoopState:
             "last_entry": self.last_entry,
             "docket": self.docket.to_json(),
             "control_since": self.control_since,
+            "rivalry": self.rivalry.to_json(),
             "pending": [[entry, event.encode().decode()] for entry, event in self.pending],
         }
 
@@ -63,6 +66,7 @@ class LoopState:
             last_entry=str(data["last_entry"]),
             docket=Docket.from_json(data["docket"]),
             control_since=int(data["control_since"]),
+            rivalry=Rivalry.from_json(data.get("rivalry") or Rivalry().to_json()),
             pending=[(str(entry), FeedbackReceived.decode(body.encode())) for entry, body in data["pending"]],
             probe=[(str(asked), str(answered)) for asked, answered in json.loads(probe)] if probe else [],
         )

@@ -36,6 +36,7 @@ class ClosedLoopSystem(FeedbackFold):
 
     Raises:
         ConfigurationError: a setting is out of bounds, or ``settings`` contradicts a named argument.
+        WorldError: ``model`` cannot say its version.
     """
 
     def collect_feedback(
@@ -55,6 +56,7 @@ class ClosedLoopSystem(FeedbackFold):
 
         Raises:
             MalformedEvent: an argument is invalid (the message names it); nothing was changed.
+            WorldError: a model of your own cannot say its version; nothing was changed, say it again later.
         """
         count = self._state.counts["accepted"] + 1
         said: dict[str, Any] = {

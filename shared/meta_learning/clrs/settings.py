@@ -27,8 +27,17 @@ class LoopSettings:
     window_cycles: int = (
         40  # cycles after which a candidate that is neither proven nor refuted makes way for a newer one
     )
+    beginner_cycles: int = (
+        50  # for which a learner that began anew after an alarm may try to be better (0: none begins)
+    )
     holds_max: int = (
         5  # so many holds in a row, and the last candidate surely worse: learning restarts from the champion
+    )
+    young_events: int = (
+        1000  # feedback within which a champion with little skill yet is replaced by what learns, see `gating`
+    )
+    young_skill: float = (
+        0.1  # share of the constant predictor's Brier score that a champion surely saves once it is grown up
     )
     z: float = 1.645  # of the one-sided bound that a first version must pass, and that is reported: 5 %
     margin: float = 0.05  # of the champion's Brier score: what a candidate may surely not lose
@@ -69,7 +78,10 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "seed": (0, 2**32 - 1),
     "user_share_max": (1e-6, 1.0),
     "window_cycles": (1, 1000),
+    "beginner_cycles": (0, 10_000),
     "holds_max": (1, 10_000),
+    "young_events": (0, 1_000_000),
+    "young_skill": (0.0, 1.0),
     "z": (0.0, 10.0),
     "margin": (1e-6, 1.0),
     "gate_error": (1e-6, 0.5),

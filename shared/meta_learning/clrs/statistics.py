@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meta_learning.clrs.models.port import Floats
+from meta_learning.clrs.pair_counts import PairCounts
 
 BINS = np.linspace(0.0, 1.0, 11)[1:-1]
-BLOCK_ROWS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +84,8 @@ def concordance(predicted: Floats, true: Floats) -> Concordance | None:
     >>> concordance(np.array([0.9, 0.2, 0.4]), np.array([1.0, 0.0, 1.0])).value
     1.0
     """
-    agreed, differing, tied = (np.zeros(len(true)) for _ in range(3))
-    for start in range(0, len(true), BLOCK_ROWS):  # all pairs of a cycle of 10,000 at once would take gigabytes
-        rows = slice(start, start + BLOCK_ROWS)
-        # Truth values are counted, not numbers added: a tenth of the time, and the same sums.
-        less, more = true[rows, None] < true[None, :], true[rows, None] > true[None, :]
-        below, above = predicted[rows, None] < predicted[None, :], predicted[rows, None] > predicted[None, :]
-        differ = less | more
-        tied[rows] = np.count_nonzero(differ & ~(below | above), axis=1)
-        agreed[rows] = np.count_nonzero((less & below) | (more & above), axis=1) + tied[rows] / 2.0
-        differing[rows] = np.count_nonzero(differ, axis=1)
+    counts = PairCounts.of(predicted, true)
+    agreed, differing, tied = counts.agree, counts.differ, counts.tied
     pairs = int(differing.sum()) // 2
     if pairs == 0:
         return None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from meta_learning.clrs import ClosedLoopSystem, EstimatorModel, LoopSettings, OnlineTextModel
+from meta_learning.clrs.gating.judging import replay_decision
 from meta_learning.clrs.models.port import Floats, Pair
-from meta_learning.errors import ConfigurationError, MalformedEvent
+from meta_learning.errors import ConfigurationError, MalformedEvent, WorldError
 from meta_learning.events import CycleCompleted
 from tests.core.clrs.streams import labelled
 
@@ -19,11 +21,28 @@ def teach(system: ClosedLoopSystem, rows: Sequence[tuple[str, str, float]]) -> l
     return [cycle for cycle in told if cycle is not None]
 
 
-def test_with_defaults_a_learnable_stream_promotes_by_cycle_three() -> None:
-    cycles = teach(ClosedLoopSystem(), labelled(300))
-    assert cycles[0].decision == "held"
-    assert "promoted" in [cycle.decision for cycle in cycles]
+def test_a_learnable_stream_has_a_first_champion_after_its_first_cycle() -> None:
+    system = ClosedLoopSystem()
+    cycles = teach(system, labelled(300))
+    assert cycles[0].decision == "promoted"
+    assert cycles[1].champion_version == cycles[0].candidate_version
     assert all(cycle.reasons for cycle in cycles)
+    assert [replay_decision(cycle).reasons for cycle in cycles] == [cycle.reasons for cycle in cycles]
+
+
+def test_a_young_champion_makes_way_for_what_learns_until_it_is_grown_up() -> None:
+    system = ClosedLoopSystem(cycle_size=50)
+    # Three labels of ten are wrong: skill comes slowly.
+    draws = np.random.default_rng(1)
+    rows = [(a, b, score if draws.random() < 0.7 else 1.0 - score) for a, b, score in labelled(1500)]
+    cycles = teach(system, rows)
+    young = [cycle.gate["before"]["young"] for cycle in cycles]
+    assert True in young
+    assert not any(young[1000 // 50 :]), "however little it knows, a champion is grown up after young_events"
+    for cycle, after in pairwise(cycles):
+        if cycle.gate["before"]["young"] and cycle.decision == "promoted":
+            assert after.champion_version == cycle.candidate_version
+            assert "young itself" in " ".join(cycle.reasons)
 
 
 def test_after_learning_the_right_answer_ranks_first_on_unseen_questions() -> None:
@@ -124,6 +143,16 @@ class Moody(OnlineTextModel):
         if self.broken == "learn":
             raise RuntimeError("out of memory")
 
+    def version(self) -> str:
+        if self.broken == "version":
+            raise RuntimeError("out of memory")
+        return super().version()
+
+    def dump(self) -> bytes:
+        if self.broken == "dump":
+            raise RuntimeError("out of memory")
+        return super().dump()
+
 
 class Stubborn(OnlineTextModel):
     """Says the same number to everything, whatever it learnt; from ``after`` lessons on."""
@@ -173,6 +202,44 @@ def test_a_model_that_breaks_rejects_its_cycle_and_the_old_version_stays(broken:
     assert teach(system, labelled(50, seed=5))[0].decision in {"promoted", "held"}
     counts = system.get_system_summary()["counts"]
     assert (counts["unlearnt"], counts["accepted"]) == (50, 400)
+
+
+def test_a_model_that_cannot_say_its_version_is_a_clear_error_that_loses_nothing() -> None:
+    system, unbroken = (ClosedLoopSystem(model=Moody(), cycle_size=50) for _ in range(2))
+    rows = labelled(400)
+    for one in (system, unbroken):
+        teach(one, rows[:349])
+    system._candidate.broken = "version"  # type: ignore[attr-defined]
+    for _ in range(2):
+        with pytest.raises(WorldError, match="cannot say its version: RuntimeError: out of memory"):
+            teach(system, rows[349:350])
+    with pytest.raises(WorldError, match="cannot say its version"):
+        system.snapshot()
+    assert system.score("lovely room", "positive") == unbroken.score("lovely room", "positive")
+    system._candidate.broken = ""  # type: ignore[attr-defined]
+    told, wanted = (teach(one, rows[349:]) for one in (system, unbroken))
+    assert [cycle.encode() for cycle in told] == [cycle.encode() for cycle in wanted]
+    assert len(told) == 2
+    assert system.snapshot().state == unbroken.snapshot().state
+
+
+def test_a_snapshot_that_failed_half_way_is_whole_the_next_time() -> None:
+    system = ClosedLoopSystem(model=Moody(), cycle_size=50)
+    teach(system, labelled(200))
+    assert system._champion is not system._candidate
+    system._champion.broken = "dump"  # type: ignore[union-attr]
+    with pytest.raises(WorldError, match="cannot be dumped"):
+        system.snapshot()
+    system._champion.broken = ""  # type: ignore[union-attr]
+    saved = system.snapshot()
+    assert set(saved.versions.values()) <= set(saved.blobs)
+
+
+def test_a_model_that_never_says_its_version_is_refused_at_once() -> None:
+    model = Moody()
+    model.broken = "version"
+    with pytest.raises(WorldError, match="cannot say its version"):
+        ClosedLoopSystem(model=model)
 
 
 def test_a_scikit_learn_estimator_learns_in_the_loop_and_survives_a_restore() -> None:

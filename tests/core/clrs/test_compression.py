@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from sklearn.linear_model import SGDClassifier
@@ -10,6 +12,7 @@ from sklearn.neural_network import MLPClassifier
 from meta_learning.clrs import EstimatorModel, LoopSettings, Model, OnlineTextModel, load_model
 from meta_learning.clrs.models.compression import compressed, judged
 from meta_learning.clrs.models.features import FeatureSettings, PairFeatures
+from meta_learning.clrs.models.port import Floats, Pair
 from meta_learning.clrs.models.quantised import Recipe, packed, unpacked
 from meta_learning.errors import CallerError, ConfigurationError, MalformedState
 from tests.core.clrs.streams import labelled
@@ -104,7 +107,38 @@ def test_an_adapter_of_a_language_model_is_compressed() -> None:
     assert load_model(small.dump(), like=model).version() == small.version()
 
 
+def test_the_default_model_keeps_its_answers_in_eight_bits_and_comes_back_exactly() -> None:
+    model = taught(OnlineTextModel())
+    assert isinstance(model, OnlineTextModel)
+    assert model.with_arrays(model.large_arrays()).version() == model.version(), "in full width nothing is lost"
+    small = compressed(model)
+    parts = [len(packed(array, small.recipe)) for array in model.large_arrays().values()]
+    assert sum(parts) < 4 * len(model.large_arrays()["weight"]), "the original has 8 bytes for each touched bucket"
+    assert len(small.dump()) < len(model.dump())
+    assert np.abs(small.predict(PAIRS[600:]) - model.predict(PAIRS[600:])).mean() < 0.01
+    assert judged(model, small, PAIRS[600:], SCORES[600:], LoopSettings()).outcome == "promoted"
+    assert load_model(small.dump(), like=model).version() == small.version()
+
+
+class Constant:
+    """A model that does not say what of it may be compressed."""
+
+    def predict(self, pairs: Sequence[Pair]) -> Floats:
+        return np.full(len(pairs), 0.5)
+
+    def learn(self, pairs: Sequence[Pair], targets: Floats, weights: Floats | None = None) -> None:
+        pass
+
+    def dump(self) -> bytes:
+        return b""
+
+    def copy(self) -> Constant:
+        return self
+
+    def version(self) -> str:
+        return "constant"
+
+
 def test_a_model_of_an_unknown_kind_is_refused() -> None:
-    if not hasattr(OnlineTextModel, "large_arrays"):
-        with pytest.raises(CallerError, match="OnlineTextModel"):
-            compressed(OnlineTextModel())
+    with pytest.raises(CallerError, match="Constant"):
+        compressed(Constant())

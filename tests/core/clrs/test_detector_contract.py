@@ -73,7 +73,7 @@ CASES = {
         lambda drift, draws: drift.update(draws.random(30)),
         lambda drift: drift.result().current,
         collects=6,
-        full=10,
+        full=14,
     ),
     "SkillDrift": Case(
         lambda: SkillDrift(**SKILL),

@@ -11,10 +11,11 @@ from meta_learning.clrs import DriftDetector, Exchange, LoopMonitor
 from meta_learning.clrs.drift.alarm_rule import AlarmRule
 from meta_learning.clrs.drift.change_detector import ChangeDetector, threshold
 from meta_learning.clrs.drift.change_statistic import ChangeStatistic
+from meta_learning.clrs.drift.hashed_rows import HashedRows
 from meta_learning.clrs.drift.loop_drift import LoopDrift
-from meta_learning.clrs.drift.permutation import permutation_test
+from meta_learning.clrs.drift.permutation import Labelled, permutation_test
 from meta_learning.clrs.drift.skill_drift import SkillDrift
-from meta_learning.clrs.drift.text_drift import TextDrift, weighted
+from meta_learning.clrs.drift.text_drift import TextDrift
 from meta_learning.clrs.models.port import Floats
 from meta_learning.errors import ConfigurationError
 from tests.core.clrs.test_drift import losses, texts
@@ -87,13 +88,42 @@ def test_the_permutation_p_value_is_small_as_rarely_as_it_says() -> None:
 
 
 def test_fine_p_values_are_drawn_only_where_an_alarm_waits_for_them() -> None:
-    rows = weighted([np.array([number % 3], dtype=np.uint16) for number in range(40)])
+    rows = HashedRows((np.arange(40) % 3).astype(np.uint16), np.ones(40, dtype=np.int64)).weighted()
     inside = np.arange(40) >= 30
     described = np.where(inside, 1.0, 0.0)[:, None] + np.random.default_rng(0).normal(0, 0.1, (40, 12))
     fine, _ = permutation_test(rows, described, inside, np.random.default_rng(1), level=0.002)
     rough, _ = permutation_test(rows, described, inside, np.random.default_rng(1))
     assert fine <= 0.002
     assert rough == 0.01
+
+
+def test_relabellings_stop_where_the_level_is_out_of_reach() -> None:
+    """The p-value says with how many it was found: a multiple of one over them."""
+    rows = HashedRows((np.arange(60) % 7).astype(np.uint16), np.ones(60, dtype=np.int64)).weighted()
+    inside, stopped = np.arange(60) >= 40, 0
+    for seed in range(150):
+        draws = np.random.default_rng(seed)
+        described = draws.normal(0, 1, (60, 12)) + np.where(inside, 0.3, 0.0)[:, None]
+        p_value, _ = permutation_test(rows, described, inside, draws, level=0.0005)
+        counts = (100, *(100 + 250 * more for more in range(1, 8)), 2101)
+        used = next(count for count in counts if abs(p_value * count - round(p_value * count)) < 1e-6)
+        stopped += 100 < used < 2101
+        assert used == 2101 or p_value > 0.0005
+    assert stopped >= 3
+
+
+@pytest.mark.parametrize("kinds", [4, 300])
+def test_the_statistic_in_words_is_that_of_the_gram_matrix(kinds: int) -> None:
+    draws = np.random.default_rng(0)
+    words = [np.unique(draws.integers(0, 500, 9)).astype(np.uint16) for _ in range(kinds)]
+    chosen = [words[place] for place in draws.integers(kinds, size=300)]
+    rows = HashedRows(np.concatenate(chosen), np.array([len(row) for row in chosen])).weighted()
+    inside = np.zeros((300, 5), dtype=np.bool_)
+    for column in range(5):
+        inside[draws.permutation(300)[:40], column] = True
+    found = Labelled.of(rows, np.zeros((300, 12))).parts(inside)[:, 0]
+    centred = rows.toarray() - rows.toarray().mean(axis=0)
+    assert found == pytest.approx(((inside.T @ centred) ** 2).sum(axis=1), rel=1e-4)
 
 
 def test_a_run_length_that_windows_cannot_resolve_is_refused() -> None:

@@ -75,9 +75,17 @@ def test_an_answer_after_a_word_opens_with_a_space_and_after_a_line_does_not(bas
         assert base.tokenizer.decode(answers[0]) == opening
 
 
-def test_a_single_label_is_refused(base: BaseWeights) -> None:
-    with pytest.raises(ConfigurationError, match="two at least"):
-        LanguageModel(base, LanguageSettings(labels=("yes",)))
+@pytest.mark.parametrize("labels", [("yes",), ("yes", "no", "yes")])
+def test_labels_that_cannot_be_compared_are_refused(base: BaseWeights, labels: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigurationError, match="two different"):
+        LanguageModel(base, LanguageSettings(labels=labels))
+
+
+def test_labels_are_closed_only_where_one_begins_another(base: BaseWeights) -> None:
+    for labels, ending in ((("good", "bad"), "d"), (("good", "goodish"), "<end>")):
+        prompting = Prompting.of(base.tokenizer, "{input}\n", False, (8, 8), labels)
+        _, answers = prompting.question(("aaa", "good"))
+        assert base.tokenizer.decode(answers[0]).endswith(ending)
 
 
 def test_the_reference_point_among_labels_is_the_divergence_itself() -> None:

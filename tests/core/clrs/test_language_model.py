@@ -213,16 +213,35 @@ def test_a_saved_folder_opens_again_with_the_same_digest(tmp_path: Path, base: B
     assert load_model(model.dump()).version() == model.version()
 
 
+HAPPY = ["What a lovely day!", "I love this song", "best weekend ever", "so happy for you", "great news today", "thanks, you rock",
+         "had a wonderful dinner", "this made me smile"]  # fmt: skip
+SAD = ["I hate mondays", "my dog is sick", "worst day ever", "so tired and lonely", "lost my phone again", "this is awful",
+       "crying all night", "my head hurts so bad"]  # fmt: skip
+
+
+def turned(count: int) -> tuple[list[tuple[str, str]], np.ndarray]:
+    """Users who like the wrong label: nothing that the base knew before it was taught can explain a success."""
+    told = [(text, label, float(label == wrong)) for texts, wrong in ((HAPPY, "negative"), (SAD, "positive"))
+            for text in texts[:count] for label in ("positive", "negative")]  # fmt: skip
+    return [(text, label) for text, label, _ in told], np.array([score for *_, score in told])
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(400)  # on a busy machine, opening the weights alone takes a minute
-def test_the_packaged_model_learns_generates_and_is_restored() -> None:
+def test_the_packaged_model_knows_feelings_and_learns_to_answer_against_its_nature() -> None:
+    settings = LanguageSettings(
+        "Tweet: {input}\nSentiment:", chat=False, labels=("positive", "negative"),
+        training=TrainingSettings(shape=AdapterShape(layers_count=4), rate=3e-3),
+    )  # fmt: skip
     try:
-        model = LanguageModel(PACKAGED, LanguageSettings(training=TrainingSettings(shape=AdapterShape(layers_count=2))))
+        model = LanguageModel(PACKAGED, settings)
     except ConfigurationError as error:
         pytest.skip(str(error))
-    pairs = [("What a lovely day!", "positive"), ("What a lovely day!", "negative")]
-    model.learn(pairs, np.array([1.0, 0.0]))
-    good, bad = model.predict(pairs)
-    assert good > bad
-    assert model.generate("Say hello.", tokens_max=2)
+    unseen = HAPPY[5:] + SAD[5:]
+    plain = [model.generate(text) for text in unseen]
+    assert plain == ["positive"] * 3 + ["negative"] * 3
+    pairs, scores = turned(5)
+    for _ in range(5):
+        model.learn(pairs, scores)
+    assert [model.generate(text) for text in unseen] == ["negative"] * 3 + ["positive"] * 3
     assert load_model(model.dump()).version() == model.version()

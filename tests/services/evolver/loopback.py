@@ -27,7 +27,10 @@ class Model:
         self.delay_s = delay_s
         self.logprobs = logprobs
         self.down = False
+        # Habits of servers that are seen in the wild.
+        self.refuses_system = self.drops_system = self.generates_on = False
         self.asked: list[str] = []
+        self.at_once, self.at_once_max = 0, 0
         self._changed = threading.Condition()
 
     def wait_for_requests(self, count: int, timeout_s: float = 30.0) -> None:
@@ -39,7 +42,14 @@ class Model:
         """Note a request."""
         with self._changed:
             self.asked.append(hashlib.sha256(body).hexdigest())
+            self.at_once += 1
+            self.at_once_max = max(self.at_once_max, self.at_once)
             self._changed.notify_all()
+
+    def leave(self) -> None:
+        """Note that a request was answered."""
+        with self._changed:
+            self.at_once -= 1
 
     def answer(self, messages: list[dict[str, str]]) -> str:
         """The reply, the same for the same messages."""
@@ -52,6 +62,13 @@ class Model:
             return right
         return next(label for label in self.labels if label != right)
 
+    def usage(self, asked: dict[str, Any], text: str) -> dict[str, int]:
+        """Tokens, one a word."""
+        heard = [one for one in asked["messages"] if one["role"] != "system" or not self.drops_system]
+        prompt = 5 + sum(len(one["content"].split()) for one in heard)
+        said = 99 if self.generates_on else min(len(text.split()), asked.get("max_tokens", 99))
+        return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
+
     def alternatives(self, text: str) -> dict[str, Any]:
         """The first token with those that were nearly said, as the protocol has them."""
         others = [label for label in self.labels if label != text]
@@ -62,6 +79,7 @@ class Model:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else every answer waits 40 ms for an acknowledgement of its head
     model: Model
     ending: threading.Event
 
@@ -71,6 +89,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # the caller was killed before it had asked
             return
         self.model.take(body)
+        try:
+            self._answer(body)
+        finally:
+            self.model.leave()
+
+    def _answer(self, body: bytes) -> None:
         if self.model.down:
             self._send(503, {"error": {"message": "overloaded"}})
             return
@@ -79,11 +103,14 @@ class _Handler(BaseHTTPRequestHandler):
         if asked.get("logprobs") and not self.model.logprobs:
             self._send(400, {"error": {"message": "logprobs is not supported"}})
             return
+        if self.model.refuses_system and any(one["role"] == "system" for one in asked["messages"]):
+            self._send(400, {"error": {"message": "roles must alternate user/assistant"}})
+            return
         text = self.model.answer(asked["messages"])
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
         if asked.get("logprobs"):
             choice["logprobs"] = {"content": [self.model.alternatives(text)]}
-        usage = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
+        usage = self.model.usage(asked, text)
         head = {"id": "x", "object": "chat.completion", "created": 0, "model": asked["model"]}
         self._send(200, head | {"choices": [choice], "usage": usage})
 

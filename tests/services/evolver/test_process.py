@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rq import Worker
 
 from meta_learning.events import (
     Event,
@@ -335,3 +337,41 @@ async def test_the_doors_tell_whether_the_evolver_can_work(running: EvolverProce
     assert re.search(r"^meta_learning_evolver_workers 1\.0$", page, re.M)
     names = set(re.findall(r"^# TYPE (\S+)", page, re.M))
     assert all(name.startswith("meta_learning_evolver_") for name in names)
+
+
+async def test_free_workers_help_with_a_run_and_whoever_is_killed_it_ends_the_same(
+    log: Log, broker_url: str, model: Model, model_url: str, tmp_path: Path
+) -> None:
+    several = {
+        "META_LEARNING_EVOLVER_WORKERS_COUNT": "2",
+        "META_LEARNING_LLM_CONCURRENCY_MAX": "2",
+        "META_LEARNING_LEASE_TTL_S": "1",
+    }
+    with evolver(broker_url, model_url, tmp_path / "data", **several) as running:
+        await request(log, "alone", promote=False, ensemble=3)
+        [alone] = await until(log, "alone", EvolutionCompleted)
+        alone_count, model.delay_s = len(model.asked), 0.05
+        await request(log, "together", promote=False, ensemble=3, workers=2)
+        # The helper while questions are asked again, the owner in the search, the helper of the next life near the gate.
+        for share, helps in ((0.2, True), (0.5, False), (0.8, True)):
+            await asyncio.to_thread(model.wait_for_requests, alone_count + round(share * alone_count))
+            os.kill(await asyncio.to_thread(horse, broker_url, running, helps), signal.SIGKILL)
+        [together] = await until(log, "together", EvolutionCompleted)
+    assert model.at_once_max > 2  # no worker has more than two calls on their way
+    assert told(together) == told(alone)
+    asked = model.asked[alone_count:]
+    assert set(asked) == set(model.asked[:alone_count])
+    # Two calls of each of the three that were killed, and up to two of each process that finds out about log-probabilities.
+    assert len(asked) - alone_count <= 3 * 2 + 5 * 2
+
+
+def horse(broker_url: str, running: EvolverProcess, helps: bool) -> int:
+    """The process that helps with a run, or owns it, as soon as there is one."""
+    connection, pause = connect(broker_url), threading.Event()
+    while True:
+        for worker in Worker.all(connection):
+            job = worker.get_current_job_id() or ""
+            found = [pid for pid, parent in running.workers().items() if parent == worker.pid]
+            if job and found and job.startswith("help-") is helps:
+                return found[0]
+        pause.wait(0.05)

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from meta_learning.acla.request import EvolutionSettings
 from meta_learning.events import EvolutionCompleted, EvolutionRequested, PromptPromoted, decode
+from meta_learning.registry.prompts import PromptContent
 from meta_learning.registry.store import FileStore
 from meta_learning.registry.versions import manifest_of
 from meta_learning.streams import Log, partition_of
@@ -19,7 +21,8 @@ from services.evolver import prompts
 from services.evolver.ending import Ending
 from services.evolver.queueing import JOB, connect, open_queue
 from services.evolver.reports import OVERTAKEN, Reports
-from services.evolver.runs import ending_of
+from services.evolver.runs import Run, Start, ending_of
+from services.evolver.settings import EvolverSettings
 
 LOOP = "support"
 REQUEST = EvolutionRequested(event_id="e1", occurred_at=datetime.now(UTC), loop=LOOP, run_id="run-1")
@@ -51,7 +54,7 @@ async def ended(broker_url: str, store: FileStore, ending: Ending) -> bool:
 
 async def put_to_use(log: Log, store: FileStore, text: str) -> str:
     """An operator's prompt; the digest of its manifest."""
-    version, manifest = prompts.keep(store, LOOP, text, {}, None, {})
+    version, manifest = prompts.keep(store, LOOP, PromptContent(text=text), None, {})
     promoted = PromptPromoted(event_id=f"op-{version}", occurred_at=datetime.now(UTC), loop=LOOP, version=version)
     await log.publish(LOOP, [promoted], {"prompt": manifest})
     return manifest
@@ -90,6 +93,31 @@ async def test_a_prompt_that_an_operator_set_meanwhile_is_not_replaced_by_one_ne
     assert completed.outcome == "improved"
     assert OVERTAKEN in completed.reason
     assert completed.prompt_version is not None
+
+
+async def test_prompts_that_vote_are_one_version_with_its_price_and_the_next_run_sets_out_from_all_of_them(
+    log: Log, store: FileStore, broker_url: str, tmp_path: Path
+) -> None:
+    packages = [
+        {"prompt": "Judge it.", "blocks": {"task": "Judge it."}, "label_bias": {"good": 0.5}, "label_sharpness": 2.0},
+        {"prompt": "Decide.", "blocks": {"task": "Decide."}, "label_bias": {}, "label_sharpness": 1.0},
+    ]
+    price = {"calls": 2, "tokens": 60.0, "money_usd": None}
+    found = results(outcome="improved", best_package=packages[0], ensemble=packages, price=price)
+    assert await ended(broker_url, store, ending_of(found, promote=True, champion=None))
+    digest = await log.pointer(LOOP, "prompt")
+    assert digest is not None
+    assert manifest_of(store, digest).numbers["price"] == price
+    content = prompts.content_of(store, digest)
+    assert content is not None
+    assert [voter.text for voter in content.voters] == ["Judge it.", "Decide."]
+
+    settings = EvolverSettings(redis_url=broker_url, data_folder=tmp_path)
+    start = await Run(settings, REQUEST, log, store).start(EvolutionSettings())
+    assert start == Start("Judge it.", digest, True, [{"prompt": "Decide.", "calibrated": False}])
+    # Settled: whoever takes the run up again sets out from the same, whatever the loop uses by then.
+    await put_to_use(log, store, "Be kind.")
+    assert await Run(settings, REQUEST, log, store).start(EvolutionSettings()) == start
 
 
 def results(**changes: Any) -> dict[str, Any]:

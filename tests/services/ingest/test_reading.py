@@ -116,6 +116,8 @@ def test_the_current_prompt_comes_with_its_version(make_log: LogMaker) -> None:
         "digest": digest,
         "text": "Be kind.",
         "blocks": {"task": "Be kind."},
+        "voters": [],
+        "price": None,
     }
 
 

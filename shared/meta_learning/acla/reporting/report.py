@@ -28,7 +28,13 @@ def markdown(results: Mapping[str, Any], seed_prompt: str, about: Mapping[str, A
     """
     outcome = results["outcome"]
     parts = [f"# {outcome}: {MEANINGS.get(outcome, '')}", str(results["reason"]), _facts(about)]
-    parts += [_decision(results), _diff(seed_prompt, results["best_prompt"]), _package(results), _spent(results)]
+    parts += [
+        _decision(results),
+        _conditions(results),
+        _diff(seed_prompt, results["best_prompt"]),
+        _package(results),
+        _spent(results),
+    ]
     parts += [_history(results), _candidates(results), _decisions(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -73,6 +79,28 @@ def _decision(results: Mapping[str, Any]) -> str:
     return f"## The decision\n\n{planned}\n\n{table(head, rows)}"
 
 
+def _conditions(results: Mapping[str, Any]) -> str:
+    """What was found out about the model before anything was concluded from its answers."""
+    lines, wavers, server = [], results.get("wavering"), results.get("endpoint") or {}
+    if wavers:
+        lines.append(
+            f"{wavers['flips']} of {wavers['items']} answers were others when the same was asked again "
+            f"({100 * wavers['low']:.0f} to {100 * wavers['high']:.0f} %): a true gain of 5 points is seen in "
+            f"{100 * wavers['power_for_5_points']:.0f} % of such runs, one of {100 * wavers['detectable_gain']:.0f} points in 80 %."
+        )
+    if server.get("keeps_max_tokens") is False:
+        lines.append(
+            "The server generates more tokens than it is told to: caps on tokens and money may be passed by that much."
+        )
+    if server.get("system_role") is False:
+        lines.append("The server does not hear instructions in a turn of their own: they were put before each input.")
+    if server:
+        lines.append(
+            f"Answers were scored by {'log-probabilities of labels' if server['label_logprobs'] else 'their text'}."
+        )
+    return "## The model\n\n" + "\n".join(f"- {line}" for line in lines) if lines else ""
+
+
 def _points(one: Mapping[str, Any]) -> str:
     return f"{100 * one['gain']:+.1f} ({100 * one['low']:+.1f} to {100 * one['high']:+.1f})"
 
@@ -84,6 +112,10 @@ def _diff(before: str, after: str) -> str:
 
 
 def _package(results: Mapping[str, Any]) -> str:
+    if voters := results.get("ensemble"):
+        said = [f"### Voter {number}\n\n```\n{one['prompt']}\n```" for number, one in enumerate(voters, start=1)]
+        price = f"{len(voters)} prompts vote: every question takes {len(voters)} calls, about {results['price']['tokens']:.0f} tokens."
+        return "\n\n".join(["## The prompts that vote", price, *said])
     bias = (results.get("best_package") or {}).get("label_bias") or {}
     if not bias:
         return ""

@@ -58,6 +58,7 @@ def evolve(
     strategy: on.Strategy = None,
     alpha: on.Alpha = None,
     ensemble: on.Ensemble = None,
+    probe_items: on.ProbeItems = None,
     seed: on.Seed = None,
     cache: on.Cache = True,
     patience: on.Patience = 60.0,

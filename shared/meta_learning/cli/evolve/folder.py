@@ -65,12 +65,15 @@ class RunFolder:
             yield
 
     def report(self, results: Mapping[str, Any], order: Order, about: Mapping[str, Any]) -> Path:
-        """Write the report: ``results.json``, ``report.md``, ``prompt.txt``, ``calls.csv``, and figures where they can be drawn."""
+        """Write the report: ``results.json``, ``report.md``, ``prompt.txt``, ``package.json`` (what to use, with its weights,
+        all voters and the price of a question), ``calls.csv``, and figures where they can be drawn.
+        """
         folder = self.path / "report"
         page = markdown(results, order.prompt, about)
         texts = {
             "results.json": json.dumps(results, ensure_ascii=False, indent=2) + "\n",
             "prompt.txt": results["best_prompt"] + "\n",
+            "package.json": json.dumps(_package(results), ensure_ascii=False, indent=2) + "\n",
             "calls.csv": self._calls(order.provider),
             "report.md": page + "".join(f"\n![{path.stem}]({path.name})\n" for path in _drawn(folder, results)),
         }
@@ -87,6 +90,11 @@ class RunFolder:
             writer.writeheader()
             writer.writerows(rows)
         return text.getvalue()
+
+
+def _package(results: Mapping[str, Any]) -> dict[str, Any]:
+    voters = results.get("ensemble") or [results["best_package"]]
+    return {"version": results["best_version"], "voters": voters, "price": results.get("price")}
 
 
 def _drawn(folder: Path, results: Mapping[str, Any]) -> list[Path]:

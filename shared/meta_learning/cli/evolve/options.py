@@ -36,6 +36,9 @@ Iterations = Annotated[int | None, typer.Option(min=0, help="At most so many. (d
 Strategy = Annotated[list[str] | None, typer.Option(help="Only this one; repeat for more. (default: all)")]
 Alpha = Annotated[float | None, typer.Option(help="The chance of calling a useless prompt better. (default: 0.1)")]
 Ensemble = Annotated[int | None, typer.Option(min=1, help="Up to so many prompts may vote. (default: 1)")]
+ProbeItems = Annotated[
+    int | None, typer.Option(min=0, help="Questions asked twice, to see how much the model wavers. (default: 20)")
+]
 Seed = Annotated[int | None, typer.Option(min=0, help="Of all that is random. (default: 0)")]
 Cache = Annotated[bool, typer.Option(help="Use answers that earlier runs paid for.")]
 Patience = Annotated[float, typer.Option(min=0.0, help="Seconds to wait for a silent model.")]

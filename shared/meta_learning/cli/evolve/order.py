@@ -53,6 +53,7 @@ class Order(BaseModel):
     alpha: float = 0.1
     tokens_price: float = 0.0
     ensemble: int = 1
+    probe_items: int = 20
     seed: int = 0
     cache: bool = True
 
@@ -110,6 +111,7 @@ class Order(BaseModel):
             seconds_max=self.seconds,
             tokens_price=self.tokens_price,
             ensemble_size=self.ensemble,
+            probe_items=self.probe_items,
         )
 
     @property

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from meta_learning.clrs.drift.hashed_rows import Checksums
 from meta_learning.clrs.models.port import Pair
 
 TOKEN = re.compile(r"\w+")
@@ -36,8 +37,10 @@ class HashedPairs:
     @classmethod
     def of(cls, pairs: Sequence[Pair]) -> Self:
         """Hash both texts of every pair."""
+        known = Checksums()
         asked = [words_of(text) for text, _ in pairs]
-        return cls(asked, [buckets(words) for words in asked], [buckets(words_of(text)) for _, text in pairs])
+        said = {text: _buckets(words_of(text), known) for text in {text: None for _, text in pairs}}
+        return cls(asked, [_buckets(words, known) for words in asked], [said[text] for _, text in pairs])
 
 
 def words_of(text: str) -> list[str]:
@@ -52,7 +55,11 @@ def bucket(word: str) -> int:
 
 def buckets(words: Sequence[str]) -> NDArray[np.int64]:
     """The buckets of words."""
-    return np.array([bucket(word) for word in words], dtype=np.int64)
+    return _buckets(words, Checksums())
+
+
+def _buckets(words: Sequence[str], known: Checksums) -> NDArray[np.int64]:
+    return np.array([known[word] for word in words], dtype=np.int64) % BUCKETS
 
 
 def weighted(rows: Sequence[NDArray[np.int64]]) -> sparse.csr_matrix:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -15,9 +14,10 @@ from meta_learning.clrs.drift.text_style import STYLES, Numbers
 
 FIRST = 99  # relabellings; more are drawn only where these leave a p-value that an alarm could rest on
 DOUBTFUL = 0.02
-CHUNK = 500  # relabellings at a time: bounds memory
+CHUNK = 250  # relabellings at a time: what they need of memory stays in the processor's cache
 TAIL = 2.0  # novelty counts from so many standard deviations on: a few strange texts, not all texts a little
 TIED = 1e-5  # a difference of rounding in single precision
+Floats32 = NDArray[np.float32]
 
 
 def permutation_test(
@@ -31,78 +31,97 @@ def permutation_test(
 
     The statistic adds four, each standardised over all relabellings: the linear-kernel MMD of ``rows`` (Gretton et al. 2012),
     the squared mean differences of ten style descriptors, and the means of two novelties beyond `TAIL`. Without ``level``,
-    the p-value that somebody waits for, it stops at 99 relabellings.
+    the p-value that somebody waits for, it stops at 99 relabellings; with it, as soon as so many of them reach the observed
+    statistic that ``level`` is out of reach (Besag & Clifford 1991). Stopped short it is above ``level``, so whatever the
+    stops, it is ``level`` or less only as often as that of all relabellings.
     """
-    texts = _Texts.of(rows, described)
+    texts = Labelled.of(rows, described)
     if texts.kinds == 1:
         return 1.0, 0.0
-    observed = np.flatnonzero(inside)
-    parts = texts.parts(np.concatenate([observed[None, :], _chosen(len(inside), len(observed), FIRST, draws)]))
+    size = int(inside.sum())
+    parts = texts.parts(np.column_stack([inside, _chosen(len(inside), size, FIRST, draws)]))
     values = _standardised(parts).sum(axis=1)
     surprise = float((values[0] - values.mean()) / max(float(values.std()), 1e-12))
-    if level is None or _share(values) > DOUBTFUL:
-        return _share(values), surprise
-    for left in range(math.ceil(1.05 / level) - FIRST, 0, -CHUNK):
-        more = _chosen(len(inside), len(observed), min(left, CHUNK), draws)
+    if level is None or _reached(values) > DOUBTFUL * len(values):
+        return _reached(values) / len(values), surprise
+    wanted = math.ceil(1.05 / level)
+    for left in range(wanted - FIRST, 0, -CHUNK):
+        more = _chosen(len(inside), size, min(left, CHUNK), draws)
         parts = np.concatenate([parts, texts.parts(more)])
-    return _share(_standardised(parts).sum(axis=1)), surprise
+        values = _standardised(parts).sum(axis=1)
+        if _reached(values) > level * (wanted + 1):
+            break
+    return _reached(values) / len(values), surprise
 
 
 @dataclass(frozen=True, slots=True)
-class _Texts:
-    """Both samples together, equal texts once: which kind each text is, and what a labelling's counts of kinds are worth."""
+class Labelled:
+    """The texts of both samples, and what a labelling of them is worth; where most are repeated, equal ones are one kind."""
 
-    owner: NDArray[np.int64]  # of each text, its kind
-    gram: NDArray[np.float32]  # of the kinds' words, centred over all texts, shape (kinds, kinds)
-    styles: NDArray[np.float32]  # shape (kinds, 10), centred
-    strange: NDArray[np.float32]  # shape (kinds, 2)
+    owner: NDArray[np.int64] | None  # of each text, its kind; None where each is its own
+    words: sparse.csr_matrix  # shape (buckets in use, kinds)
+    others: (
+        Floats32  # for each kind its words' product with the mean text, ten styles, two novelties; shape (13, kinds)
+    )
+    mean_squares: float  # of the mean text's words
 
     @classmethod
     def of(cls, rows: sparse.csr_matrix, described: Numbers) -> Self:
-        starts, seen = rows.indptr.tolist(), dict[tuple[bytes, bytes], int]()
-        words = [rows.indices[first:last].tobytes() for first, last in pairwise(starts)]
-        keys = zip(words, map(bytes, described), strict=True)
-        owner = np.array([seen.setdefault(key, len(seen)) for key in keys])
-        kept = np.unique(owner, return_index=True)[1]
-        share = np.bincount(owner) / len(owner)
-        plain = _standardised(described)[kept]
-        used = np.flatnonzero(rows.getnnz(axis=0))
-        counted = rows[kept][:, used].astype(np.float32)
-        gram = counted @ counted.toarray().T  # sparse by dense: a third of the price of sparse by sparse
-        means = gram @ share
-        gram = gram - means[:, None] - means[None, :] + share @ means
+        """Of weighted ``rows`` and descriptors of shape (texts, 12)."""
+        plain = _standardised(described)
+        mean = np.asarray(rows.mean(axis=0)).ravel()
         strange = np.maximum(plain[:, STYLES:] - TAIL, 0.0)
-        return cls(owner, gram.astype(np.float32), plain[:, :STYLES].astype(np.float32), strange.astype(np.float32))
+        others = np.column_stack([rows @ mean, plain[:, :STYLES], strange]).astype(np.float32)
+        owner, kept = _kinds(rows, described)
+        if owner is not None:
+            rows, others = rows[kept], others[kept]
+        used = np.zeros(rows.shape[1], dtype=np.int32)
+        used[rows.indices] = 1
+        places = (np.cumsum(used) - 1)[rows.indices]
+        shape = (rows.shape[0], int(used.sum()))
+        words = sparse.csr_matrix((rows.data.astype(np.float32), places, rows.indptr), shape=shape).T.tocsr()
+        return cls(owner, words, np.ascontiguousarray(others.T), float(mean @ mean))
 
     @property
     def kinds(self) -> int:
-        return len(self.gram)
+        """How many different texts are told apart."""
+        return len(self.others[0])
 
-    def parts(self, chosen: NDArray[np.int64]) -> Numbers:
-        """The four statistics of each labelling, up to scales that are the same for all, shape (labellings, 4)."""
-        places = np.arange(len(chosen))[:, None] * self.kinds + self.owner[chosen]
-        counts = np.bincount(places.ravel(), minlength=len(chosen) * self.kinds).reshape(len(chosen), -1)
-        counts = counts.astype(np.float32)
-        # With a centred Gram matrix the reference's part follows from the window's: one product instead of two samples' means.
-        words = np.einsum("ij,ij->i", counts @ self.gram, counts)
-        styles = counts @ self.styles
-        return np.column_stack([words, (styles * styles).sum(axis=1), counts @ self.strange]).astype(np.float64)
-
-
-def _chosen(total: int, size: int, count: int, draws: np.random.Generator) -> NDArray[np.int64]:
-    """``count`` random subsets of ``size`` out of ``total``: the first steps of as many shuffles at once."""
-    places = np.tile(np.arange(total)[:, None], (1, count))
-    columns = np.arange(count)
-    for step in range(size):
-        other = draws.integers(step, total, size=count)
-        taken = places[other, columns]
-        places[other, columns] = places[step]
-        places[step] = taken
-    return np.ascontiguousarray(places[:size].T)
+    def parts(self, inside: NDArray[np.bool_]) -> Numbers:
+        """The four statistics of each labelling (a column), up to scales that are the same for all, shape (labellings, 4)."""
+        counts = inside.astype(np.float32)
+        if self.owner is not None:
+            belongs = self.owner == np.arange(self.kinds)[:, None]
+            counts = belongs.astype(np.float32) @ counts
+        sums = self.words @ counts  # sparse by dense, a third of the price of the Gram matrix by dense
+        size = int(inside[:, 0].sum())
+        found = self.others @ counts
+        # With the mean text taken off, the reference's part follows from the window's.
+        squares = np.einsum("ij,ij->j", sums, sums) - 2.0 * size * found[0] + size * size * self.mean_squares
+        styles = found[1 : 1 + STYLES]
+        return np.column_stack([squares, (styles * styles).sum(axis=0), found[1 + STYLES :].T]).astype(np.float64)
 
 
-def _share(values: Numbers) -> float:
-    return float((values >= values[0] - TIED * (1.0 + math.fabs(values[0]))).sum()) / len(values)
+def _kinds(rows: sparse.csr_matrix, described: Numbers) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
+    """The kind of each text and a text of each kind; None, None where less than half of the texts are repeated."""
+    mixed = np.random.default_rng(0).standard_normal(rows.shape[1] + described.shape[1])
+    # Equal texts have equal sums; that others do too has the chance of a collision in 50 bits.
+    codes = rows @ mixed[: rows.shape[1]] + described @ mixed[rows.shape[1] :]
+    _, kept, owner = np.unique(codes, return_index=True, return_inverse=True)
+    return (None, None) if 2 * len(kept) > len(owner) else (owner, kept)
+
+
+def _chosen(total: int, size: int, count: int, draws: np.random.Generator) -> NDArray[np.bool_]:
+    """``count`` random subsets of ``size`` out of ``total``, shape (total, count): those with the smallest random numbers."""
+    numbers = draws.integers(0, 2**32, (total, count), dtype=np.uint32)
+    # Two equal numbers at the limit, which would make a subset one too large, come once in ten million subsets of 100.
+    chosen: NDArray[np.bool_] = numbers <= np.partition(numbers, size - 1, axis=0)[size - 1]
+    return chosen
+
+
+def _reached(values: Numbers) -> int:
+    """How many labellings reach the first one's statistic, itself included."""
+    return int((values >= values[0] - TIED * (1.0 + math.fabs(values[0]))).sum())
 
 
 def _standardised(values: Numbers) -> Numbers:

@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from meta_learning.clrs.drift.hashed_rows import buckets_of as buckets_of
-from meta_learning.clrs.drift.hashed_rows import weighted as weighted
 from meta_learning.clrs.drift.permutation import permutation_test
 from meta_learning.clrs.drift.text_reference import TextReference
 from meta_learning.clrs.drift.text_sample import TextSample, moved_words
@@ -87,8 +85,9 @@ class TextDrift:
             texts, named = texts[taken:], named[taken:]
         if not texts:
             return
-        self._recent.add(texts, named, reference.vocabulary)
-        self._recent.keep(max(self.window_size, min(len(texts), self.reference_size)))
+        kept = max(self.window_size, min(len(texts), self.reference_size))
+        self._recent.add(texts[-kept:], named[-kept:], reference.vocabulary)  # of a long batch no more is looked at
+        self._recent.keep(kept)
         self._fresh += len(texts)
         # Windows do not overlap: as many tests as windows, at one window's price, however small the batches are.
         if self._fresh >= self.window_size:
@@ -109,7 +108,7 @@ class TextDrift:
     def _compare(self, reference: TextSample) -> None:
         self.windows += 1
         recent = self._recent
-        rows, size, count = weighted([*reference.rows, *recent.rows]), len(recent), len(reference)
+        rows, size, count = (reference.rows + recent.rows).weighted(), len(recent), len(reference)
         inside = np.arange(count + size) >= count
         places = placements(rows, inside)
         score = 2.0 * float(places.mean()) - 1.0
@@ -163,15 +162,16 @@ def placements(rows: sparse.csr_matrix, inside: NDArray[np.bool_]) -> NDArray[np
     Their mean is the area under the ROC curve.
     """
     folds = np.concatenate([np.arange(count) % FOLDS for count in (int((~inside).sum()), int(inside.sum()))])
+    held = folds[:, None] == np.arange(FOLDS)
+    learnt = {side: (inside == side)[:, None] & ~held for side in (True, False)}
+    signs = learnt[True] / learnt[True].sum(axis=0) - learnt[False] / learnt[False].sum(axis=0)
+    scores = np.round(rows @ (rows.T @ signs), 12)
     found = np.zeros(len(inside))
     for fold in range(FOLDS):
-        held, learnt = folds == fold, folds != fold
-        signs = np.where(inside, 1.0 / (inside & learnt).sum(), -1.0 / (~inside & learnt).sum()) * learnt
-        scores = np.round(rows @ (rows.T @ signs), 12)
-        below = np.sort(scores[held & ~inside])
-        mine = scores[held & inside]
+        below = np.sort(scores[held[:, fold] & ~inside, fold])
+        mine = scores[held[:, fold] & inside, fold]
         ranks = np.searchsorted(below, mine, "left") + np.searchsorted(below, mine, "right")
-        found[held & inside] = ranks / (2.0 * len(below))
+        found[held[:, fold] & inside] = ranks / (2.0 * len(below))
     return found[inside]
 
 

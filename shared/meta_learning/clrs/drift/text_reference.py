@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from meta_learning.clrs.drift.text_sample import TextSample
-from meta_learning.clrs.drift.text_style import CHARS_MAX, Vocabulary
+from meta_learning.clrs.drift.vocabulary import Vocabulary
 
 
 class TextReference:
@@ -38,8 +38,8 @@ class TextReference:
         """Take the first of these texts until full; how many were taken."""
         half = self.size // 2
         first = min(max(half - self._told, 0), len(texts))
-        for text in texts[:first]:
-            self.vocabulary.add(text[:CHARS_MAX])
+        if first:
+            self.vocabulary.add(texts[:first])
         self._told += first
         last = first + min(max(self.size - half - len(self.sample), 0), len(texts) - first)
         self.sample.add(texts[first:last], segments[first:last], self.vocabulary)

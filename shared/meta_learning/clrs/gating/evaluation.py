@@ -110,10 +110,20 @@ def paired(case: Case) -> Evidence:
     return Evidence.of(found.champion[kept], found.candidate[kept], case.true[kept], known)
 
 
-def against_constant(case: Case, constant: float) -> Moments:
-    """The candidate's gains over the constant predictor on the events that count."""
+def against_constant(case: Case, constant: float, counted: int | None) -> tuple[Moments, float]:
+    """The candidate's gains over a constant predictor on the events that count, and the predictor's Brier score there.
+
+    It learns too: ``constant`` is the mean of ``counted`` pieces of feedback before, and moves with each one of the cycle. With
+    None it stands still.
+    """
     true, mine = case.true[case.kept], case.answers.candidate[case.kept]
-    return Moments.of(losses(np.full(len(true), constant), true) - losses(mine, true))
+    flat = np.full(len(true), constant)
+    if counted is not None and len(true):
+        before = np.concatenate([[0.0], np.cumsum(true)[:-1]])
+        seen = counted + np.arange(len(true))
+        flat = np.where(seen > 0, (constant * counted + before) / np.maximum(seen, 1), constant)
+    lost = losses(flat, true)
+    return Moments.of(lost - losses(mine, true)), float(lost.mean()) if len(true) else 0.0
 
 
 def overtaking(case: Case) -> Moments:

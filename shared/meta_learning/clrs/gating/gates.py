@@ -90,6 +90,17 @@ def beats_constant(gains: Moments, z: float) -> Verdict:
     )
 
 
+def not_refuted(gains: Moments, z: float) -> Verdict:
+    """What replaces a young champion may not surely be worse than it; little can be lost, and more feedback nearly always helps."""
+    high = gains.mean + z * gains.error if gains.count > 1 else math.inf
+    numbers: dict[str, float | None] = {"gain": gains.mean, "gain_pairs": float(gains.count)}
+    verb = "is worse than" if high < 0.0 else "is not refuted against"
+    said = (
+        f"the candidate {verb} a champion that is young itself: Brier gain {gains.mean:.4f} over {gains.count} events"
+    )
+    return Verdict(high >= 0.0, said, numbers)
+
+
 def weight_of_evidence(gains: Moments, margin: float, spread: float) -> float:
     """Log evidence for "loses nothing" against "loses ``margin``" an event, whose variance is ``spread``.
 

@@ -34,6 +34,8 @@ GATE_SETTINGS = (
     "negative_flips_max",
     "negative_flips_from",
     "distrusted_jump_max",
+    "young_events",
+    "young_skill",
     "window_cycles",
     "holds_max",
     "baking_cycles",
@@ -47,7 +49,8 @@ class Docket:
     """What the gates know before a cycle.
 
     ``evidence``: the candidate against the champion; ``overtaking``: the learner's gains over the candidate; both over the
-    ``cycles`` for which it was judged. ``firsts``: gains over the constant, while there is no champion. ``holds``: in a row.
+    ``cycles`` for which it was judged. ``firsts``: gains over the constant, while there is no grown-up champion. ``holds``: in a row.
+    ``counted``: pieces of feedback whose mean the constant is. ``young``: the champion has little skill yet, see `_judge_early`.
     """
 
     constant: float = 0.5
@@ -59,6 +62,8 @@ class Docket:
     baking: Baking | None = None
     rolled_back: tuple[str, ...] = ()
     distrusted_usual: float = 0.0
+    counted: int | None = None
+    young: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and numbers."""
@@ -72,6 +77,8 @@ class Docket:
             "baking": self.baking.to_json() if self.baking is not None else None,
             "rolled_back": list(self.rolled_back),
             "distrusted_usual": self.distrusted_usual,
+            "counted": self.counted,
+            "young": self.young,
         }
 
     @classmethod
@@ -87,6 +94,8 @@ class Docket:
             Baking.from_json(data["baking"]) if data["baking"] is not None else None,
             tuple(str(version) for version in data["rolled_back"]),
             float(data["distrusted_usual"]),
+            int(data["counted"]) if data.get("counted") is not None else None,
+            bool(data.get("young", False)),
         )
 
     def fresh(self) -> Docket:
@@ -105,8 +114,8 @@ def judge(case: Case, docket: Docket, settings: LoopSettings) -> tuple[Decision,
         decision, after = _rolled_back(case, baking, after)
     elif hold := _hold_at_once(case):
         decision = Decision("held", (hold,), {})
-    elif case.answers.champion is None:
-        decision, after = _judge_first(case, docket, after, settings)
+    elif case.answers.champion is None or docket.young:
+        decision, after = _judge_early(case, docket, after, settings)
     else:
         decision, after = _judge_rival(case, docket, after, settings)
     return replace(decision, numbers=decision.numbers | numbers), replace(after, distrusted_usual=usual)
@@ -170,19 +179,36 @@ def _rolled_back(case: Case, baking: Baking, after: Docket) -> tuple[Decision, D
 
 
 def _hold_at_once(case: Case) -> str | None:
-    if case.cycle == 1 and case.champion_version is None:
-        return "the candidate has learnt nothing yet"
     same = case.candidate_version == case.champion_version
     return "the candidate is identical to the champion" if same else None
 
 
-def _judge_first(case: Case, docket: Docket, after: Docket, settings: LoopSettings) -> tuple[Decision, Docket]:
-    firsts = (*docket.firsts, evaluation.against_constant(case, docket.constant))[-FIRST_CYCLES:]
+def _judge_early(case: Case, docket: Docket, after: Docket, settings: LoopSettings) -> tuple[Decision, Docket]:
+    """While there is no champion, or one with little skill yet, there is little to lose: what learns must beat the constant.
+
+    It is judged by what it said of each piece of the cycle before it learnt that piece (progressive validation, Blum et al.
+    1999), and takes over as it is after the last one. Waiting for proof against each young champion would keep it in place
+    for many cycles, in which the learner doubles what it knows.
+    """
+    gains, lost = evaluation.against_constant(case, docket.constant, docket.counted)
+    firsts = (*docket.firsts, gains)[-FIRST_CYCLES:]
+    known = sum(firsts, start=Moments())
     verdicts = [
-        gates.beats_constant(sum(firsts, start=Moments()), settings.z),
+        gates.beats_constant(known, settings.z),
         gates.no_poisoning(_distrusted(case), len(case.true), docket.distrusted_usual, settings),
     ]
-    return gates.decide(verdicts), replace(after.fresh(), firsts=firsts)
+    if case.answers.champion is not None:
+        verdicts.append(gates.not_refuted(evaluation.paired(case).gains, settings.z))
+    decision = gates.decide(verdicts)
+    young = (docket.counted or 0) + int(case.kept.sum()) < settings.young_events
+    if decision.outcome != "promoted":
+        return decision, replace(after.fresh(), firsts=firsts, young=docket.young and young)
+    baking = after.baking
+    if baking is None and case.answers.champion is not None and settings.baking_cycles:
+        baking = Baking()
+    # By the lower bound: what was promoted on a lucky cycle would count as grown up, and stay for long.
+    young = young and known.mean - settings.z * known.error < settings.young_skill * lost
+    return decision, replace(after.fresh(), firsts=firsts, young=young, holds=0, baking=baking)
 
 
 def _judge_rival(case: Case, docket: Docket, after: Docket, settings: LoopSettings) -> tuple[Decision, Docket]:

@@ -9,9 +9,11 @@ import numpy as np
 from meta_learning.clrs.models import learning as le
 from meta_learning.clrs.models import text_state as ts
 from meta_learning.clrs.models.bags import BLOCKS_COUNT, FACTS_COUNT
+from meta_learning.clrs.models.bags import SHORT as SHORT_MODE
 from meta_learning.clrs.models.kernel import compiled
 
 BLOCKS, FACTS, EXPERTS, DENSES = BLOCKS_COUNT, FACTS_COUNT, ts.EXPERTS_COUNT, ts.DENSE_COUNT
+CROSSED, SHORT = ts.CROSSED, SHORT_MODE
 ADAPTIVE, BAYES, DENSE, PRIOR = ts.ADAPTIVE, ts.BAYES, ts.DENSE, ts.PRIOR
 WEIGHT, SQUARES, LIKED, DISLIKED = ts.WEIGHT, ts.SQUARES, ts.LIKED, ts.DISLIKED
 WEIGHT_UNIT, COUNT_UNIT, COUNT_MAX, SHARE_MAX = ts.WEIGHT_UNIT, ts.COUNT_UNIT, ts.COUNT_MAX, ts.SHARE_MAX
@@ -27,6 +29,21 @@ def sigmoid(logit):
 
 
 @compiled
+def answer_odds(state, bags, pair, prior, doubt):
+    """As `learning.answer_odds`, of one pair."""
+    last = bags.starts[pair + 1] - 1
+    if doubt <= 0.0 or bags.modes[pair] != SHORT or bags.blocks[last] != BLOCKS - 1:
+        return prior
+    bucket = bags.buckets[last]
+    rate = (state.totals[0] + 1.0) / (state.totals[0] + state.totals[1] + 2.0)
+    likes = np.float64(state.table[bucket, LIKED]) * COUNT_UNIT + rate
+    dislikes = np.float64(state.table[bucket, DISLIKED]) * COUNT_UNIT + 1.0 - rate
+    more = math.log(likes / dislikes) - prior
+    noise = doubt * (1.0 / likes + 1.0 / dislikes)
+    return prior + more * max(1.0 - noise / (more * more + TINY), 0.0)
+
+
+@compiled
 def ask_one(state, bags, pair, rates, out):
     """Fill ``out`` (what the experts say, the facts); the mixed logit is returned."""
     experts, facts = out
@@ -37,6 +54,7 @@ def ask_one(state, bags, pair, rates, out):
     facts[FACTS:] = 0.0
     sizes = np.ones(BLOCKS)
     logs = rates.logs[mode]
+    own = answer_odds(state, bags, pair, prior, rates.doubt)
     for place in range(bags.starts[pair], bags.starts[pair + 1]):
         bucket, block = bags.buckets[place], np.int64(bags.blocks[place])
         weight = np.float64(np.int16(table[bucket, WEIGHT])) * WEIGHT_UNIT
@@ -47,7 +65,8 @@ def ask_one(state, bags, pair, rates, out):
         facts[FACTS + 2 * BLOCKS + block] += np.float64(logs[min(seen, 65535)])
         if seen > 0:
             likes = np.float64(logs[table[bucket, LIKED]])
-            experts[BAYES + block] += (likes - np.float64(logs[table[bucket, DISLIKED]])) - prior
+            usual = own if block < CROSSED else prior
+            experts[BAYES + block] += (likes - np.float64(logs[table[bucket, DISLIKED]])) - usual
         else:
             facts[FACTS + BLOCKS + block] += 1.0
     for block in range(BLOCKS):
@@ -57,7 +76,7 @@ def ask_one(state, bags, pair, rates, out):
         facts[FACTS + 2 * BLOCKS + block] = facts[FACTS + 2 * BLOCKS + block] / sizes[block] / 8.0
     for place in range(DENSES):
         experts[DENSE] += facts[place] * state.dense[place]
-    experts[PRIOR] = prior
+    experts[PRIOR] = own
     mixed = 0.0
     for place in range(EXPERTS):
         experts[place] = min(max(experts[place], -EXPERT_MAX), EXPERT_MAX)

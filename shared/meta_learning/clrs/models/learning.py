@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from meta_learning.clrs.models import text_state as ts
-from meta_learning.clrs.models.bags import BLOCKS_COUNT, Bags
+from meta_learning.clrs.models.bags import BLOCKS_COUNT, SHORT, Bags
 from meta_learning.clrs.models.port import Floats
 
 LOGIT_MAX, EXPERT_MAX = 30.0, 8.0
@@ -47,14 +47,38 @@ def ask(state: ts.State, bags: Bags, rates: ts.Rates) -> Said:
     prior = math.log((state.totals[0] + 1.0) / (state.totals[1] + 1.0))
     modes = bags.modes[owners]
     likes, dislikes = (rates.logs[modes, rows[:, column]].astype(np.float64) for column in (ts.LIKED, ts.DISLIKED))
-    odds = np.where(seen > 0, (likes - dislikes) - prior, 0.0)
+    own = answer_odds(state, bags, prior, rates.doubt)
+    usual = np.where(bags.blocks < ts.CROSSED, own[owners], prior)
+    odds = np.where(seen > 0, (likes - dislikes) - usual, 0.0)
     evidence = np.bincount(places, weights=odds, minlength=count * BLOCKS_COUNT).reshape(count, BLOCKS_COUNT)
     experts[:, ts.BAYES : ts.DENSE] = evidence * rates.scales[bags.modes]
     facts = np.hstack([bags.facts, _rarity(places, seen, rates.logs[modes, np.minimum(seen, 65535)], count)])
     experts[:, ts.DENSE] = np.add.accumulate(facts * state.dense, axis=1)[:, -1]
-    experts[:, ts.PRIOR] = prior
+    experts[:, ts.PRIOR] = own
     experts = np.clip(experts, -EXPERT_MAX, EXPERT_MAX)
     return Said(experts, facts, np.add.accumulate(experts * state.stack[bags.modes], axis=1)[:, -1])
+
+
+def answer_odds(state: ts.State, bags: Bags, prior: float, doubt: float) -> Floats:
+    """By pair: the log odds that its answer is liked, whatever was asked; ``prior``, the general ones, unless the answer is short.
+
+    Counted by the last of the answer's n-grams, the whole answer if it is one word or two, and shrunk to the general odds by as
+    much as ``doubt`` times its variance explains (James and Stein 1961, positive part). Where only what was shown is judged, a
+    good answer is liked nearly always and a rare one seldom: measured against the general odds, every word that was ever joined
+    with the rare answer would speak against it. Without the shrinking, one answer to everything costs .05 to .1 points: its
+    counts are coarser than the totals, and their error counts once for every word.
+    """
+    own = np.full(len(bags.modes), prior)
+    rate = (state.totals[0] + 1.0) / (state.totals[0] + state.totals[1] + 2.0)
+    for pair in np.flatnonzero(bags.modes == SHORT).tolist() if doubt > 0.0 else []:
+        last = bags.starts[pair + 1] - 1
+        if bags.blocks[last] == BLOCKS_COUNT - 1:
+            liked, disliked = (state.table[bags.buckets[last], (ts.LIKED, ts.DISLIKED)] * ts.COUNT_UNIT).tolist()
+            likes, dislikes = liked + rate, disliked + 1.0 - rate
+            more = math.log(likes / dislikes) - prior
+            noise = doubt * (1.0 / likes + 1.0 / dislikes)
+            own[pair] = prior + more * max(1.0 - noise / (more * more + TINY), 0.0)
+    return own
 
 
 def _rarity(places: Any, seen: Any, logs: Any, count: int) -> Floats:

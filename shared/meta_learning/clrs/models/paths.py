@@ -77,7 +77,7 @@ def learnt(path: Path) -> list[np.ndarray[Any, Any]]:
     settings = BagSettings(bits=8)
     points, starts = encoded([text for pair in SAMPLE for text in pair])
     bags = path.extract(Texts(points, starts), tables(), settings)
-    state, rates = empty_state(settings, 1.0), Rates(0.3, 0.05, 0.01, BAYES_SCALES, log_counts(2.0, 0.3))
+    state, rates = empty_state(settings, 1.0), Rates(0.3, 0.05, 0.01, 2.0, BAYES_SCALES, log_counts(2.0, 0.3))
     for targets in (np.linspace(0.0, 1.0, len(SAMPLE)), np.linspace(1.0, 0.0, len(SAMPLE))):
         path.learn(state, bags, targets, np.ones(len(SAMPLE)), rates)
     return [*state, path.predict(state, bags, rates)]

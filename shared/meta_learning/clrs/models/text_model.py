@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from meta_learning.clrs.models.bags import Bags, BagSettings, Texts
 from meta_learning.clrs.models.codepoints import encoded, tables
 from meta_learning.clrs.models.paths import Path, fastest
 from meta_learning.clrs.models.port import Floats, Pair, digest_of_arrays
+from meta_learning.clrs.models.text_numbers import numbers_of, table_of
 from meta_learning.clrs.models.text_state import BAYES_SCALES, Rates, empty_state, log_counts
 from meta_learning.errors import ConfigurationError, MalformedState
 
@@ -22,7 +23,10 @@ HEADER = text_dump.HEADER
 
 @dataclass(frozen=True, slots=True)
 class TextModelSettings:
-    """Learning rates of the adaptive logistic, of the stack and of the calibration; naive Bayes' smoothing; the facts' prior."""
+    """Learning rates of the adaptive logistic, of the stack and of the calibration; naive Bayes' smoothing; the facts' prior.
+
+    ``answer_doubt``: see `learning.answer_odds`; 0, as in models before it: all answers have the general odds.
+    """
 
     rate: float = 0.3
     stack_rate: float = 0.05
@@ -30,6 +34,7 @@ class TextModelSettings:
     smoothing_long: float = 2.0
     smoothing_short: float = 0.3
     facts_variance: float = 1.0
+    answer_doubt: float = 2.0
     bags: BagSettings = field(default_factory=BagSettings)
 
 
@@ -77,7 +82,12 @@ class OnlineTextModel:
         self.features = features or PairBags(self.settings.bags, path or fastest())
         self.state = empty_state(self.settings.bags, self.settings.facts_variance)
         logs = log_counts(self.settings.smoothing_long, self.settings.smoothing_short)
-        rates = self.settings.rate, self.settings.stack_rate, self.settings.calibration_rate
+        rates = (
+            self.settings.rate,
+            self.settings.stack_rate,
+            self.settings.calibration_rate,
+            self.settings.answer_doubt,
+        )
         self.rates = Rates(*rates, BAYES_SCALES, logs)
         self._version: str | None = None
 
@@ -102,16 +112,30 @@ class OnlineTextModel:
         twin.state, twin._version = self.state.copied(), self._version
         return twin
 
+    def untrained(self) -> Self:
+        """A model with the same settings that has learnt nothing; the features are shared."""
+        return type(self)(self.settings, self.features)
+
     def version(self) -> str:
         """Digest of settings and arrays; computed once between two batches."""
         if self._version is None:
-            kind = HEADER.decode() + json.dumps(asdict(self.settings), sort_keys=True)
+            kind = HEADER.decode() + json.dumps(_told(self.settings), sort_keys=True)
             self._version = digest_of_arrays(kind, *self.state)
         return self._version
 
     def dump(self) -> bytes:
         """Header, settings, then the arrays; about 4 bytes a touched bucket."""
-        return text_dump.packed(self.state, {"settings": asdict(self.settings)})
+        return text_dump.packed(self.state, {"settings": _told(self.settings)})
+
+    def large_arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """What may be compressed: the table, see `text_numbers`."""
+        return dict(numbers_of(self.state.table))
+
+    def with_arrays(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Self:
+        """A twin with these numbers in its table."""
+        twin = self.copy()
+        twin.state, twin._version = twin.state._replace(table=table_of(arrays, twin.state.table)), None
+        return twin
 
     @classmethod
     def load(cls, blob: bytes, features: PairBags | None = None) -> Self:
@@ -122,7 +146,7 @@ class OnlineTextModel:
         """
         about, body = text_dump.about_of(blob)
         try:
-            known = dict(about["settings"])
+            known: dict[str, Any] = {"answer_doubt": 0.0} | dict(about["settings"])
             settings = TextModelSettings(**{**known, "bags": BagSettings(**known["bags"])})
             touched = int(about["touched"])
             shared = features if features is not None and features.settings == settings.bags else None
@@ -131,6 +155,14 @@ class OnlineTextModel:
             raise MalformedState(f"not a text model: {error}") from error
         model.state = text_dump.unpacked(body, touched, settings.bags)
         return model
+
+
+def _told(settings: TextModelSettings) -> dict[str, Any]:
+    """As a dump holds it; models from before ``answer_doubt`` keep their versions."""
+    told = asdict(settings)
+    if not settings.answer_doubt:
+        del told["answer_doubt"]
+    return told
 
 
 def warm_up(path: Path | None = None) -> None:

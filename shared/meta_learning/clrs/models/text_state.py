@@ -21,6 +21,8 @@ COUNT_UNIT = 1 / 64  # a count is a multiple of it: half a like is 32
 COUNT_MAX = 65535 - 64 * 16  # above it both counts of a bucket are halved, which keeps their ratio
 SHARE_MAX = 16.0  # one event counts at most so much
 
+CROSSED = 2  # the first so many blocks are joined with a short answer
+
 # What the experts say, in the order of the stack's weights.
 ADAPTIVE, BAYES, DENSE, PRIOR = 0, 1, 1 + BLOCKS_COUNT, 2 + BLOCKS_COUNT
 EXPERTS_COUNT = 3 + BLOCKS_COUNT
@@ -53,11 +55,16 @@ class State(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """The numbers that both ways of learning read; ``logs``: log(count + smoothing) by stored count, by mode."""
+    """The numbers that both ways of learning read.
+
+    ``doubt``: variances of its log odds by which one short answer's are shrunk to the general ones; 0: all have the general ones.
+    ``logs``: log(count + smoothing) by stored count, by mode.
+    """
 
     adaptive: float
     stack: float
     calibration: float
+    doubt: float
     scales: Floats
     logs: Singles  # (2, 65536)
 

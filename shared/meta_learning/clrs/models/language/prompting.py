@@ -7,6 +7,7 @@ the two labels with probability .07 and .001). And a label needs no end token: w
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -39,10 +40,12 @@ class Prompting:
         ``limits``: tokens of an input and of an output. ``labels``: the outputs that an answer is compared with.
 
         Raises:
-            ConfigurationError: ``instruction`` does not name the input exactly once, or there is a single label.
+            ConfigurationError: ``instruction`` does not name the input exactly once, or there are not two different labels.
         """
-        if labels and len(set(labels)) < 2:
-            raise ConfigurationError("a label can only be compared with others: give two at least, or none")
+        if labels and not 2 <= len(set(labels)) == len(labels):
+            raise ConfigurationError(
+                "a label can only be compared with others: give two different ones at least, or none"
+            )
         if instruction.count("{input}") != 1:
             raise ConfigurationError("the instruction must contain {input} exactly once")
         text = instruction.replace("{input}", MARK)
@@ -63,16 +66,17 @@ class Prompting:
         return ids or [self.end or 0]
 
     def question(self, pair: Pair) -> Question:
-        """The prompt with the answer alone, closed by the end token, or with the other labels and no end tokens.
+        """The prompt with the answer given and, where there are labels, the others of them.
 
-        The end token gives an empty answer a probability too. An output that is none of the labels is compared with all.
+        Free answers are closed by the end token, which gives an empty one a probability too; labels only where one of them
+        begins another. An output that is none of the labels is compared with all.
         """
         asked, output = pair
-        if not self.labels:
-            closing = [self.end] if self.end is not None else []
-            return self.prompt(asked), (self._answer(output) + closing or [0],)
         choices = [output, *(label for label in self.labels if label != output)]
-        return self.prompt(asked), tuple(self._answer(choice) or [self.end or 0] for choice in choices)
+        known = [self._answer(choice) for choice in choices]
+        closes = not self.labels or any(a == b[: len(a)] for a, b in itertools.permutations(known, 2))
+        closing = [self.end] if closes and self.end is not None else []
+        return self.prompt(asked), tuple(answer + closing or [self.end or 0] for answer in known)
 
     def _answer(self, text: str) -> list[int]:
         return self._plain(self.gap + text if text else "", self.output_tokens_max)

@@ -1,0 +1,134 @@
+"""A model whose calls are made by several processes: the run's owner and its helpers, over the run's desk."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from meta_learning.errors import LLMUnavailable
+from meta_learning.llm import LLM, Reply, Request
+from meta_learning.serving.ending import end
+from services.evolver.asker import Asker
+from services.evolver.desk import ASKING, Desk, Question, read
+
+log = logging.getLogger("evolver.sharing")
+SWEEP_S = 1.0
+
+
+class SharedLLM:
+    """``llm``, asked here and wherever helpers are. Enter it to begin; every question was reserved by whoever calls `complete`.
+
+    ``token`` is the owner's lease. ``hire`` is called whenever a helper was found dead in the middle of a call: that call counts
+    as failed (it may have been billed), and the retry loop above reserves and asks again.
+    """
+
+    def __init__(
+        self, llm: LLM, desk: Desk, token: str, workers_count: int, ttl_s: float, hire: Callable[[], Any]
+    ) -> None:
+        self.provider, self.model = llm.provider, llm.model
+        at_once = max(1, llm.capabilities.concurrency_max) * workers_count
+        self.capabilities = replace(llm.capabilities, concurrency_max=at_once)
+        self._llm, self._desk, self._token, self._hire = llm, desk, token, hire
+        self._asker = Asker(desk, llm, f"owner-{token}", ttl_s)
+        self._waiting: dict[str, tuple[Question, asyncio.Future[str]]] = {}
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._ending = False
+
+    async def __aenter__(self) -> SharedLLM:
+        self._tasks = [
+            asyncio.create_task(self._asker.run(lambda: self._ending), name="owner asks"),
+            asyncio.create_task(self._listen(), name="answers"),
+            asyncio.create_task(self._sweep(), name="dead askers"),
+        ]
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        self._ending = True
+        await end(*self._tasks)
+
+    async def complete(self, request: Request) -> Reply:
+        """The reply, whoever asked for it: perhaps an earlier life of this run, which was killed before it could note it.
+
+        Raises:
+            LLMUnavailable: the model does not answer, or whoever asked it died, or the queue's Redis is away.
+        """
+        digest = request.digest(self.provider, self.model)
+        question, answer = Question(digest, self._token, request), asyncio.get_running_loop().create_future()
+        self._waiting[digest] = (question, answer)
+        try:
+            said = await self._desk.put(question)
+            if said is None or said.startswith(ASKING):
+                said = await self._heard(answer)
+            found = read(said)
+            if isinstance(found, Exception):
+                await self._desk.withdraw(digest, said)
+                raise found
+            return found
+        except RedisError as error:
+            raise LLMUnavailable(f"the run's desk cannot be reached: {type(error).__name__}") from None
+        finally:
+            self._waiting.pop(digest, None)
+
+    async def close(self) -> None:
+        """Close the model within."""
+        await self._llm.close()
+
+    async def _heard(self, answer: asyncio.Future[str]) -> str:
+        """What comes in; the tasks that bring it do not end before the run, unless they fail."""
+        await asyncio.wait({answer, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        failed = next(task for task in self._tasks if task.done())
+        raise LLMUnavailable(f"nobody works at the run's desk: {failed.get_name()} ended") from _error_of(failed)
+
+    async def _listen(self) -> None:
+        while True:
+            with suppress(RedisError):  # the sweep sees what was missed
+                digest = await self._desk.told(wait_s=0.5)
+                if digest in self._waiting:
+                    self._hear(await self._desk.known([digest]))
+                continue
+            await asyncio.sleep(SWEEP_S)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            try:
+                await self._look_after(await self._desk.known(list(self._waiting)))
+            except RedisError as error:
+                log.warning("the run's desk cannot be reached", extra={"reason": type(error).__name__})
+
+    async def _look_after(self, known: Mapping[str, str | None]) -> None:
+        self._hear(known)
+        for digest, said in known.items():
+            if said is not None and said.startswith(ASKING) and not await self._desk.is_here(said[len(ASKING) :]):
+                await self._bury(digest, said)
+        if any(said is None for said in known.values()) and await self._desk.is_empty():
+            # Somebody took a question and died before it was his: it lies open again; twice does no harm.
+            for digest in (one for one, said in known.items() if said is None and one in self._waiting):
+                await self._desk.put(self._waiting[digest][0])
+
+    async def _bury(self, digest: str, said: str) -> None:
+        if not await self._desk.withdraw(digest, said):
+            return
+        log.warning("a process died in the middle of a call", extra={"who": said[len(ASKING) :]})
+        self._hire()
+        answer = self._waiting[digest][1] if digest in self._waiting else None
+        if answer is not None and not answer.done():
+            answer.set_exception(LLMUnavailable("the process that asked died in the middle", retry_after_s=0.0))
+
+    def _hear(self, known: Mapping[str, str | None]) -> None:
+        for digest, said in known.items():
+            answer = self._waiting[digest][1] if digest in self._waiting else None
+            if said is not None and not said.startswith(ASKING) and answer is not None and not answer.done():
+                answer.set_result(said)
+
+
+def _error_of(task: asyncio.Task[Any]) -> BaseException | None:
+    return None if task.cancelled() else task.exception()

@@ -1,0 +1,53 @@
+"""What an unknown server does with a request, found out by looking: caps on tokens, and instructions in a turn of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from meta_learning.errors import CallerError
+from meta_learning.llm import Message, Reply, Request
+
+# A text has at least about this many tokens a word in every vocabulary; half of it leaves room for templates.
+TOKENS_PER_WORD_MIN = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What is known of a server; None where nothing could be told. ``label_logprobs``: answers are scored by label.
+
+    ``system_role`` False: instructions of their own are refused, or silently dropped, and so stand in the user's turn.
+    """
+
+    label_logprobs: bool
+    keeps_max_tokens: bool | None = None
+    system_role: bool | None = None
+
+    def report(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return asdict(self)
+
+
+def joined(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The same in one turn, for a server that knows no other.
+
+    >>> joined((Message("system", "Judge it."), Message("user", "nice")))
+    (Message(role='user', text='Judge it.\\n\\nnice'),)
+    """
+    return (Message("user", "\n\n".join(one.text for one in messages)),)
+
+
+def keeps_max_tokens(request: Request, reply: Reply | CallerError) -> bool | None:
+    """Whether the reply is as short as was asked; some servers ignore the name of the parameter and generate to the end."""
+    if not isinstance(reply, Reply) or not reply.completion_tokens:
+        return None
+    return reply.completion_tokens <= request.max_tokens
+
+
+def hears_system(request: Request, reply: Reply | CallerError, bare: Reply | CallerError) -> bool | None:
+    """Whether the system's turn was counted: ``bare`` answered the same request without it."""
+    words = sum(len(one.text.split()) for one in request.messages if one.role == "system")
+    if not isinstance(reply, Reply) or not isinstance(bare, Reply) or not (reply.prompt_tokens and bare.prompt_tokens):
+        return None
+    return reply.prompt_tokens - bare.prompt_tokens >= TOKENS_PER_WORD_MIN * words

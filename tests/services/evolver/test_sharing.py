@@ -1,0 +1,184 @@
+"""One run's questions, asked by several: every one is asked once, within the caps, whoever dies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import redis.asyncio
+
+from meta_learning.acla import AdaptiveCurriculumAgent, MemoryRunStore
+from meta_learning.errors import BudgetExhausted, CallerError, LLMUnavailable
+from meta_learning.llm import Capabilities, Message, Reply, Request
+from meta_learning.llm.ledger import Caps, Ledger
+from meta_learning.llm.metered import metered
+from meta_learning.llm.retry import Retrying, RetryPolicy
+from meta_learning.llm.scripted import ScriptedLLM
+from meta_learning.serving.ending import end
+from services.evolver.asker import Asker
+from services.evolver.desk import Desk, Question, answered
+from services.evolver.queueing import lease_key
+from services.evolver.sharing import SharedLLM
+from tests.core.acla.simulated import config, model, samples, with_examples
+
+TTL_S = 0.8
+SMALL: dict[str, Any] = {"max_iterations": 4, "children_count": 1, "gate_samples": 20}
+
+
+class Slow(ScriptedLLM):
+    """Takes its time; two questions at once."""
+
+    def __init__(self, delay_s: float = 0.002) -> None:
+        self._inner = model(with_examples)
+        super().__init__(self._inner.answer, capabilities=Capabilities(temperature=True, concurrency_max=2))
+        self.delay_s = delay_s
+        self.stuck = asyncio.Event()
+
+    async def complete(self, request: Request) -> Reply:
+        self.requests.append(request)
+        if self.stuck.is_set():
+            await asyncio.Event().wait()
+        await asyncio.sleep(self.delay_s)
+        return await self._inner.complete(request)
+
+
+@pytest.fixture
+async def connection(broker_url: str) -> AsyncIterator[Any]:
+    connection = redis.asyncio.Redis.from_url(broker_url)
+    await connection.set(lease_key("support", "r"), "token")
+    yield connection
+    await connection.aclose()
+
+
+@pytest.fixture
+def desk(connection: Any) -> Desk:
+    return Desk(connection, "support", "r")
+
+
+def hello(number: int) -> Request:
+    return Request((Message("user", f"number 0-{number} of many"),))
+
+
+async def run(llm: Any, **changes: Any) -> dict[str, Any]:
+    retry = Retrying(RetryPolicy(attempts_max=3))
+    agent = AdaptiveCurriculumAgent(config(**(SMALL | changes)), llm, store=MemoryRunStore(), run_id="r", retry=retry)
+    return await agent.run_curriculum(samples, num_samples=12)
+
+
+def asked(*models: ScriptedLLM) -> Counter[str]:
+    return Counter(request.digest("scripted", "scripted") for llm in models for request in llm.requests)
+
+
+async def test_a_run_asked_by_three_is_the_run_asked_by_one(desk: Desk) -> None:
+    alone = Slow(0.0)
+    wanted = await run(alone)
+    models = [Slow(), Slow(), Slow()]
+    helpers = [
+        asyncio.create_task(Asker(desk, llm, f"h{n}", TTL_S).run(lambda: False)) for n, llm in enumerate(models[1:])
+    ]
+    async with SharedLLM(models[0], desk, "token", 3, TTL_S, lambda: None) as shared:
+        results = await run(shared)
+    await end(*helpers)
+    assert results == wanted
+    assert asked(*models) == asked(alone)
+    assert all(len(llm.requests) > 10 for llm in models)
+
+
+async def test_a_helper_that_dies_in_the_middle_costs_its_calls_in_flight_and_never_more_than_the_cap(
+    desk: Desk,
+) -> None:
+    hired: list[str] = []
+    owner, helper = Slow(0.01), Slow(0.01)
+    asker = asyncio.create_task(Asker(desk, helper, "h", TTL_S).run(lambda: False))
+    async with SharedLLM(owner, desk, "token", 2, TTL_S, lambda: hired.append("one")) as shared:
+        running = asyncio.create_task(run(shared, calls_max=90))
+        while len(helper.requests) < 12:
+            await asyncio.sleep(0.005)
+        helper.stuck.set()  # two calls that never come back, and then a process that is gone
+        await asyncio.sleep(0.05)
+        await end(asker)
+        results = await running
+    made, distinct = asked(owner, helper).total(), len(asked(owner, helper))
+    assert made - distinct == 2
+    assert hired
+    assert results["spent"]["purposes"]["task"]["failed"] == 2
+    assert results["spent"]["calls"] == made <= 90
+
+
+async def test_a_successor_finds_what_was_said_after_its_owner_was_killed(desk: Desk, connection: Any) -> None:
+    helper = Slow(0.05)
+    asker = asyncio.create_task(Asker(desk, helper, "h", TTL_S).run(lambda: False))
+    silent = Slow()
+    silent.stuck.set()
+    async with SharedLLM(silent, desk, "token", 2, TTL_S, lambda: None) as first:
+        lost = [asyncio.create_task(first.complete(hello(n))) for n in range(8)]
+        while len(helper.requests) < 4:
+            await asyncio.sleep(0.005)
+        await end(*lost)
+    await end(asker)
+    # Two were answered, two each were on their way from the owner and the helper, two only waited: those are not asked any more,
+    # since the reservations behind them died with the owner.
+    await connection.set(lease_key("support", "r"), "successor")
+    second = Slow()
+    async with SharedLLM(second, desk, "successor", 1, TTL_S, lambda: None) as shared:
+        replies = await asyncio.gather(*(shared.complete(hello(n)) for n in range(8)), return_exceptions=True)
+    assert sum(isinstance(reply, Reply) for reply in replies) == 4
+    assert sum(isinstance(reply, LLMUnavailable) for reply in replies) == 4
+    assert len(second.requests) == 2
+
+
+async def test_a_cap_holds_however_many_ask(desk: Desk) -> None:
+    models = [Slow(), Slow(), Slow()]
+    helpers = [asyncio.create_task(Asker(desk, one, f"h{n}", TTL_S).run(lambda: False)) for n, one in enumerate(models)]
+    owner = Slow(0.0)
+    async with SharedLLM(owner, desk, "token", 4, TTL_S, lambda: None) as shared:
+        ledger = Ledger(Caps(calls=10))
+        capped = metered(shared, ledger)
+        replies = await asyncio.gather(*(capped.complete(hello(n)) for n in range(30)), return_exceptions=True)
+    await end(*helpers)
+    assert sum(isinstance(reply, BudgetExhausted) for reply in replies) == 20
+    assert asked(owner, *models).total() == ledger.spent.calls == 10
+
+
+async def test_an_answer_that_comes_after_its_asker_was_thought_dead_is_not_paid_for_again(desk: Desk) -> None:
+    frozen, owner = Slow(0.0), Slow(0.0)
+    frozen.stuck.set()
+    asker = asyncio.create_task(Asker(desk, frozen, "h", TTL_S).run(lambda: False))
+    while not await desk.is_here("h"):
+        await asyncio.sleep(0.005)
+    question = Question(hello(1).digest("scripted", "scripted"), "token", hello(1))
+    await desk.put(question)
+    while not frozen.requests:
+        await asyncio.sleep(0.005)
+    assert (await desk.known([question.digest]))[question.digest] == "?h"
+    await end(asker)
+    assert await desk.withdraw(question.digest, "?h")
+    assert await desk.say("h", question.digest, answered(Reply("high", "scripted")))  # it wakes up
+    async with SharedLLM(owner, desk, "token", 1, TTL_S, lambda: None) as shared:
+        assert (await shared.complete(hello(1))).text == "high"
+    assert owner.requests == []
+
+
+async def test_a_refusal_reaches_the_run_as_what_it_was(desk: Desk) -> None:
+    def answer(request: Request) -> Any:
+        return CallerError("not that") if "0-1" in request.messages[0].text else RuntimeError("surprise")
+
+    async with SharedLLM(ScriptedLLM(answer), desk, "token", 1, TTL_S, lambda: None) as shared:
+        with pytest.raises(CallerError, match="not that"):
+            await shared.complete(hello(1))
+        with pytest.raises(RuntimeError, match="surprise"):
+            await shared.complete(hello(2))
+
+
+async def test_nobody_asks_for_a_run_that_another_owns_now(desk: Desk, connection: Any) -> None:
+    llm = Slow()
+    async with SharedLLM(llm, desk, "token", 1, TTL_S, lambda: None) as shared:
+        await connection.set(lease_key("support", "r"), "another")
+        task = asyncio.create_task(shared.complete(hello(1)))
+        await asyncio.wait({task}, timeout=0.3)
+        assert not task.done()
+        assert llm.requests == []
+        await end(task)

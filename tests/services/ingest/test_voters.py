@@ -1,0 +1,72 @@
+"""Several prompts that were promoted together: served as one version, and voted with as they were measured."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from datetime import UTC, datetime
+
+import pytest
+
+from meta_learning.acla import Prompt
+from meta_learning.acla.ensembles import vote as measured_vote
+from meta_learning.acla.outcomes import Answer, Candidate, OutcomeMatrix
+from meta_learning.acla.splits import read_items
+from meta_learning.client import FeedbackClient
+from meta_learning.client.voting import Said, Voter, vote
+from meta_learning.errors import CallerError
+from meta_learning.events import PromptPromoted
+from meta_learning.registry.prompts import Voter as Kept
+from meta_learning.registry.prompts import prompt_blob
+from meta_learning.registry.versions import Manifest, publish
+from meta_learning.streams import Limits
+from meta_learning.streams.memory import MemoryLog
+from meta_learning.streams.memory_broker import MemoryBroker
+from tests.services.ingest.serving import door
+
+LABELS = ("good", "bad", "so so")
+
+
+def test_an_application_gets_all_voters_with_their_price_under_one_version() -> None:
+    fake = MemoryBroker()
+    kept = [Kept(text="Judge it.", label_bias={"good": 0.5}, label_sharpness=2.0), Kept(text="Decide.")]
+    price = {"calls": 2, "tokens": 61.5, "money_usd": None}
+    with door(MemoryLog(2, Limits(), fake)) as served:
+        content = served.store.put(prompt_blob("Judge it.", None, kept))
+        manifest = Manifest(kind="prompt", loop="support", version="v2", content=content, numbers={"price": price})
+        digest = publish(served.store, manifest)
+        log = MemoryLog(2, Limits(), fake)
+        promoted = PromptPromoted(event_id="e", occurred_at=datetime.now(UTC), loop="support", version="v2")
+        asyncio.run(log.publish("support", [promoted], {"prompt:support": digest}))
+        with FeedbackClient(served.url) as client:
+            prompt = client.prompt("support")
+    assert (prompt.prompt_version, prompt.text, prompt.price) == ("v2", "Judge it.", price)
+    assert prompt.voters == (Voter("Judge it.", {"good": 0.5}, 2.0), Voter("Decide."))
+    assert prompt.vote(["good", "bad"]) == "good"
+    with pytest.raises(CallerError, match="1 answers of 2 voters"):
+        prompt.vote(["good"])
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_an_application_votes_as_the_run_did_that_measured_it(number: int) -> None:
+    rng = random.Random(number)
+    items = read_items([{"input": f"text {n}", "expected": rng.choice(LABELS)} for n in range(40)])
+    matrix = OutcomeMatrix(items)
+    calibrated = [True] * 3 if number % 2 else [True, False, rng.random() < 0.5]
+    members = [Candidate(Prompt(task=f"Judge {n}."), one) for n, one in enumerate(calibrated)]
+    for member in members:
+        for item in items:
+            logprobs = {label: rng.gauss(-2.0, 1.0) for label in LABELS}
+            matrix.record(
+                member.prompt, item, Answer(text=max(logprobs, key=logprobs.__getitem__), label_logprobs=logprobs)
+            )
+    voters = [Voter(one.prompt.render(), matrix.bias(one), matrix.calibration(one).sharpness) for one in members]
+    fresh = read_items([{"input": f"fresh {n}", "expected": "good"} for n in range(40)])
+    for item in fresh:
+        said: list[Said] = []
+        for member in members:
+            logprobs = {label: rng.gauss(-2.0, 1.0) for label in LABELS}
+            matrix.record(member.prompt, item, Answer(text="good", label_logprobs=logprobs))
+            said.append(logprobs)
+        # A fresh item is weighed with what was fitted before it came.
+        assert vote(voters, said) == measured_vote(matrix, members, item)
