@@ -65,6 +65,6 @@ def _near(points: Sequence[Mapping[str, Any]], index: int) -> int:
     here = points[index]
     spans = [max(one[axis] for one in points) - min(one[axis] for one in points) for axis in ("cost", "score")]
     return sum(
-        abs(one["cost"] - here["cost"]) <= 0.1 * spans[0] and abs(one["score"] - here["score"]) <= 0.05 * spans[1]
+        abs(one["cost"] - here["cost"]) <= 0.1 * spans[0] and abs(one["score"] - here["score"]) <= 0.1 * spans[1]
         for one in points[:index]
     )
