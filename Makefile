@@ -50,7 +50,7 @@ bench: install ## the benchmarks that need nothing else; results go to benchmark
 
 # One line a question of the protocol: the module, its sizes if SIZE=small, if SIZE=full, and what its numbers stand between.
 CLRS_PROTOCOL = \
-	"clrs_learning|1 --events 4000|5|floor: majority; ceiling: a batch model refitted four times; with two raters, their agreement" \
+	"clrs_learning|1|5|floor: majority; ceiling: a batch model refitted four times; with two raters, their agreement" \
 	"clrs_speed|6000 2||floor: River; the limit is Vowpal Wabbit on the same features" \
 	"drift_errors|60 ours dummy ADWIN HDDM_A|600|floor: a dummy that alarms every 5,000 events; ceiling: seen at once, no false alarm" \
 	"drift_text|200 50|600 600|floor: a dummy with AUC .5; ceiling: 1" \
@@ -63,7 +63,7 @@ CLRS_PROTOCOL = \
 	"clrs_loop|--events 6000 --seeds 1 --worlds steady reversal asked-20||floors: a constant, a dummy that alarms every 5,000 events; ceiling: the learner that is told the truth"
 
 SIZE ?= small
-bench-clrs: install ## the closed loop's protocol, all rows, also after one failed: make bench-clrs [SIZE=full] (small: 20 min, full: hours)
+bench-clrs: install ## the closed loop's protocol, all rows, also after one failed: make bench-clrs [SIZE=full] (small: 10 min, full: hours)
 	@test -d "$${META_LEARNING_DATA_SETS:-../shared/data}" || { echo "the evaluation sets are missing: set META_LEARNING_DATA_SETS"; exit 1; }
 	@case "$(SIZE)" in small|full) ;; *) echo "SIZE is small or full"; exit 1;; esac
 	@failed=; for line in $(CLRS_PROTOCOL); do \

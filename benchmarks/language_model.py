@@ -9,8 +9,9 @@ predicted before it is learnt (prequential); after 0, 250, 500, 1,000 and 2,000 
 with one label, and rank both labels of each. ``frozen`` never trains its adapter: only the calibration of the bare base learns. It
 goes first, and ``lora`` takes over what the bare base said: its time counts that of ``frozen`` in.
 
-`run` stops after ``PIECE_SECONDS`` (0: never) with models and figures in FOLDER, from where the same command goes on. The
-instruction and the settings of training were chosen on shuffle 0; `report` takes the others.
+`run` stops after ``PIECE_SECONDS`` (0: never) with models and figures in FOLDER, from where the same command goes on. A model
+in FOLDER/base takes the place of the packaged one (or is the same, in a layout that opens faster). The instruction and the
+settings of training were chosen on shuffle 0; `report` takes the others.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import numpy as np
 
 from benchmarks import streams
 from meta_learning.clrs.models.language.adapter_trainer import TrainingSettings
-from meta_learning.clrs.models.language.base_weights import BaseWeights
+from meta_learning.clrs.models.language.base_weights import PACKAGED, BaseWeights
 from meta_learning.clrs.models.language.language_model import LanguageModel, LanguageSettings
 from meta_learning.clrs.models.language.low_rank import AdapterShape
 from meta_learning.clrs.models.language.prompting import Question
@@ -81,9 +82,9 @@ class Remembering(BaseWeights):
         return self._said[key]
 
 
-def made() -> dict[str, Model]:
-    """The models compared, in the order in which they are asked."""
-    base = Remembering(BaseWeights.open())
+def made(weights: Path) -> dict[str, Model]:
+    """The models compared, in the order in which they are asked; ``weights``: the base's, if there are any."""
+    base = Remembering(BaseWeights.open(weights if weights.is_dir() else PACKAGED))
     asked = LanguageSettings(INSTRUCTION, chat=False, labels=LABELS, input_tokens_max=48, training=LORA)
     frozen = replace(asked, training=replace(LORA, passes_count=0))
     return {"text": OnlineTextModel(), "frozen": LanguageModel(base, frozen), "lora": LanguageModel(base, asked)}
@@ -134,7 +135,7 @@ def run(folder: Path, seed: int, events: int, seconds: float) -> None:
     """Go on from where ``folder`` stands."""
     started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
-    arms = {name: Arm(folder, f"{name}-{seed}", model) for name, model in made().items()}
+    arms = {name: Arm(folder, f"{name}-{seed}", model) for name, model in made(folder / "base").items()}
     rows = _shuffled(seed)
     pairs, scores = _pairs(rows[:events], seed + 1)
     done = len(arms["lora"].kept["said"])

@@ -4,7 +4,8 @@
 
 A window's bound is Wilson's one-sided 95 %. Texts are real tweets drawn with replacement where the file is there, else Zipf
 words; labels are coin flips; the champion errs at a constant 20 %. ``whole_loops`` further streams run through
-`ClosedLoopSystem` with defaults: also the model learns there. ``first`` is the number of the first stream and loop, to go on after a cut.
+`ClosedLoopSystem` with defaults: also the model learns there. ``first`` is the number of the first stream and loop, to go on
+after a cut.
 """
 
 from __future__ import annotations

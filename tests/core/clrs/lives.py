@@ -14,6 +14,7 @@ from tests.core.clrs.streams import START, labelled
 SETTINGS = LoopSettings(
     cycle_size=10,
     probe_size=20,
+    alignment_threshold=0.95,
     gate_error=0.4,
     margin=0.2,
     segment_events_min=2,

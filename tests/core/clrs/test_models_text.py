@@ -165,3 +165,27 @@ def test_where_nothing_can_be_compiled_the_pure_path_serves_and_says_so(monkeypa
     monkeypatch.setattr(paths, "compiled", broken)
     with pytest.warns(RuntimeWarning, match="no space left on device"):
         assert paths.fastest.__wrapped__() is paths.PURE
+
+
+def test_a_model_from_before_answers_had_odds_of_their_own_keeps_its_version() -> None:
+    pairs, scores = stream(200)
+    before = OnlineTextModel(TextModelSettings(answer_doubt=0.0))
+    before.learn(pairs, scores)
+    assert b"answer_doubt" not in before.dump()
+    again = load_model(before.dump())
+    assert isinstance(again, OnlineTextModel)
+    assert (again.settings.answer_doubt, again.version()) == (0.0, before.version())
+    assert (again.predict(pairs) == before.predict(pairs)).all()
+
+
+def test_words_do_not_speak_against_an_answer_because_it_is_liked_less_than_others() -> None:
+    often: list[Pair] = [(f"see you at {hour} then", "ham") for hour in range(100)]
+    seldom: list[Pair] = [(f"free prize {number}", "spam") for number in range(30)]
+    liked = np.array([1.0] * 100 + [1.0, 0.0, 1.0] * 10)
+    order = np.random.default_rng(0).permutation(130)
+    scores = []
+    for doubt in (0.0, 2.0):
+        model = OnlineTextModel(TextModelSettings(answer_doubt=doubt, bags=SMALL.bags))
+        model.learn([(often + seldom)[at] for at in order], liked[order])
+        scores.append(float(model.predict([("free prize 99", "spam")])[0]))
+    assert scores[1] > scores[0] + 0.02

@@ -129,7 +129,7 @@ def test_a_command_for_a_loop_that_nobody_fed_does_not_make_one() -> None:
 def test_an_event_of_another_stream_is_parked() -> None:
     desk = Desk()
     said = list(desk.step(entries(*(learnable(n) for n in range(10)))).commit.emit)
-    [(_, reason)] = desk.step(entries(*said)).commit.parked
+    (_, reason), *_ = desk.step(entries(*said)).commit.parked
     assert reason == "a CycleCompleted has no business on the feedback stream"
 
 
