@@ -35,3 +35,14 @@ def test_there_is_an_example_for_each_loop() -> None:
     assert {"example_acla", "example_clrs", "example_comparison", "example_custom_dataset"} <= {
         path.stem for path in EXAMPLES
     }
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples" / "studies").glob("*.toml")), ids=lambda path: path.stem)
+def test_the_settings_of_a_study_are_what_its_command_takes(path: Path) -> None:
+    from meta_learning.experiments import read_study
+    from meta_learning.experiments.tuning import TuningConfig
+
+    command = path.read_text(encoding="utf-8").partition("meta-learning ")[2]
+    assert f"examples/studies/{path.name}" in command.partition("\n")[0]
+    config = TuningConfig.read(path) if command.startswith("tune") else read_study(path)
+    assert config.cells()

@@ -4,6 +4,7 @@
 ``off-policy``: what a stored version would have earned on logged feedback
 ``runs``: ``runs list`` · ``runs show RUN`` · ``runs compare RUN RUN …`` · ``runs export RUN``, experiments on this machine
 ``study``: ``study run FILE`` · ``study work``, grids of experiments
+``tune``: settings of a loop, or of the agent that evolves prompts
 ``evolve``: a better prompt for a data set, within a budget
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import typer
 
-from meta_learning.cli import off_policy, operations, runs, study
+from meta_learning.cli import off_policy, operations, runs, study, tune
 from meta_learning.cli.evolve import evolve
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
 operations.add_to(app)
 app.command()(evolve)
 app.command("off-policy")(off_policy.off_policy)
+app.command()(tune.tune)
 app.add_typer(runs.app, name="runs")
 app.add_typer(study.app, name="study")
 

@@ -16,6 +16,7 @@ from meta_learning.experiments.evaluator import evaluate
 from meta_learning.experiments.fine_tuning import fine_tuned, learner_of, segmented
 from meta_learning.experiments.judging import items_of
 from meta_learning.experiments.predictions import Prediction, labels_of
+from meta_learning.experiments.tuning.config import TunedCell
 from meta_learning.llm import LLM
 from meta_learning.utils.provenance import data_digest
 
@@ -80,6 +81,7 @@ async def _searched(cell: Cell, items: Items, llm: LLM, store: RunStore | None) 
     if cell.strategy in ("static", "hand_written"):
         return {"calls": 0, "best_prompt": _fixed_prompt(cell)}
     sizes = cell.sizes
+    said: dict[str, Any] = dict(cell.search) if isinstance(cell, TunedCell) else {}
     config = CurriculumConfig(
         initial_prompt=cell.dataset.initial_prompt,
         dataset_name=cell.dataset.name,
@@ -92,6 +94,7 @@ async def _searched(cell: Cell, items: Items, llm: LLM, store: RunStore | None) 
         calls_max=cell.budget,
         proposal_tokens=sizes.proposal_tokens,
         reasoning_tokens=sizes.reasoning_tokens,
+        **said,
     )
     agent = AdaptiveCurriculumAgent(config, llm, store=store, run_id=cell.id)
     results = await agent.run_curriculum(items.load, num_samples=min(sizes.sample_size, len(items.pool)))

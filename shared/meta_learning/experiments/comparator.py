@@ -81,8 +81,8 @@ def paired_p_value(differences: Floats, seed: int = 0) -> float:
     0.0625
     """
     discordant = differences[differences != 0]
-    if not discordant.size:
-        return 1.0
+    if discordant.size < 2:
+        return 1.0  # one difference is as likely either way
     if np.isin(discordant, (-1.0, 1.0)).all():
         return float(stats.binomtest(int((discordant > 0).sum()), discordant.size).pvalue)
     found = stats.permutation_test(

@@ -23,6 +23,7 @@ from meta_learning.experiments.report import report_of
 from meta_learning.experiments.strategy_report import strategy_report
 from meta_learning.experiments.strategy_study import KIND as STRATEGIES
 from meta_learning.experiments.strategy_study import StrategyStudyConfig
+from meta_learning.experiments.tuning.config import TunedCell
 
 PROMPTS = "prompts"
 CONFIGS: dict[str, type[Grid]] = {PROMPTS: StudyConfig, FEEDBACK_LOOP: LoopStudyConfig, STRATEGIES: StrategyStudyConfig}
@@ -48,7 +49,12 @@ def read_study(said: Mapping[str, Any] | str | Path) -> Grid:
 def read_cell(said: str) -> GridCell:
     """A cell out of its JSON."""
     kind = json.loads(said).get("kind", PROMPTS)
-    cells: dict[str, type[GridCell]] = {PROMPTS: Cell, FEEDBACK_LOOP: LoopCell, JUDGING: JudgingCell}
+    cells: dict[str, type[GridCell]] = {
+        PROMPTS: Cell,
+        FEEDBACK_LOOP: LoopCell,
+        JUDGING: JudgingCell,
+        "tuned": TunedCell,
+    }
     return cells[kind].model_validate_json(said)
 
 

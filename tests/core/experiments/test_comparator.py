@@ -71,3 +71,8 @@ def test_tests_and_corrections_agree_with_statsmodels() -> None:
     assert holm(values) == pytest.approx(multitest.multipletests(values, method="holm")[1].tolist())
     difference = np.array([1.0] * 14 + [-1.0] * 5 + [0.0] * 30)
     assert paired_p_value(difference) == pytest.approx(tables.mcnemar([[20, 14], [5, 10]], exact=True).pvalue)
+
+
+def test_a_single_difference_is_no_evidence() -> None:
+    assert paired_p_value(np.array([0.0, 0.25, 0.0])) == 1.0
+    assert paired_p_value(np.array([0.0, 1.0])) == 1.0

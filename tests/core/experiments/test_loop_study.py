@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from meta_learning.cli import app
 from meta_learning.clrs import ClosedLoopSystem
 from meta_learning.errors import ConfigurationError
-from meta_learning.experiments import ExperimentRunner, LoopStudyConfig, read_study
+from meta_learning.experiments import ExperimentRunner, read_study
 from meta_learning.experiments.loops.cell import run_loop_cell
 from meta_learning.experiments.loops.config import LoopCell
 from meta_learning.experiments.loops.following import Way, follow
@@ -23,7 +23,6 @@ from meta_learning.experiments.loops.measures import correlations, measured
 from meta_learning.experiments.loops.report import loops_report
 from meta_learning.experiments.loops.streams import stream_of
 from meta_learning.experiments.loops.users import Group, Users
-from meta_learning.experiments.workers import OneProcess, Processes
 
 LABELS = ("negative", "positive")
 STUDY: dict[str, Any] = {
@@ -141,14 +140,6 @@ def test_satisfaction_and_a_score_that_moves_with_it_correlate() -> None:
     ]
     found = correlations(cycles, [0.4 + n / 50 for n in range(20)])
     assert found == {"drift": pytest.approx(-1), "alignment": pytest.approx(1), "coherence": None}
-
-
-@pytest.mark.slow
-def test_a_grid_of_loops_ends_alike_with_one_worker_and_with_two(tmp_path: Path) -> None:
-    config = LoopStudyConfig.read({**STUDY, "asked": [100, 30], "users": ["malicious"]})
-    alone = {one.id: result for one, result in OneProcess().run(config.cells(), tmp_path)}
-    assert {one.id: result for one, result in Processes(2).run(config.cells(), tmp_path)} == alone
-    assert len(alone) == 2
 
 
 def test_a_study_of_loops_is_run_and_reported_by_the_same_runner(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from meta_learning.cli import app
 from meta_learning.errors import ConfigurationError, NotFound
-from meta_learning.experiments import ExperimentRunner, StudyConfig
+from meta_learning.experiments import ExperimentRunner, LoopStudyConfig, StudyConfig
 from meta_learning.experiments.grid import GridCell
 from meta_learning.experiments.progress import shown
 from meta_learning.experiments.report import report_of
@@ -76,8 +76,10 @@ def test_a_study_survives_a_kill_and_ends_as_the_unbroken_one(tmp_path: Path) ->
 @pytest.mark.slow
 def test_processes_come_to_the_same_results_as_one_though_a_worker_dies(tmp_path: Path) -> None:
     config = StudyConfig.read({**GRID, "seeds": list(range(4))})
+    loop = {"kind": "feedback_loop", "name": "loops", "texts": [{"name": "sentiment140"}], "events": 200}
+    cells = [*config.cells(), *LoopStudyConfig.read(loop).cells()]
     found: dict[str, dict[str, Any]] = {}
-    for cell, result in Processes(2).run(config.cells(), tmp_path):
+    for cell, result in Processes(2).run(cells, tmp_path):
         if not found:
             # A child of ours, so nobody else's: the pool's workers are spawned by this very process.
             children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
@@ -90,7 +92,7 @@ def test_processes_come_to_the_same_results_as_one_though_a_worker_dies(tmp_path
             ]
             os.kill(int(spawned[-1]), signal.SIGKILL)
         found[cell.id] = result
-    assert found == {cell.id: result for cell, result in OneProcess().run(config.cells(), tmp_path)}
+    assert found == {cell.id: result for cell, result in OneProcess().run(cells, tmp_path)}
 
 
 def test_a_cell_that_cannot_be_run_is_named_and_the_others_go_on(tmp_path: Path) -> None:

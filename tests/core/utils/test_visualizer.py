@@ -77,6 +77,7 @@ FIGURES: dict[str, Draw] = {
     "confusion": lambda v, name: v.plot_confusion([[3, 1], [0, 2]], ["costs $5", "costs $6"], save_name=name),
     "drift": lambda v, name: v.plot_drift({"text": [None, 0.1, 0.5]}, [2], save_name=name),
     "reliability": lambda v, name: v.plot_reliability([{"confidence": 0.6, "accuracy": 0.5, "count": 3}], 0.1, name),
+    "satisfaction": lambda v, name: v.plot_satisfaction({f"world {n}": [0.5, 0.6] for n in range(7)}, name),
     "pareto": lambda v, name: v.plot_pareto([{"name": "a", "cost": 1, "score": 0.5}], save_name=name),
 }
 NOTHING: dict[str, Draw] = {
@@ -90,6 +91,7 @@ NOTHING: dict[str, Draw] = {
     "strategies": lambda v, name: v.plot_strategies([], name),
     "drift": lambda v, name: v.plot_drift({"text": [None]}, save_name=name),
     "reliability": lambda v, name: v.plot_reliability([], save_name=name),
+    "satisfaction": lambda v, name: v.plot_satisfaction({}, name),
     "pareto": lambda v, name: v.plot_pareto([], save_name=name),
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from meta_learning.clrs import ClosedLoopSystem
+from meta_learning.clrs.settings import LoopSettings
 from meta_learning.experiments.loops.config import LoopCell
 from meta_learning.experiments.loops.following import Followed, Way, ceiling, follow
 from meta_learning.experiments.loops.measures import correct, correlations, measured, satisfaction, tenths
@@ -30,8 +31,8 @@ def run_loop_cell(cell: LoopCell) -> dict[str, Any]:
         asked=cell.asked,
         by_chance=cell.asked_by == "chance",
     )
-    settings: dict[str, Any] = dict(cell.settings)
-    system = ClosedLoopSystem(seed=cell.seed, **settings)
+    said: dict[str, Any] = dict(cell.settings)
+    system = ClosedLoopSystem(settings=LoopSettings(seed=cell.seed, **said))
     told = follow(system, stream.interactions, way, cell.seed)
     plain: dict[str, Any] = json.loads(json.dumps(_result(cell, stream, told, way, system.settings.cycle_size)))
     return plain

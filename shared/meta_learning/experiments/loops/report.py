@@ -37,11 +37,16 @@ def loops_report(results: Sequence[Result], errors: Sequence[Mapping[str, str]] 
         by_world[result["world"]].append(result)
     return {
         "kind": "feedback_loop",
-        "satisfaction": {name: satisfaction_curve(_fullest(by_world[name])) for name in sorted(by_world)},
+        "satisfaction": {name: satisfaction_curve(_fullest(by_world[name])) for name in _ordered(by_world)},
         "groups": {name: _of_world(by_world[name]) for name in sorted(by_world)},
         "cells_count": len(results),
         "errors": list(errors),
     }
+
+
+def _ordered(by_world: Mapping[str, Sequence[Result]]) -> list[str]:
+    """Worlds of one way to answer side by side."""
+    return sorted(by_world, key=lambda name: (by_world[name][0]["cell"]["answers"] == "chosen", name))
 
 
 def _of_world(results: Sequence[Result]) -> dict[str, Any]:

@@ -53,24 +53,28 @@ def drift(kinds: Mapping[str, History], alarms: Sequence[float], threshold: floa
 
 
 def satisfaction(histories: Mapping[str, History]) -> Figure:
-    """The share of interactions in which users got what they wanted, a line a world."""
-    figure, (axes,) = drawing.new_figure(height=4.6)
+    """The share of interactions in which users got what they wanted, a line a world; no more in one panel than can be told apart."""
     known = {name: one for name, one in histories.items() if one.last is not None}
+    names = list(known)
+    count = len(palette.SERIES)
+    groups = [names[start : start + count] for start in range(0, len(names), count)] or [[]]
+    figure, panels = drawing.new_figure(width=8.6, height=1.2 + 3.2 * len(groups), rows=len(groups))
     # Bands that lie over each other hide what they show.
     banded = len(known) <= 2 and any(one.has_interval for one in known.values())
     note = "bands: 95 % interval over the seeds" if banded else "means over the seeds" if known else ""
-    drawing.titled(axes, "Satisfied users by cycle", note)
-    for series, (name, history) in enumerate(known.items()):
-        drawing.line(axes, history, series % len(palette.SERIES), name, banded=banded)
-    if not known:
-        drawing.empty(axes)
-        return figure
-    drawing.unit_axis(axes, list(known.values()), "satisfied")
-    drawing.span(axes, known.values())
-    drawing.whole_numbers(axes)
-    axes.set_xlabel("cycle")
-    # Below the axes: inside, it would cover the lines, and names of worlds are long.
-    axes.legend(loc="upper left", bbox_to_anchor=(0.0, -0.14), fontsize=8.5, ncols=2 if len(known) > 3 else 1)
+    drawing.titled(panels[0], "Satisfied users by cycle", note)
+    for axes, group in zip(panels, groups, strict=True):
+        for series, name in enumerate(group):
+            drawing.line(axes, known[name], series, name, banded=banded)
+        if not group:
+            drawing.empty(axes)
+            continue
+        drawing.unit_axis(axes, list(known.values()), "satisfied")
+        # Beside the axes: inside, it would cover the lines.
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8.5)
+    drawing.span(panels[-1], known.values())
+    drawing.whole_numbers(panels[-1])
+    panels[-1].set_xlabel("cycle")
     return figure
 
 

@@ -48,8 +48,23 @@ def front(points: Sequence[Mapping[str, Any]], cost: str) -> Figure:
         axes.scatter(
             one["cost"], one["score"], s=58, facecolor=face, edgecolor=palette.SERIES[0], linewidth=1.3, zorder=3
         )
-        axes.annotate(str(one["name"]), (one["cost"], one["score"]), (7, 6), textcoords="offset points", fontsize=8.5)
+        place = (7, 6 - 12 * _near(points, index))
+        axes.annotate(str(one["name"]), (one["cost"], one["score"]), place, textcoords="offset points", fontsize=8.5)
     axes.margins(x=0.16, y=0.12)
     axes.set_xlabel(cost)
     axes.set_ylabel("score")
     return figure
+
+
+def _near(points: Sequence[Mapping[str, Any]], index: int) -> int:
+    """How many earlier points lie so near that their names would cover this one's.
+
+    >>> _near([{"cost": 0, "score": 0.50}, {"cost": 0, "score": 0.51}, {"cost": 9, "score": 0.9}], 1)
+    1
+    """
+    here = points[index]
+    spans = [max(one[axis] for one in points) - min(one[axis] for one in points) for axis in ("cost", "score")]
+    return sum(
+        abs(one["cost"] - here["cost"]) <= 0.1 * spans[0] and abs(one["score"] - here["score"]) <= 0.1 * spans[1]
+        for one in points[:index]
+    )
