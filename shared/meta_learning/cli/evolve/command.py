@@ -61,6 +61,7 @@ def evolve(
     probe_items: on.ProbeItems = None,
     seed: on.Seed = None,
     cache: on.Cache = True,
+    batch: on.Batch = False,
     patience: on.Patience = 60.0,
     resume: on.Resume = None,
     yes: on.Yes = False,
