@@ -17,6 +17,7 @@ from meta_learning.llm.anthropic import AnthropicLLM
 from meta_learning.llm.batches import batches_of
 from meta_learning.llm.batching import BatchBook, BatchingLLM
 from meta_learning.llm.openai import OpenAILLM
+from meta_learning.serving.ending import end
 from tests.contract.batch_server import BatchServer, serving
 from tests.services.evolver.loopback import Model
 
@@ -44,46 +45,46 @@ def evolve(table: Path, provider: str, url: str, *more: str) -> Any:
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "openai"])
-def test_large_rungs_go_out_as_batches_and_the_run_ends_as_without(table: Path, provider: str) -> None:
-    found = {}
-    for more in ((), ("--batch",)):
-        server = BatchServer(Model(ITEMS))
-        server.fails = frozenset({3})  # of the first batch: asked again
-        with serving(server) as url:
-            result = evolve(table, provider, url, *more)
-        assert result.exit_code == 0, result.output
-        found[more] = (result.output.splitlines(), server)
-    plain, batched = found[()][1], found[("--batch",)][1]
-    ends = [next(line for line in lines if line.startswith("improved:")) for lines, _ in found.values()]
-    assert ends[0] == ends[1]
-    assert not plain.batches
-    assert len(batched.batches) >= 3  # the seed's first items, and the gate's twice
-    assert min(map(len, batched.batches)) >= 40
-    in_batches = sum(map(len, batched.batches))
-    assert len(batched.single) + in_batches == len(plain.single) + 1
+def test_large_rungs_go_out_as_batches_and_every_question_is_counted(table: Path, provider: str) -> None:
+    server = BatchServer(Model(ITEMS))
+    server.fails = frozenset({3})  # of the first batch: asked again
+    with serving(server) as url:
+        result = evolve(table, provider, url, "--batch")
+    assert result.exit_code == 0, result.output
+    assert "\nimproved:" in result.output
+    assert len(server.batches) >= 3  # the seed's first items, and the gate's for two prompts
+    assert min(map(len, server.batches)) >= 40
+    [calls] = (table.parent / "data").rglob("calls.csv")
+    rows = calls.read_text().splitlines()[1:]
+    assert len(rows) == len(server.single) + sum(map(len, server.batches))
+    assert sum("LLMUnavailable" in row for row in rows) == 1
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "openai"])
 def test_a_run_that_was_killed_fetches_the_batch_that_it_paid_for(tmp_path: Path, provider: str) -> None:
-    server = BatchServer(Model(ITEMS))
-    server.done_at = 2
+    server, book = BatchServer(Model(ITEMS)), tmp_path / "batches.jsonl"
+    server.done_at = 1_000_000
     requests = [Request((Message("system", PROMPT), Message("user", text))) for text in list(ITEMS)[:50]]
 
-    async def life(url: str, wait_s: float | None) -> list[Any]:
+    async def life(url: str) -> list[Any]:
         kind = AnthropicLLM if provider == "anthropic" else OpenAILLM
         llm = kind("m", base_url=url if provider == "anthropic" else f"{url}/v1", api_key="none")
-        batching = BatchingLLM(llm, batches_of(llm), BatchBook(tmp_path / "batches.jsonl"))
+        batching = BatchingLLM(llm, batches_of(llm), BatchBook(book))
         try:
-            async with asyncio.timeout(wait_s):
-                return await asyncio.gather(*(batching.complete(request) for request in requests))
+            return await asyncio.gather(*(batching.complete(request) for request in requests))
         finally:
             await batching.close()
 
+    async def killed(url: str) -> None:
+        task = asyncio.create_task(life(url))
+        while not book.exists() and not task.done():
+            await asyncio.sleep(0.01)
+        await end(task)
+
     with serving(server) as url:
-        with pytest.raises(TimeoutError):
-            asyncio.run(life(url, 0.4))
-        assert len(server.batches) == 1
-        replies = asyncio.run(life(url, None))
+        asyncio.run(killed(url))
+        server.done_at = 0
+        replies = asyncio.run(life(url))
     assert len(server.batches) == 1
     assert server.single == []
     asked = [{"role": "system", "content": PROMPT}]
