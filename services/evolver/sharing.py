@@ -32,8 +32,10 @@ class SharedLLM:
         self, llm: LLM, desk: Desk, token: str, workers_count: int, ttl_s: float, hire: Callable[[], Any]
     ) -> None:
         self.provider, self.model = llm.provider, llm.model
-        at_once = max(1, llm.capabilities.concurrency_max) * workers_count
-        self.capabilities = replace(llm.capabilities, concurrency_max=at_once)
+        can, own = llm.capabilities, max(1, llm.capabilities.concurrency_max)
+        # Helpers may come or not: what must be ready in time is planned without them.
+        extras = {**can.extras, "concurrency_sure": str(own)}
+        self.capabilities = replace(can, concurrency_max=own * workers_count, extras=extras)
         self._llm, self._desk, self._token, self._hire = llm, desk, token, hire
         self._asker = Asker(desk, llm, f"owner-{token}", ttl_s)
         self._waiting: dict[str, tuple[Question, asyncio.Future[str]]] = {}

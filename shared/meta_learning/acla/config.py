@@ -22,7 +22,8 @@ class CurriculumConfig:
     weights on its labels, and so is measured with them. ``adaptive_order``: newcomers are asked first what tells prompts
     apart. ``tokens_price``: the score that a thousand more tokens a call must bring to be worth it. ``ensemble_size``: up to
     how many prompts may vote, each of them a call for every question; 1 is none. ``probe_items``: so many of the initial prompt's
-    questions are asked again, to know how much the model wavers at temperature 0 (at most a fiftieth of the calls; 0: none).
+    questions are asked again, to know how much the model wavers at temperature 0 (at most a fiftieth of the calls), and an unknown
+    server is tried by one call more; 0: neither.
     ``initial_voters``: prompts in use that vote together with the initial one, each ``{"prompt": text, "calibrated": bool}``; all
     of them together are what must be beaten.
 

@@ -123,9 +123,9 @@ class AdaptiveCurriculumAgent:
         log.decided("planned", **planned)
 
         def time_is_up() -> bool:
-            return log.time_is_up(
-                asking.calls_count, only_gate_fits(ledger, plan, asking.llm.capabilities.concurrency_max)
-            )
+            can = asking.llm.capabilities
+            sure = int(can.extras.get("concurrency_sure", can.concurrency_max))
+            return log.time_is_up(asking.calls_count, only_gate_fits(ledger, plan, sure))
 
         tools = Tools(config, evaluator, asking, evolver, time_is_up)
         search = Search(tools, incumbent, splits.search, labels, plan.calls_count)

@@ -55,11 +55,12 @@ class ModelEvaluator:
         can = self._asking.llm.capabilities
         unknown = can.extras.get("label_logprobs") == "ask"
         self.scores_labels = bool(self.labels) and (can.label_logprobs or unknown)
-        if not self.scores_labels and not unknown:
+        looks = unknown and self._config.probe_items > 0
+        if not self.scores_labels and not looks:
             return
         request = self._request(prompt, item)
         first = (await self._asking.ask_all([request]))[0]
-        if unknown:
+        if looks:
             first = await self._look_at_server(request, first)
         self.scores_labels = isinstance(first, Reply) and first.label_logprobs is not None
         if self.endpoint is not None:

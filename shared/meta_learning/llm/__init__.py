@@ -65,7 +65,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a provider and model accept: asked, never assumed."""
+    """What a provider and model accept: asked, never assumed.
+
+    ``extras``: ``label_logprobs`` is ``ask`` where only a call can tell; ``concurrency_sure`` is how many calls at once are
+    certain, where ``concurrency_max`` counts on helpers.
+    """
 
     temperature: bool = False
     label_logprobs: bool = False

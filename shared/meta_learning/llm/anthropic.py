@@ -33,7 +33,7 @@ class AnthropicLLM:
         timeout_s: float = 60.0,
     ) -> None:
         self._owns_client = client is None
-        self._client: Any = (
+        self.client: Any = (
             client.with_options(max_retries=0)
             if client is not None
             else anthropic.AsyncAnthropic(api_key=api_key, base_url=base_url, timeout=timeout_s, max_retries=0)
@@ -46,7 +46,7 @@ class AnthropicLLM:
         check_calls_allowed(self.provider, self.model)
         started = time.perf_counter()
         try:
-            answer = await call(self._client.messages.create, self._arguments(request))
+            answer = await call(self.client.messages.create, self.arguments(request))
         except TypeError as error:
             # The SDK complains about missing credentials with a bare TypeError, when the call is made.
             if "authentication" not in str(error):
@@ -54,14 +54,15 @@ class AnthropicLLM:
             raise ConfigurationError("Anthropic needs a key: set ANTHROPIC_API_KEY") from None
         except (anthropic.AnthropicError, OSError) as error:
             raise translated(error, self.provider, self.model) from cause_of(error)
-        return self._reply(answer, request, time.perf_counter() - started)
+        return self.reply(answer, request, time.perf_counter() - started)
 
     async def close(self) -> None:
         """Close the connections of an own client; a client that was given stays the giver's."""
         if self._owns_client:
-            await self._client.close()
+            await self.client.close()
 
-    def _arguments(self, request: Request) -> dict[str, Any]:
+    def arguments(self, request: Request) -> dict[str, Any]:
+        """What is sent for a request."""
         system = "\n\n".join(message.text for message in request.messages if message.role == "system")
         arguments: dict[str, Any] = {
             "model": self.model,
@@ -79,7 +80,12 @@ class AnthropicLLM:
             arguments["stop_sequences"] = list(request.stop)
         return arguments
 
-    def _reply(self, answer: Any, request: Request, latency_s: float) -> Reply:
+    def reply(self, answer: Any, request: Request, latency_s: float) -> Reply:
+        """What an answer of the vendor says.
+
+        Raises:
+            LLMUnavailable, CallerError: it says nothing.
+        """
         text = "".join(block.text for block in answer.content or () if block.type == "text")
         if not text and answer.stop_reason in ("max_tokens", "refusal"):
             raise CallerError(f"{self.model} said nothing ({answer.stop_reason}) within {request.max_tokens} tokens")

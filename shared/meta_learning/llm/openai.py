@@ -39,10 +39,10 @@ class OpenAILLM:
         timeout_s: float = 60.0,
     ) -> None:
         self._owns_client = client is None
-        self._client = _without_retries(client, base_url, api_key, timeout_s)
-        self._is_vendor = self._client.base_url.host.endswith("openai.com")
+        self.client = _without_retries(client, base_url, api_key, timeout_s)
+        self._is_vendor = self.client.base_url.host.endswith("openai.com")
         if model is None and not self._is_vendor:
-            raise ConfigurationError(f"say which model: nothing is known about the server at {self._client.base_url}")
+            raise ConfigurationError(f"say which model: nothing is known about the server at {self.client.base_url}")
         self.model = current_model(self.provider, model) if model is None else model
         self.capabilities = Capabilities(temperature=True, concurrency_max=8, extras={"label_logprobs": "ask"})
         self._refused: set[str] = set()
@@ -53,25 +53,26 @@ class OpenAILLM:
         check_calls_allowed(self.provider, self.model)
         started = time.perf_counter()
         while True:
-            arguments = self._arguments(request)
+            arguments = self.arguments(request)
             try:
-                answer = await call(self._client.chat.completions.create, arguments)
+                answer = await call(self.client.chat.completions.create, arguments)
                 break
             except openai.BadRequestError as error:
                 if not self._gives_up_on_refused(str(error), arguments):
                     raise translated(error, self.provider, self.model) from cause_of(error)
             except (openai.OpenAIError, OSError) as error:
                 raise translated(error, self.provider, self.model) from cause_of(error)
-        return self._reply(answer, request, time.perf_counter() - started)
+        return self.reply(answer, request, time.perf_counter() - started)
 
     async def close(self) -> None:
         """Close the connections of an own client; a client that was given stays the giver's."""
         if self._owns_client:
-            closed = self._client.close()
+            closed = self.client.close()
             if closed is not None:
                 await closed
 
-    def _arguments(self, request: Request) -> dict[str, Any]:
+    def arguments(self, request: Request) -> dict[str, Any]:
+        """What is sent for a request."""
         wanted: dict[str, Any] = {
             "model": self.model,
             "messages": [{"role": message.role, "content": message.text} for message in request.messages],
@@ -97,7 +98,12 @@ class OpenAILLM:
         self.capabilities = replace(self.capabilities, temperature="temperature" not in self._refused)
         return bool(named)
 
-    def _reply(self, answer: Any, request: Request, latency_s: float) -> Reply:
+    def reply(self, answer: Any, request: Request, latency_s: float) -> Reply:
+        """What an answer of the vendor says.
+
+        Raises:
+            LLMUnavailable, CallerError: it says nothing.
+        """
         if not getattr(answer, "choices", None):
             raise LLMUnavailable(f"{self.provider} ({self.model}) answered something that is no reply")
         choice, usage = answer.choices[0], answer.usage

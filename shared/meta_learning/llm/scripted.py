@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from meta_learning.llm import Capabilities, Reply, Request
@@ -53,3 +53,30 @@ class ScriptedLLM:
     async def close(self) -> None:
         """Remember that it was closed."""
         self.closed = True
+
+
+class ScriptedBatches:
+    """A batch endpoint that answers by itself after ``polls_count`` looks. Keeps every batch."""
+
+    def __init__(self, answer: Callable[[Request], Answer], polls_count: int = 0) -> None:
+        self.answer = answer
+        self.submitted: list[Mapping[str, Request]] = []
+        self._polls_left = polls_count
+
+    async def submit(self, requests: Mapping[str, Request]) -> str:
+        """Take the requests."""
+        self.submitted.append(requests)
+        return str(len(self.submitted) - 1)
+
+    async def answers(self, batch_id: str) -> Mapping[str, Answer] | None:
+        """The scripted answers, once it was looked for them often enough."""
+        self._polls_left -= 1
+        if self._polls_left >= 0:
+            return None
+        return {name: self.answer(request) for name, request in self.submitted[int(batch_id)].items()}
+
+    def read(self, answer: Answer, request: Request) -> Reply:
+        """The reply; an exception that the script returned is raised."""
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if isinstance(answer, Reply) else Reply(answer, model="scripted")

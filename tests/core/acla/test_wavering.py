@@ -9,7 +9,7 @@ from meta_learning.acla import AdaptiveCurriculumAgent
 from meta_learning.acla.gate import PairedScores, decide
 from meta_learning.acla.planning import GatePlan
 from meta_learning.acla.wavering import Wavering
-from meta_learning.llm import Request
+from meta_learning.llm import Capabilities, Request
 from meta_learning.llm.scripted import ScriptedLLM
 from tests.core.acla.simulated import LABELS, chance, config, model, samples, with_examples
 
@@ -57,6 +57,15 @@ async def test_who_does_not_want_to_know_or_has_few_calls_pays_nothing_for_it() 
         results = await run(model(with_examples), **changes)
         assert results["wavering"] is None
         assert "probe" not in results["spent"]["purposes"]
+
+
+async def test_an_unknown_server_is_looked_at_by_one_call_or_not_at_all() -> None:
+    for probe_items, calls in ((20, 1 + 12), (0, 0)):
+        llm = model(with_examples)
+        llm.capabilities = Capabilities(temperature=True, extras={"label_logprobs": "ask"})
+        results = await run(llm, probe_items=probe_items)
+        assert (results["endpoint"] is not None) is bool(probe_items)
+        assert results["spent"]["purposes"].get("probe", {"calls": 0})["calls"] == calls
 
 
 def test_the_gate_claims_no_more_of_a_useless_prompt_however_much_the_model_wavers() -> None:

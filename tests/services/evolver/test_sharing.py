@@ -130,6 +130,11 @@ async def test_a_successor_finds_what_was_said_after_its_owner_was_killed(desk: 
     assert len(second.requests) == 2
 
 
+async def test_what_must_be_ready_in_time_is_planned_without_the_helpers_that_may_not_come(desk: Desk) -> None:
+    can = SharedLLM(Slow(), desk, "token", 4, TTL_S, lambda: None).capabilities
+    assert (can.concurrency_max, can.extras["concurrency_sure"]) == (8, "2")
+
+
 async def test_a_cap_holds_however_many_ask(desk: Desk) -> None:
     models = [Slow(), Slow(), Slow()]
     helpers = [asyncio.create_task(Asker(desk, one, f"h{n}", TTL_S).run(lambda: False)) for n, one in enumerate(models)]

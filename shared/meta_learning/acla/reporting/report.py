@@ -80,8 +80,14 @@ def _decision(results: Mapping[str, Any]) -> str:
 
 
 def _conditions(results: Mapping[str, Any]) -> str:
-    """What was found out about the model before anything was concluded from its answers."""
-    lines, wavers, server = [], results.get("wavering"), results.get("endpoint") or {}
+    lines = conditions(results)
+    return "## The model\n\n" + "\n".join(f"- {line}" for line in lines) if lines else ""
+
+
+def conditions(results: Mapping[str, Any]) -> list[str]:
+    """What was found out about the model before anything was concluded from its answers, a sentence each."""
+    lines: list[str] = []
+    wavers, server = results.get("wavering"), results.get("endpoint") or {}
     if wavers:
         lines.append(
             f"{wavers['flips']} of {wavers['items']} answers were others when the same was asked again "
@@ -98,7 +104,7 @@ def _conditions(results: Mapping[str, Any]) -> str:
         lines.append(
             f"Answers were scored by {'log-probabilities of labels' if server['label_logprobs'] else 'their text'}."
         )
-    return "## The model\n\n" + "\n".join(f"- {line}" for line in lines) if lines else ""
+    return lines
 
 
 def _points(one: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from meta_learning.acla.preparing import GATE_COUNT_MIN
-from meta_learning.acla.reporting import difference
+from meta_learning.acla.reporting import conditions, difference
 from meta_learning.cli.evolve import options as on
 from meta_learning.cli.evolve.budget import Budget, settled
 from meta_learning.cli.evolve.folder import RunFolder, free_name
@@ -61,6 +61,7 @@ def evolve(
     probe_items: on.ProbeItems = None,
     seed: on.Seed = None,
     cache: on.Cache = True,
+    batch: on.Batch = False,
     patience: on.Patience = 60.0,
     resume: on.Resume = None,
     yes: on.Yes = False,
@@ -165,6 +166,8 @@ def _ask() -> None:
 
 def _say(results: dict[str, Any], order: Order, report: Path, console: Console) -> None:
     console.print(f"\n{results['outcome']}: {results['reason']}", highlight=False, markup=False, style="bold")
+    for line in conditions(results):
+        console.print(line, highlight=False, markup=False)
     colours = {"+": "green", "-": "red"}
     for line in difference(order.prompt, results["best_prompt"]) or ["the prompt stays as it is"]:
         console.print(Text(line, style=colours.get(line[:1], "")))

@@ -41,6 +41,10 @@ ProbeItems = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(min=0, help="Of all that is random. (default: 0)")]
 Cache = Annotated[bool, typer.Option(help="Use answers that earlier runs paid for.")]
+Batch = Annotated[
+    bool,
+    typer.Option(help="Send large rungs as batches (anthropic, openai): cheaper, and hours instead of seconds."),
+]
 Patience = Annotated[float, typer.Option(min=0.0, help="Seconds to wait for a silent model.")]
 Resume = Annotated[str | None, typer.Option(help="Go on with this run.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before spending.")]

@@ -56,6 +56,7 @@ class Order(BaseModel):
     probe_items: int = 20
     seed: int = 0
     cache: bool = True
+    batch: bool = False
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Order:

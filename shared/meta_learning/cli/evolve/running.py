@@ -15,8 +15,9 @@ from meta_learning.cli.evolve.folder import RunFolder
 from meta_learning.cli.evolve.order import Order
 from meta_learning.cli.evolve.screen import Screen
 from meta_learning.datasets import BaseDatasetLoader
-from meta_learning.errors import Cancelled
+from meta_learning.errors import Cancelled, ConfigurationError
 from meta_learning.llm import LLM
+from meta_learning.llm.batching import BatchBook, BatchingLLM
 from meta_learning.llm.cache import FileCache, remembering
 from meta_learning.llm.retry import Retrying, RetryPolicy
 
@@ -68,9 +69,10 @@ async def run(
     """
     stop, loader = Stop(), order.loader()
     cache = FileCache(replies(folder.root.parent, order))
+    asking = batched(llm, folder) if order.batch else llm
     agent = AdaptiveCurriculumAgent(
         budget.config,
-        remembering(llm, cache) if order.cache else llm,
+        remembering(asking, cache) if order.cache else asking,
         store=folder.store,
         run_id=folder.run_id,
         retry=Retrying(RetryPolicy.within(patience_s)),
@@ -89,6 +91,19 @@ async def run(
     if results["outcome"] == "cancelled":
         raise Cancelled(results["reason"])
     return results
+
+
+def batched(llm: LLM, folder: RunFolder) -> LLM:
+    """``llm`` with its batch endpoint; what is on its way is written down in the run's folder.
+
+    Raises:
+        ConfigurationError: the provider has no batches.
+    """
+    if llm.provider not in ("anthropic", "openai"):
+        raise ConfigurationError(f"{llm.provider} takes no batches: leave --batch out, or use anthropic or openai")
+    from meta_learning.llm.batches import batches_of
+
+    return BatchingLLM(llm, batches_of(llm), BatchBook(folder.path / "batches.jsonl"))
 
 
 def replies(data_folder: Path, order: Order) -> Path:

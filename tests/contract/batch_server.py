@@ -1,0 +1,148 @@
+"""Both vendors' batch endpoints on loopback, over what a `Model` knows; a batch is done at the first look after it came, or later."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from tests.services.evolver.loopback import Model
+
+
+class BatchServer:
+    """What came in: single calls, and batches with their lines."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.single: list[dict[str, Any]] = []
+        self.batches: list[list[dict[str, Any]]] = []
+        self.files: dict[str, str] = {}
+        self.looks: dict[str, int] = {}
+        self.fails = frozenset[int]()  # lines of a batch that come back as overloaded
+        self.url = ""
+        self.done_at = 1
+
+    def post(self, path: str, body: bytes) -> dict[str, Any]:
+        if path == "/v1/files":
+            lines = [line for line in body.decode().splitlines() if line.startswith('{"custom_id"')]
+            self.files[f"file-{len(self.files)}"] = "\n".join(lines)
+            return {"id": f"file-{len(self.files) - 1}", "object": "file", "bytes": 1, "created_at": 0} | {
+                "filename": "batch.jsonl",
+                "purpose": "batch",
+                "status": "processed",
+            }
+        said = json.loads(body)
+        if path == "/v1/batches":
+            self.batches.append([json.loads(line) for line in self.files[said["input_file_id"]].splitlines()])
+            return self._openai_batch(len(self.batches) - 1)
+        if path == "/v1/messages/batches":
+            self.batches.append(said["requests"])
+            return self._anthropic_batch(len(self.batches) - 1)
+        self.single.append(said)
+        return self._message(said) if path == "/v1/messages" else self._completion(said)
+
+    def get(self, path: str) -> dict[str, Any] | str:
+        *_, kind, name = path.split("/")
+        if path.startswith("/v1/messages/batches/"):
+            if name == "results":
+                return self._results(int(kind), anthropic=True)
+            return self._anthropic_batch(int(name))
+        if kind == "batches":
+            return self._openai_batch(int(name))
+        return self._results(int(kind.removeprefix("out-")), anthropic=False)  # /v1/files/out-N/content
+
+    def _is_done(self, name: str) -> bool:
+        self.looks[name] = self.looks.get(name, -1) + 1
+        return self.looks[name] >= self.done_at
+
+    def _openai_batch(self, number: int) -> dict[str, Any]:
+        done = self._is_done(str(number))
+        about = {"id": str(number), "object": "batch", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+        output = {"output_file_id": f"out-{number}"} if done else {}
+        return (
+            about | output | {"created_at": 0, "input_file_id": "f", "status": "completed" if done else "in_progress"}
+        )
+
+    def _anthropic_batch(self, number: int) -> dict[str, Any]:
+        counts = {"processing": 0, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0}
+        status = "ended" if self._is_done(str(number)) else "in_progress"
+        times = {"created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-01-02T00:00:00Z"}
+        about = {"id": str(number), "type": "message_batch", "processing_status": status, "request_counts": counts}
+        return about | times | {"results_url": f"{self.url}/v1/messages/batches/{number}/results"}
+
+    def _results(self, number: int, anthropic: bool) -> str:
+        lines = []
+        for index, line in enumerate(self.batches[number]):
+            failed = index in self.fails
+            if anthropic:
+                error = {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}
+                good = {"type": "succeeded", "message": None if failed else self._message(line["params"])}
+                said: dict[str, Any] = {"result": {"type": "errored", "error": error} if failed else good}
+            else:
+                body = {"error": {"message": "busy"}} if failed else self._completion(line["body"])
+                said = {"response": {"status_code": 503 if failed else 200, "request_id": "x", "body": body}}
+            lines.append(json.dumps({"custom_id": line["custom_id"]} | said))
+        self.fails = frozenset()
+        return "\n".join(reversed(lines)) + "\n"  # in no order that anybody promised
+
+    def _completion(self, asked: dict[str, Any]) -> dict[str, Any]:
+        text = self.model.answer(asked["messages"])
+        choice: dict[str, Any] = {"index": 0, "finish_reason": "stop"}
+        choice["message"] = {"role": "assistant", "content": text}
+        usage = self.model.usage(asked, text)
+        return {
+            "id": "x",
+            "object": "chat.completion",
+            "created": 0,
+            "model": "any",
+            "choices": [choice],
+            "usage": usage,
+        }
+
+    def _message(self, asked: dict[str, Any]) -> dict[str, Any]:
+        system = [{"role": "system", "content": one["text"]} for one in asked.get("system", [])]
+        text = self.model.answer([*system, *asked["messages"]])
+        about = {"id": "x", "type": "message", "role": "assistant", "model": asked["model"], "stop_reason": "end_turn"}
+        usage = {"input_tokens": 9, "output_tokens": 1}
+        return about | {"stop_sequence": None, "content": [{"type": "text", "text": text}], "usage": usage}
+
+
+@contextmanager
+def serving(batches: BatchServer) -> Iterator[str]:
+    """Its base URL, without the version that OpenAI's has and Anthropic's has not."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_POST(self) -> None:
+            self._send(batches.post(self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def do_GET(self) -> None:
+            self._send(batches.get(self.path))
+
+        def _send(self, said: dict[str, Any] | str) -> None:
+            payload = (said if isinstance(said, str) else json.dumps(said)).encode()
+            self.send_response(200)
+            kind = "application/x-jsonl" if isinstance(said, str) else "application/json"
+            for name, value in (("Content-Type", kind), ("Content-Length", str(len(payload)))):
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(payload)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the name is the base class's)
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    batches.url = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        yield batches.url
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
