@@ -133,6 +133,7 @@ class Run:
             temperature=asked.temperature,
             seed=asked.seed,
             gate_samples=asked.gate_samples,
+            probe_items=asked.probe_items,
             calls_max=limits.calls,
             tokens_max=limits.tokens,
             seconds_max=limits.seconds,

@@ -51,6 +51,7 @@ class EvolutionSettings(BaseModel):
     ``promote``: False reports the better prompt without putting it to use.
     ``ensemble``: up to so many prompts may be put to use together, and vote: each is a call for every question.
     ``workers``: up to how many of the service's workers ask the model for this run at once; those that are free help.
+    ``probe_items``: so many questions are asked twice, to see whether the model keeps to its answers; 0 for none.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -65,7 +66,7 @@ class EvolutionSettings(BaseModel):
     strategies: Annotated[list[Strategy], Field(min_length=1, max_length=5)] = Field(
         default_factory=lambda: list(STRATEGIES)
     )
-    provider: Literal["auto", "anthropic", "openai", "local"] = "auto"
+    provider: Literal["auto", "anthropic", "openai", "local", "transformers"] = "auto"
     model_name: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     min_performance_threshold: Share = 0.7
     improvement_threshold: Share = 0.05
@@ -75,6 +76,7 @@ class EvolutionSettings(BaseModel):
     promote: bool = True
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     ensemble: Annotated[int, Field(ge=1, le=9)] = 1
+    probe_items: Annotated[int, Field(ge=0, le=1000)] = 20
 
     @classmethod
     def read(cls, settings: Mapping[str, Any]) -> EvolutionSettings:

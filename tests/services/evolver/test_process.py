@@ -48,7 +48,8 @@ CELLS: dict[str, Any] = {
     "strategies": ["fine_tuning"],
     "sizes": {"sample_size": 40, "gate_samples": 20, "test_samples": 40},
 }
-SMALL = {"dataset": "feedback", "num_samples": 20, "gate_samples": 40, "max_iterations": 2}
+# No question is asked twice on purpose, so that one that is asked twice was lost.
+SMALL = {"dataset": "feedback", "num_samples": 20, "gate_samples": 40, "max_iterations": 2, "probe_items": 0}
 
 
 @pytest.fixture
