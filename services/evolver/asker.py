@@ -26,6 +26,8 @@ class Asker:
         self._desk, self._llm, self._who, self._ttl_s = desk, llm, who, ttl_s
         self._room = asyncio.Semaphore(max(1, llm.capabilities.concurrency_max))
         self._asking: set[asyncio.Task[None]] = set()
+        self._digests: set[str] = set()
+        self._unsure: Question | None = None
 
     async def run(self, should_stop: Callable[[], bool]) -> int:
         """Answer until ``should_stop``; how many."""
@@ -51,7 +53,7 @@ class Asker:
             await self._room.acquire()
         question = None
         try:
-            question = await self._desk.take(self._who, WAIT_S)
+            question = await self._next()
         except RedisError as error:
             await _pause(error)
         finally:
@@ -60,7 +62,19 @@ class Asker:
         if question is not None:
             task = asyncio.create_task(self._answer(question), name="question")
             self._asking.add(task)
+            self._digests.add(question.digest)
             task.add_done_callback(self._asking.discard)
+
+    async def _next(self) -> Question | None:
+        """The next question that is this process's to ask, if there is one."""
+        # A claim may hold although its answer was lost on the way: then everybody waits for this process, which must ask again.
+        self._unsure = self._unsure or await self._desk.take(WAIT_S)
+        taken = self._unsure
+        if taken is None:
+            return None
+        mine = taken.digest not in self._digests and await self._desk.claim(self._who, taken)
+        self._unsure = None
+        return taken if mine else None
 
     async def _answer(self, question: Question) -> None:
         try:
@@ -71,6 +85,7 @@ class Asker:
                 said = refused(error)
             self.answered_count += await self._say(question.digest, said)
         finally:
+            self._digests.discard(question.digest)
             self._room.release()
 
     async def _say(self, digest: str, said: str) -> bool:

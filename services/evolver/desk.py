@@ -31,7 +31,8 @@ return false
 _CLAIM = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('EXISTS', KEYS[3]) == 0 then return 0 end
 redis.call('EXPIRE', KEYS[2], ARGV[4])
-return redis.call('HSETNX', KEYS[2], ARGV[2], ARGV[3])
+if redis.call('HSETNX', KEYS[2], ARGV[2], ARGV[3]) == 1 then return 1 end
+return redis.call('HGET', KEYS[2], ARGV[2]) == ARGV[3] and 1 or 0
 """
 # Also where nothing is known of the question: it was withdrawn, or a broker lost its last second. The call was paid for.
 _SAY = """
@@ -85,15 +86,15 @@ class Desk:
         keys, arguments = [self._said, self._open], [question.digest, question.encode(), RESULT_TTL_S]
         return _text(await self._put(keys=keys, args=arguments))
 
-    async def take(self, who: str, wait_s: float) -> Question | None:
-        """The next question, now ``who``'s to ask; None after ``wait_s``, or where it is not to be asked any more."""
+    async def take(self, wait_s: float) -> Question | None:
+        """The next question, None after ``wait_s``; it is nobody's yet."""
         taken = await self._connection.blpop([self._open], timeout=wait_s)
-        if taken is None:
-            return None
-        question = Question.decode(taken[1])
+        return Question.decode(taken[1]) if taken else None
+
+    async def claim(self, who: str, question: Question) -> bool:
+        """Whether a question is now ``who``'s to ask, or was already; not where it is another's or not to be asked any more."""
         keys = [self._lease, self._said, self._here(who)]
-        mine = await self._claim(keys=keys, args=[question.token, question.digest, ASKING + who, RESULT_TTL_S])
-        return question if mine else None
+        return bool(await self._claim(keys=keys, args=[question.token, question.digest, ASKING + who, RESULT_TTL_S]))
 
     async def say(self, who: str, digest: str, said: str) -> bool:
         """Lay the answer down; refused where somebody else asks or has answered meanwhile."""

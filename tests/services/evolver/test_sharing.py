@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import redis.asyncio
+from redis.exceptions import TimeoutError as TimeoutFromBroker
 
 from meta_learning.acla import AdaptiveCurriculumAgent, MemoryRunStore
 from meta_learning.errors import BudgetExhausted, CallerError, LLMUnavailable
@@ -187,3 +188,21 @@ async def test_nobody_asks_for_a_run_that_another_owns_now(desk: Desk, connectio
         assert not task.done()
         assert llm.requests == []
         await end(task)
+
+
+async def test_a_claim_whose_answer_was_lost_on_the_way_still_leads_to_an_answer(desk: Desk) -> None:
+    claim, lost = desk.claim, list[str]()
+
+    async def claim_of_a_stalled_broker(who: str, question: Question) -> bool:
+        mine = await claim(who, question)
+        if not lost:
+            lost.append(question.digest)
+            raise TimeoutFromBroker("the broker took it, and then said nothing")
+        return mine
+
+    desk.claim = claim_of_a_stalled_broker  # type: ignore[method-assign]
+    owner = Slow()
+    async with SharedLLM(owner, desk, "token", 1, TTL_S, lambda: None) as shared, asyncio.timeout(10.0):
+        await shared.complete(hello(1))
+    assert lost
+    assert len(owner.requests) == 1
