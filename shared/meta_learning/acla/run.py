@@ -112,7 +112,9 @@ class Run:
         items = known[: repeats_count(config.probe_items, len(known), config.calls_max)]
         if not items or not self._asking.affords(len(items), plan.calls_count):
             return
-        first = [search.matrix.decision(search.seed, item) for item in items]
+        # Both by the same rule: weights that were fitted would make others of the same log-probabilities.
+        answers = search.matrix.answers[search.seed.prompt.version]
+        first = [_decided(answers[item.id]) for item in items]
         again = await evaluator.repeated(search.seed.prompt, items)
         pairs = [(one, _decided(answer)) for one, answer in zip(first, again, strict=True) if answer.missing is None]
         self.wavering = wavering([one for one, _ in pairs], [other for _, other in pairs])

@@ -9,9 +9,9 @@ from meta_learning.acla import AdaptiveCurriculumAgent
 from meta_learning.acla.gate import PairedScores, decide
 from meta_learning.acla.planning import GatePlan
 from meta_learning.acla.wavering import Wavering
-from meta_learning.llm import Capabilities, Request
+from meta_learning.llm import Capabilities, Reply, Request
 from meta_learning.llm.scripted import ScriptedLLM
-from tests.core.acla.simulated import LABELS, chance, config, model, samples, with_examples
+from tests.core.acla.simulated import LABELS, chance, config, expected_of, model, samples, with_examples
 
 
 def wavering_model(share: float) -> ScriptedLLM:
@@ -90,3 +90,18 @@ def test_the_power_falls_as_the_model_wavers() -> None:
     told = [Wavering(20, flips).report(plan, 0.1)["power_for_5_points"] for flips in (0, 2, 6)]
     assert told == sorted(told, reverse=True)
     assert told[0] > told[2] + 0.1
+
+
+async def test_weights_on_labels_are_no_wavering() -> None:
+    def answer(request: Request) -> str | Reply:
+        if request.purpose == "proposer":
+            return ""
+        text = request.messages[-1].text
+        looks_low = (expected_of(text) == "low") == (chance("clear", text) < 0.7)
+        logprobs = {"high": -0.1, "low": -1.0} if looks_low else {"high": -0.05, "low": -3.0}
+        return Reply("high", model="scripted", label_logprobs=logprobs)
+
+    steady = ScriptedLLM(answer, capabilities=Capabilities(temperature=True, label_logprobs=True))
+    results = await run(steady, max_iterations=1, initial_calibrated=True)
+    assert results["wavering"]["items"] == 12
+    assert results["wavering"]["flips"] == 0
