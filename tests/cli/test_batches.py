@@ -8,15 +8,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
+import openai
 import pytest
 from typer.testing import CliRunner
 
 from meta_learning.cli import app
+from meta_learning.errors import CallerError
 from meta_learning.llm import Message, Request
 from meta_learning.llm.anthropic import AnthropicLLM
 from meta_learning.llm.batches import batches_of
 from meta_learning.llm.batching import BatchBook, BatchingLLM
 from meta_learning.llm.openai import OpenAILLM
+from meta_learning.llm.scripted import ScriptedBatches, ScriptedLLM
 from meta_learning.serving.ending import end
 from tests.contract.batch_server import BatchServer, serving
 from tests.services.evolver.loopback import Model
@@ -98,3 +102,41 @@ def test_a_provider_without_batches_is_refused_in_one_line(table: Path) -> None:
     )
     assert result.exit_code == 1
     assert "takes no batches" in result.output
+
+
+def test_half_a_line_of_the_book_is_cut_off_before_the_next_batch_is_noted(tmp_path: Path) -> None:
+    path = tmp_path / "batches.jsonl"
+    BatchBook(path).note("one", ["a"])
+    with path.open("a") as file:
+        file.write('{"batch": "tw')
+    BatchBook(path).note("three", ["b"])
+    book = BatchBook(path)
+    assert (book.batch_of("a"), book.batch_of("b")) == ("one", "three")
+
+
+async def test_a_batch_that_was_refused_as_a_whole_is_not_asked_for_again() -> None:
+    class Refused(ScriptedBatches):
+        async def answers(self, batch_id: str) -> Any:
+            raise CallerError("the batch was refused")
+
+    book, request = BatchBook(), Request((Message("user", "hello"),))
+    llm = BatchingLLM(ScriptedLLM(lambda request: "no"), Refused(lambda request: "yes"), book, count_min=1)
+    with pytest.raises(CallerError):
+        await llm.complete(request)
+    assert book.batch_of(request.digest("scripted", "scripted")) is None
+
+
+async def test_an_answer_with_a_line_separator_in_it_is_read_whole() -> None:
+    said = {"custom_id": "a", "response": {"status_code": 200, "body": {"said": "one\u2028two"}}}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/content"):
+            return httpx.Response(200, text=json.dumps(said, ensure_ascii=False) + "\n")
+        batch = {"id": "b", "object": "batch", "status": "completed", "output_file_id": "f"}
+        return httpx.Response(200, json=batch)
+
+    client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    vendor = openai.AsyncOpenAI(api_key="none", base_url="http://batches.test/v1", http_client=client)
+    answers = await batches_of(OpenAILLM("m", client=vendor)).answers("b")
+    assert answers == {"a": said}
+    await vendor.close()

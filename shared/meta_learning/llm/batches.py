@@ -106,7 +106,8 @@ class OpenAIBatches:
         for file_id in (batch.output_file_id, batch.error_file_id):
             if file_id:
                 text = (await self._said(self._llm.client.files.content, {"file_id": file_id})).text
-                lines = (json.loads(line) for line in text.splitlines() if line.strip())
+                # At line feeds only: an answer may hold other characters that Python ends a line at, such as U+2028.
+                lines = (json.loads(line) for line in text.split("\n") if line.strip())
                 found |= {line["custom_id"]: line for line in lines}
         return found
 

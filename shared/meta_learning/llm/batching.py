@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from meta_learning.errors import LLMUnavailable, MetaLearningError
+from meta_learning.errors import CallerError, LLMUnavailable, MetaLearningError
 from meta_learning.llm import LLM, Reply, Request
 
 # Smaller ones are asked directly: what a batch saves there is not worth its hours. A rung of 48, some of which are known already.
@@ -66,8 +67,7 @@ class BatchBook:
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._batch_of: dict[str, str] = {}
-        lines = path.read_text().splitlines(keepends=True) if path is not None and path.exists() else []
-        for line in (one for one in lines if one.endswith("\n")):
+        for line in _whole_lines(path) if path is not None and path.exists() else ():
             said = json.loads(line)
             self._batch_of |= dict.fromkeys(said["digests"], said["batch"])
 
@@ -86,6 +86,15 @@ class BatchBook:
     def forget(self, digest: str) -> None:
         """Its batch brought nothing for it: it may go out again."""
         self._batch_of.pop(digest, None)
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    """The lines of a file. Half a line that its writer was killed in is cut off, or the next one would be written behind it."""
+    said = path.read_bytes()
+    whole = said[: said.rfind(b"\n") + 1]
+    if len(whole) < len(said):
+        os.truncate(path, len(whole))
+    return whole.splitlines()
 
 
 class BatchingLLM:
@@ -113,7 +122,12 @@ class BatchingLLM:
         batch_id = self._book.batch_of(digest) or await self._batch_with_others(digest, request)
         if batch_id is None:
             return await self._alone(request)
-        answers = await self._answers(batch_id)
+        try:
+            answers = await self._answers(batch_id)
+        except CallerError:
+            # The whole batch was refused, or the vendor keeps it no longer: it never brings an answer.
+            self._book.forget(digest)
+            raise
         try:
             if digest not in answers:
                 raise LLMUnavailable(f"batch {batch_id} came back without an answer to this question")
