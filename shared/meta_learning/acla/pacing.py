@@ -17,10 +17,17 @@ def only_gate_fits(ledger: Ledger, plan: GatePlan, concurrency: int) -> bool:
     if not paid:
         return False
     caps, spent, count, at_once = ledger.caps, ledger.spent, len(paid), max(1, concurrency)
+    # A prompt at a time is asked its items: no more than those are ever on their way, however many a batch would take.
+    held_count = min(at_once, plan.items_count)
     rates = (
         (caps.seconds, ledger.seconds, sum(entry.latency_s for entry in paid) / count / at_once, 0.0),
-        (caps.tokens, float(spent.tokens), spent.tokens / count, at_once * ledger.largest.tokens),
-        (caps.money_usd, spent.money_usd or 0.0, (spent.money_usd or 0.0) / count, at_once * ledger.largest.money_usd),
+        (caps.tokens, float(spent.tokens), spent.tokens / count, held_count * ledger.largest.tokens),
+        (
+            caps.money_usd,
+            spent.money_usd or 0.0,
+            (spent.money_usd or 0.0) / count,
+            held_count * ledger.largest.money_usd,
+        ),
     )
     return any(
         _is_due(cap, used, DEARER * rate * (1 + plan.incumbents_count) * plan.items_count + held)

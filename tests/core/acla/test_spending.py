@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from meta_learning.acla import AdaptiveCurriculumAgent, MemoryRunStore
+from meta_learning.acla.pacing import only_gate_fits
+from meta_learning.acla.planning import GatePlan
 from meta_learning.acla.store import RunLog
 from meta_learning.errors import LLMUnavailable
-from meta_learning.llm import Capabilities, Reply, Request
+from meta_learning.llm import Capabilities, Message, Reply, Request
+from meta_learning.llm.ledger import Caps, Ledger
 from meta_learning.llm.retry import Retrying, RetryPolicy
 from meta_learning.llm.scripted import ScriptedLLM
 from tests.core.acla.simulated import chance, config, model, samples, with_examples
@@ -98,3 +101,17 @@ async def test_what_no_climb_can_have_any_more_goes_to_newcomers(calls_max: int)
     # Less than a newcomer's first rung is left: eight items for it, eight for whoever leads.
     assert calls_max - 16 < results["calls"] <= calls_max
     assert results["gate"] is not None, results["reason"]
+
+
+def test_a_cap_on_tokens_leaves_room_to_search_where_thousands_may_be_asked_at_once() -> None:
+    ledger, request = Ledger(Caps(tokens=100_000)), Request((Message("user", "a text of some words"),))
+
+    def spend(count: int) -> None:
+        for _ in range(count):
+            reply = Reply("high", "scripted", prompt_tokens=50, completion_tokens=1)
+            ledger.settle(ledger.reserve(request, "scripted", "scripted"), reply)
+
+    spend(1000)  # half of it
+    assert not only_gate_fits(ledger, GatePlan(100, 1), 10_000)
+    spend(700)
+    assert only_gate_fits(ledger, GatePlan(100, 1), 10_000)
