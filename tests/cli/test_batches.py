@@ -135,7 +135,7 @@ async def test_an_answer_with_a_line_separator_in_it_is_read_whole() -> None:
         batch = {"id": "b", "object": "batch", "status": "completed", "output_file_id": "f"}
         return httpx.Response(200, json=batch)
 
-    client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    client: Any = httpx.AsyncClient(transport=httpx.MockTransport(answer))  # the SDK may come with another httpx
     vendor = openai.AsyncOpenAI(api_key="none", base_url="http://batches.test/v1", http_client=client)
     answers = await batches_of(OpenAILLM("m", client=vendor)).answers("b")
     assert answers == {"a": said}

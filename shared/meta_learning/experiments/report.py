@@ -30,7 +30,7 @@ def report_of(results: Sequence[Result], errors: Sequence[Mapping[str, str]] = (
     for name, group in groups.items():
         group += [result for result in tuned if group_of(result) == name.partition(" · ")[0]]
     return {
-        "groups": {name: _ofgroup_of(groups[name]) for name in sorted(groups)},
+        "groups": {name: _of_group(groups[name]) for name in sorted(groups)},
         "cells_count": len(results),
         "errors": list(errors),
     }
@@ -49,7 +49,7 @@ def group_of(result: Result) -> str:
     return str(cell["dataset"]["name"]) + ("" if model is None else f" · {model['model_name'] or model['provider']}")
 
 
-def _ofgroup_of(results: Sequence[Result]) -> dict[str, Any]:
+def _of_group(results: Sequence[Result]) -> dict[str, Any]:
     by_arm: dict[str, list[Result]] = defaultdict(list)
     for result in results:
         by_arm[arm_name(result["cell"])].append(result)
