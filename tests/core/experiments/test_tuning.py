@@ -100,6 +100,7 @@ def test_the_agent_that_evolves_prompts_is_tuned_by_the_same_search() -> None:
     [
         ({"space": {"cycle_sice": {"low": 1, "high": 2}}}, "no setting 'cycle_sice'"),
         ({"space": {"cycle_size": {"low": 20}}}, "give low and high, or choices"),
+        ({"space": {"cycle_size": {"choices": [50, 200]}}}, "choices of cycle_size must hold its default, 100"),
         ({"loop": None}, "give loop or prompt"),
         ({"judge_seeds": [0, 1]}, "judge_seeds must be others"),
     ],
