@@ -24,8 +24,8 @@ SWEEP_S = 1.0
 class SharedLLM:
     """``llm``, asked here and wherever helpers are. Enter it to begin; every question was reserved by whoever calls `complete`.
 
-    ``token`` is the owner's lease. ``hire`` is called whenever a helper was found dead in the middle of a call: that call counts
-    as failed (it may have been billed), and the retry loop above reserves and asks again.
+    ``token`` is the owner's lease. ``hire`` is called once for each process that was found dead in the middle of calls: those count
+    as failed (they may have been billed), and the retry loop above reserves and asks again.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class SharedLLM:
         self._waiting: dict[str, tuple[Question, asyncio.Future[str]]] = {}
         self._tasks: list[asyncio.Task[Any]] = []
         self._ending = False
+        self._buried: set[str] = set()
 
     async def __aenter__(self) -> SharedLLM:
         self._tasks = [
@@ -119,8 +120,12 @@ class SharedLLM:
     async def _bury(self, digest: str, said: str) -> None:
         if not await self._desk.withdraw(digest, said):
             return
-        log.warning("a process died in the middle of a call", extra={"who": said[len(ASKING) :]})
-        self._hire()
+        who = said[len(ASKING) :]
+        log.warning("a process died in the middle of a call", extra={"who": who})
+        if who not in self._buried:
+            # One for one, however many calls it had on its way: else there would soon be more helpers than were asked for.
+            self._buried.add(who)
+            self._hire()
         answer = self._waiting[digest][1] if digest in self._waiting else None
         if answer is not None and not answer.done():
             answer.set_exception(LLMUnavailable("the process that asked died in the middle", retry_after_s=0.0))
