@@ -51,7 +51,7 @@ def words(table: Path, url: str, *more: str) -> list[str]:
 
 
 def asked(*said: str) -> Any:
-    return CliRunner().invoke(app, list(said))
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, list(said))
 
 
 def run_of(result: Any) -> Path:

@@ -78,6 +78,7 @@ class QueueWorkers:
         for job_id, cell in left.items():
             self._enqueue(job_id, cell)
         registry, reaped = StartedJobRegistry(queue=self._queue), time.monotonic()
+        on_the_way: set[str] = set()
         while left:
             jobs = Job.fetch_many(list(left), connection=self._queue.connection, serializer="json")
             for job_id, job in zip(list(left), jobs, strict=True):
@@ -91,7 +92,22 @@ class QueueWorkers:
                 time.sleep(self._look_every_s)
             if time.monotonic() - reaped > REAP_EVERY_S:
                 registry.cleanup()
+                on_the_way = self._put_back(on_the_way)
                 reaped = time.monotonic()
+
+    def _put_back(self, seen: set[str]) -> set[str]:
+        """Cells on their way from the queue to a worker; those ``seen`` there before wait for one that died, and go back.
+
+        RQ does this too, but only once in ten minutes. A cell that two take up comes to the same result twice.
+        """
+        from rq.intermediate_queue import IntermediateQueue
+
+        between = IntermediateQueue(self._queue.key, self._queue.connection)
+        found = set(between.get_job_ids())
+        for job_id in found & seen:
+            between.remove(job_id)
+            self._queue.push_job_id(job_id, at_front=True)
+        return found - seen
 
     def _enqueue(self, job_id: str, cell: GridCell) -> None:
         from rq import Retry

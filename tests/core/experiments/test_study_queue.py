@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("rq", reason="the queue is an extra")
 from meta_learning.experiments import StudyConfig
 from meta_learning.experiments.config import Cell
-from meta_learning.experiments.queueing import QueueWorkers, connect, open_queue
+from meta_learning.experiments.queueing import QueueWorkers, _job_id, connect, open_queue
 from meta_learning.experiments.workers import OneProcess
 from tests.brokers import binary_of, running
 
@@ -64,6 +64,22 @@ def test_a_grid_over_the_queue_ends_as_in_one_process_though_a_worker_dies(url: 
                 one.kill()
                 one.wait(timeout=10)
     assert found == {cell.id: result for cell, result in OneProcess().run(cells, tmp_path)}
+
+
+def test_a_cell_whose_worker_died_between_taking_and_beginning_it_goes_to_another(url: str, tmp_path: Path) -> None:
+    cells = StudyConfig.read({**GRID, "seeds": [0]}).cells()
+    connection = connect(url)
+    queue = open_queue(connection)
+    collector = QueueWorkers(connection, look_every_s=0.1)
+    collector._enqueue(_job_id(cells[0]), cells[0])
+    connection.lmove(queue.key, f"{queue.key}:intermediate", "RIGHT", "LEFT")  # all that the dead worker did
+    one = worker(url)
+    try:
+        [(_, result)] = collector.run(cells, tmp_path)
+    finally:
+        one.terminate()
+        one.wait(timeout=20)
+    assert result == next(iter(OneProcess().run(cells, tmp_path)))[1]
 
 
 def test_a_job_is_json_and_a_cell_is_never_queued_twice(url: str) -> None:
