@@ -329,3 +329,14 @@ def test_behaviour_kept_as_histograms_by_an_earlier_release_begins_anew() -> Non
     for answer in (0.1, 0.1, 0.1, 0.9):
         drift.update(np.full(50, answer))
     assert drift.result().current == pytest.approx(0.8)
+
+
+def test_a_window_that_was_only_suspicious_does_not_hide_the_drift_that_follows() -> None:
+    draws = np.random.default_rng(6)
+    drift = TextDrift(reference_size=200, window_size=50)
+    drift.update(texts(250, draws))
+    drift.p_value = 0.03  # as one window in thirty has by chance
+    drift = TextDrift.from_state(drift.state(), reference_size=200, window_size=50)
+    drift.update([f"blue train {n}" for n in range(50)])
+    assert drift.p_value is not None
+    assert drift.p_value <= drift.level
