@@ -20,6 +20,7 @@ from meta_learning.clrs.models.port import Floats, Model
 from meta_learning.clrs.statistics import Moments
 
 RECENT_CYCLES = 5  # that are compared: what it said as a beginner must not count for ever
+EVENTS_MIN = 30  # compared, below which their spread is not known: two equal gains would be certainty
 KINDS = frozenset({"concept", "performance"})  # alarms that say that what was learnt is wrong now
 
 
@@ -53,7 +54,7 @@ class Rivalry:
     def won(self, error: float) -> bool:
         """Whether the beginner is surely better by now."""
         known = sum(self.gains, start=Moments())
-        if known.count < 2:
+        if known.count < EVENTS_MIN:
             return False
         return gates.weight_of_evidence(known, 0.0, known.error**2 * known.count) >= -math.log(error)
 

@@ -237,8 +237,9 @@ class FeedbackFold:
         models.challenger = judged if after.cycles else None
         if after.baking is None:
             models.shadow = None
-        elif after.baking.cycles == 0:
-            # While a version bakes its shadow stays, and what is promoted meanwhile is judged against it too.
+        elif cause == "gate" and after.baking.cycles == 0:
+            # While a version bakes its shadow stays, and what is promoted meanwhile is judged against it too. Of a cycle that
+            # nobody could answer or learn the baking knows nothing: its count stays at 0, with nothing promoted.
             models.shadow = before
         state = self._state
         due = models.control is None or state.cycle - state.control_since >= self.settings.control_cycles

@@ -126,3 +126,20 @@ def test_without_baking_cycles_no_shadow_is_kept() -> None:
     told(system, events(labelled(500)), 0)
     assert system.champion_version is not None
     assert system.models.shadow is None
+
+
+def test_a_cycle_that_no_model_could_answer_leaves_the_shadow_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    feedback = events(labelled(600))
+    system, at = ClosedLoopSystem(model=Trojan(), settings=SETTINGS), 0
+    while system.models.shadow is None:
+        told(system, feedback[at : at + 50], at)
+        at += 50
+    shadow = system.models.shadow.version()
+    with monkeypatch.context() as broken:
+        broken.setattr(Trojan, "predict", _away)
+        told(system, feedback[at : at + 50], at)
+    assert system.models.shadow.version() == shadow != system.champion_version
+
+
+def _away(model: Trojan, pairs: object) -> Floats:
+    raise OSError("the weights are away")

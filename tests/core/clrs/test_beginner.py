@@ -80,3 +80,9 @@ def test_a_beginner_that_is_no_better_never_takes_over() -> None:
         learner, beginner = (np.clip(0.3 + 0.4 * true + draws.normal(0.0, 0.1, 100), 0.0, 1.0) for _ in range(2))
         rivalry = rivalry.after(learner, np.clip(beginner + 0.05, 0.0, 1.0), true)
         assert not rivalry.won(0.05)
+
+
+def test_two_equal_gains_are_no_certainty_yet_and_sixty_are() -> None:
+    few = Rivalry().after(np.full(2, 0.5), np.full(2, 0.4), np.zeros(2))
+    assert not few.won(error=0.05)
+    assert Rivalry().after(np.full(60, 0.5), np.full(60, 0.4), np.zeros(60)).won(error=0.05)

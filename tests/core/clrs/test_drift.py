@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import zlib
 
 import numpy as np
 import pytest
@@ -16,9 +17,10 @@ from hypothesis import strategies as st
 from meta_learning.clrs import ClosedLoopSystem, DriftDetector
 from meta_learning.clrs.drift.behaviour_drift import BehaviourDrift
 from meta_learning.clrs.drift.e_detector import EDetector
-from meta_learning.clrs.drift.hashed_rows import HashedRows
+from meta_learning.clrs.drift.hashed_rows import BUCKETS, HashedRows
 from meta_learning.clrs.drift.skill_drift import SkillDrift
 from meta_learning.clrs.drift.text_drift import TextDrift
+from meta_learning.clrs.drift.text_sample import TextSample
 from meta_learning.clrs.drift.text_style import styles_of
 from meta_learning.clrs.drift.vocabulary import Vocabulary
 from meta_learning.clrs.drift_detector import KINDS
@@ -295,3 +297,46 @@ def test_a_detector_restored_from_its_state_goes_on_alike() -> None:
             )
         assert second.result() == first.result()
         assert second.state() == first.state()
+
+
+def test_names_of_words_do_not_depend_on_whether_a_snapshot_was_taken_meanwhile() -> None:
+    first, other = "w31", next(word for word in (f"v{n}" for n in range(100_000)) if _bucket(word) == _bucket("w31"))
+    named = []
+    for saved in (True, False):
+        sample = TextSample()
+        sample.add([first], [None], Vocabulary())
+        if saved:
+            sample = TextSample.from_state(sample.state())
+        sample.add([other, first], [None] * 2, Vocabulary())
+        sample.keep(2)
+        named.append(sample.names)
+    assert named[0] == named[1]
+    assert named[0]
+
+
+def _bucket(word: str) -> int:
+    return zlib.crc32(word.encode()) % BUCKETS
+
+
+def test_behaviour_kept_as_histograms_by_an_earlier_release_begins_anew() -> None:
+    old = {
+        "cycles": 40,
+        "size": 50,
+        "pins": [[20, [5] * 10], [30, [5] * 10]],
+        "estimate": BehaviourDrift().result().as_dict(),
+    }
+    drift = BehaviourDrift.from_state(old, span=1, young=1)
+    for answer in (0.1, 0.1, 0.1, 0.9):
+        drift.update(np.full(50, answer))
+    assert drift.result().current == pytest.approx(0.8)
+
+
+def test_a_window_that_was_only_suspicious_does_not_hide_the_drift_that_follows() -> None:
+    draws = np.random.default_rng(6)
+    drift = TextDrift(reference_size=200, window_size=50)
+    drift.update(texts(250, draws))
+    drift.p_value = 0.03  # as one window in thirty has by chance
+    drift = TextDrift.from_state(drift.state(), reference_size=200, window_size=50)
+    drift.update([f"blue train {n}" for n in range(50)])
+    assert drift.p_value is not None
+    assert drift.p_value <= drift.level

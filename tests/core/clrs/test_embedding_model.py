@@ -39,6 +39,14 @@ def test_a_head_is_refused_on_another_encoder() -> None:
         EmbeddingModel.load(blob, WordHashEncoder(16))
 
 
+def test_a_head_beside_a_model_on_another_encoder_opens_its_own_and_shares_an_equal_one() -> None:
+    mine, other = EmbeddingModel(WordHashEncoder(32)), EmbeddingModel(WordHashEncoder(16))
+    assert load_model(mine.dump(), like=other).version() == mine.version()
+    again = load_model(mine.dump(), like=mine)
+    assert isinstance(again, EmbeddingModel)
+    assert again.encoder is mine.encoder
+
+
 def test_scalar_scores_come_out_calibrated() -> None:
     model = EmbeddingModel(WordHashEncoder())
     draws = np.random.default_rng(0)

@@ -211,6 +211,8 @@ def test_a_saved_folder_opens_again_with_the_same_digest(tmp_path: Path, base: B
     assert BaseWeights.open(tmp_path, device="cpu", numbers="float32") is opened
     model = taught(LanguageModel(opened, SETTINGS), 1)
     assert load_model(model.dump()).version() == model.version()
+    beside = LanguageModel(tiny_base(seed=1), SETTINGS)  # the setting names another folder now
+    assert load_model(model.dump(), like=beside).version() == model.version()
 
 
 HAPPY = ["What a lovely day!", "I love this song", "best weekend ever", "so happy for you", "great news today", "thanks, you rock",

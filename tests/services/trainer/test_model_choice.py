@@ -93,7 +93,8 @@ def test_an_operator_goes_back_to_a_version_of_the_chosen_kind(tmp_path: Path) -
         ("estimator:sklearn.nothing.SGDClassifier", "has no sklearn.nothing"),
         ("estimator:sklearn.ensemble.RandomForestClassifier", "no partial_fit"),
         ("estimator:sklearn.linear_model.LinearRegression", "no partial_fit"),
-        ("estimator:sklearn.utils.shuffle", "no partial_fit"),
+        ("estimator:sklearn.utils.shuffle", "no class of estimators"),
+        ("estimator:sklearn.linear_model.SGDClassifier.fit", "has no sklearn.linear_model.SGDClassifier"),
         ("estimator:sklearn.pipeline.Pipeline", "without arguments"),
     ],
 )

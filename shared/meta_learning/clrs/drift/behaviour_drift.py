@@ -73,6 +73,8 @@ class BehaviourDrift:
     def from_state(cls, state: dict[str, Any], **config: Any) -> Self:
         """Read `state` back; ``config`` as for the constructor."""
         drift = cls(**config)
+        if "last" not in state:  # of a release that kept histograms: answers cannot be had from them, so it begins anew
+            return drift
         drift.cycles, drift._since, drift._last = state["cycles"], state["since"], list(state["last"])
         drift._pins = [(at, answers) for at, answers in state["pins"]]
         drift._estimate = Estimate(**state["estimate"])

@@ -64,6 +64,7 @@ class TextDrift:
         self._recent = TextSample()
         self._surprises: list[float] = []
         self._fresh = 0  # texts since the last comparison
+        self._sure = False  # whether a window reached the level, and none was as if drawn alike since
         self._estimate = Estimate.collecting()
 
     def update(self, texts: Sequence[str], segments: Sequence[str | None] | None = None) -> None:
@@ -116,11 +117,13 @@ class TextDrift:
         draws = np.random.default_rng([self.seed, self.windows])
         described = np.concatenate([reference.described, recent.described]).astype(np.float64)
         # A drift that was told for sure goes on: that it does needs no more than a rough p-value.
-        level = self.level if self.p_value is None or self.p_value > EXPLAINED else None
+        level = None if self._sure else self.level
         self.p_value, self.surprise = permutation_test(rows, described, inside, draws, level)
         self._surprises = [*self._surprises, self.surprise][-SURPRISES_MAX:]
         self._estimate = Estimate.of(score, size, score - 1.96 * error, score + 1.96 * error)
         told = self.p_value <= EXPLAINED
+        # One that was only suspected must still be told: a rough p-value never reaches the level.
+        self._sure = self.p_value <= self.level or (self._sure and told)
         self.moved = moved_words(reference, recent) if told else []
         self.segment = strangest(places, recent.segments) if told else None
 
@@ -133,6 +136,7 @@ class TextDrift:
             "windows": self.windows,
             "fresh": self._fresh,
             "p_value": self.p_value,
+            "sure": self._sure,
             "surprises": self._surprises,
             "moved": [list(word) for word in self.moved],
             "segment": self.segment,
@@ -148,6 +152,7 @@ class TextDrift:
         drift._early = None if early is None else TextReference.from_state(early, drift.reference_size // 2)
         drift._recent = TextSample.from_state(state["recent"])
         drift.windows, drift._fresh, drift.p_value = state["windows"], state["fresh"], state["p_value"]
+        drift._sure = state.get("sure", drift.p_value is not None and drift.p_value <= drift.level)
         drift._surprises = list(state["surprises"])
         drift.surprise = drift._surprises[-1] if drift._surprises else None
         drift.moved = [(word, change) for word, change in state["moved"]]

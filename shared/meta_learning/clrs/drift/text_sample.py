@@ -77,8 +77,7 @@ class TextSample:
         """Forget all but the last ``size`` texts, and the words that are no longer in two of them."""
         if len(self) <= size:
             return
-        self._unnamed = self._unnamed[-size:]
-        names = self.names
+        names = self.names  # of all texts, those to be forgotten too: as if a snapshot had asked for them before
         self.rows, self.segments = self.rows.last(size), self.segments[-size:]
         self.described = self.described[-size:]
         counts = self.rows.counts()

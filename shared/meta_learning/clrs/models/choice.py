@@ -44,7 +44,16 @@ def _estimator(source: str) -> Model:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError):
         raise ConfigurationError(f"scikit-learn has no {source}") from None
-    return _wrapped(_built(found, source))
+    return _wrapped(_built(_class(found, source), source))
+
+
+def _class(found: Any, source: str) -> Any:
+    """``found``, if it is an estimator's class: its modules also hold functions, and to call one is to do what it does."""
+    from sklearn.base import BaseEstimator
+
+    if not (isinstance(found, type) and issubclass(found, BaseEstimator)):
+        raise ConfigurationError(f"{source} is no class of estimators")
+    return found
 
 
 def _built(kind: Any, source: str) -> Any:
