@@ -142,6 +142,8 @@ def main() -> None:
     parser.add_argument("events", type=int, nargs="?", default=1500)
     parser.add_argument("every_s", type=float, nargs="?", default=4.0)
     asked = parser.parse_args()
+    if asked.cells < 1 or asked.cells % len(KINDS):
+        parser.error(f"cells must be a multiple of {len(KINDS)}, one a kind of users; there are {asked.cells}")
     if asked.way == "kills":
         kills(asked.cells, asked.events, asked.every_s)
     else:

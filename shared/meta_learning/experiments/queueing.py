@@ -105,8 +105,11 @@ class QueueWorkers:
         between = IntermediateQueue(self._queue.key, self._queue.connection)
         found = set(between.get_job_ids())
         for job_id in found & seen:
-            between.remove(job_id)
-            self._queue.push_job_id(job_id, at_front=True)
+            # Both or neither: a cell that is on no list would be waited for without end.
+            with self._queue.connection.pipeline(transaction=True) as both:
+                both.lrem(between.key, 1, job_id)
+                self._queue.push_job_id(job_id, pipeline=both, at_front=True)
+                both.execute()
         return found - seen
 
     def _enqueue(self, job_id: str, cell: GridCell) -> None:
