@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.acla_peers.arms import Cell, run
 from benchmarks.acla_peers.items import TASKS, Draw, draw
-from benchmarks.acla_peers.settings import CURVE, CURVE_ITEMS, READ_OFF
+from benchmarks.acla_peers.settings import CURVE_ITEMS, PLANS
 from benchmarks.acla_peers.testing import Tested
 
 
@@ -38,12 +38,6 @@ class Bench:
                     flush=True,
                 )
 
-    def read_by_label(self, cells: list[Cell]) -> None:
-        """Ask the test items of every final prompt a second time, for the most probable label."""
-        for cell in cells:
-            found = json.loads(self.file(cell).read_text())
-            self.tested(cell.task, cell.seed).answers(by_label(found["package"]), self.url)
-
     def file(self, cell: Cell) -> Path:
         """Where a cell's result is."""
         return self.folder / "cells" / f"{cell.name.replace(':', '-')}.json"
@@ -66,13 +60,11 @@ class Bench:
         found["meter"] = self._meter("GET", f"/meter?tag={cell.name}")
         tested = self.tested(cell.task, cell.seed)
         tested.answers(found["package"], self.url)
-        if cell.arm == "seed":
-            # The same prompt as ours reads it: the most probable label.
-            tested.answers(by_label(found["package"]), self.url)
-        for calls in CURVE if cell.budget > READ_OFF else ():
+        plan = PLANS[cell.task]
+        for calls in plan.curve if cell.budget > plan.read_off else ():
             package = package_at(found, calls)
             if package is not None:
-                tested.answers(package, self.url, None if calls == READ_OFF else CURVE_ITEMS)
+                tested.answers(package, self.url, None if calls == plan.read_off else CURVE_ITEMS)
         self.file(cell).parent.mkdir(parents=True, exist_ok=True)
         self.file(cell).write_text(json.dumps(found, indent=1))
 
@@ -92,9 +84,9 @@ def package_at(found: dict[str, Any], calls: int) -> dict[str, Any] | None:
     return package
 
 
-def by_label(package: dict[str, Any]) -> dict[str, Any]:
-    """The same prompt, read as the most probable label without thresholds."""
-    return package | {"kind": "label", "bias": {}}
+def read_as(kind: str, package: dict[str, Any]) -> dict[str, Any]:
+    """The same prompt, read as ``text`` or as the most probable ``label`` without thresholds."""
+    return package | {"kind": kind, "bias": {}}
 
 
 def _failure(error: BaseException | None) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import promptolution.utils.capo_utils as capo_utils
 import promptolution.utils.prompt as prompts
-from acla_client import answer, label_of, system_text
+from acla_client import answer, package_text, parse_answer
 from promptolution.llms.base_llm import BaseLLM
 from promptolution.optimizers import CAPO
 from promptolution.predictors.base_predictor import BasePredictor
@@ -30,13 +30,13 @@ class Line(BaseLLM):
 
 
 class Predictor(BasePredictor):
-    """Our messages and our parser instead of the package's: a prompt's text is taken apart and rendered as for all arms."""
+    """Our messages and our parser instead of the package's: a prompt's text is taken apart and its examples become turns, as for all arms."""
 
     def __init__(self, llm):
         super().__init__(llm)
         self.classes = llm.client.labels
         self.extraction_description = (
-            f"The labels are {', '.join(self.classes)}; the first that occurs in the reply counts."
+            f"The labels are {', '.join(self.classes)}; the one that the reply names counts."
         )
 
     def predict(self, prompts, xs, system_prompts=None):
@@ -46,16 +46,16 @@ class Predictor(BasePredictor):
         return self._extract_preds(texts), [f"{x}\n{text}" for x, text in zip(xs, texts, strict=True)]
 
     def _extract_preds(self, preds):
-        return [label_of(text, self.classes) or "" for text in preds]
+        return [parse_answer(text, self.classes) or "" for text in preds]
 
 
 def rendered(text):
-    """CAPO's prompt text (instruction, examples) as the one system message of all arms."""
+    """CAPO's prompt text (instruction, examples) in the form of all arms."""
     instruction, _, shown = text.partition(MARK)
     pairs = [
         one.removeprefix("Input: ").partition("\nAnswer: ")[::2] for one in shown.split("\n\n") if "\nAnswer: " in one
     ]
-    return system_text(instruction, [(text, " ".join(label.split())) for text, label in pairs])
+    return package_text(instruction, [(text, " ".join(label.split())) for text, label in pairs])
 
 
 class Trace(BaseCallback):
@@ -69,7 +69,7 @@ class Trace(BaseCallback):
         self.points.append(
             {
                 "calls": self.client.calls,
-                "system": rendered(str(optimizer.prompts[0])),
+                "package": rendered(str(optimizer.prompts[0])),
                 "reported": float(optimizer.scores[0]),
             }
         )
@@ -97,9 +97,9 @@ def optimize(client, question):
         create_fs_reasoning=settings["reasoning"], callbacks=[trace],
     )  # fmt: skip
     optimizer.optimize(n_steps=settings["steps"])
-    start = {"calls": 0, "system": question["seed_prompt"], "reported": None}
+    start = {"calls": 0, "package": question["seed_prompt"], "reported": None}
     best = trace.points[-1] if trace.points else start
-    return {"system": best["system"], "reported": best["reported"], "trace": trace.points, "version": version("promptolution"),
+    return {"package": best["package"], "reported": best["reported"], "trace": trace.points, "version": version("promptolution"),
             "steps": len(trace.points)}  # fmt: skip
 
 
