@@ -1,11 +1,13 @@
 """A prompt as ordered typed blocks: role, task, rules, reasoning, exemplars, contract, and the frame of the input.
 
-The contract (how to answer) and the frame (where the template variables stand) are never evolved.
+The contract (how to answer) and the frame (where the template variables stand) are never evolved. Exemplars are sent as turns of
+the chat: the other blocks as the system's, each example's input as the user's and its answer as the assistant's, then the input.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -54,16 +56,22 @@ class Prompt:
     def parse(cls, text: str) -> Prompt:
         """The blocks of a text: of one that was rendered, those that it was made of; else what fits no other block is the task.
 
+        Examples of a person's, or of an earlier version ("Examples:"), are sent as the text that they are until they are edited.
+
         >>> prompt = Prompt.parse("Judge the review. Answer with one word.").edit(exemplars=(Exemplar("nice", "good"),))
         >>> Prompt.parse(prompt.render()).edit().render() == prompt.render()
         True
         """
-        body, shown, after = blocks.split_exemplars(text.strip())
-        if shown and not blocks.variables(body):
+        body, shown, after = blocks.split_turns(text)
+        if not shown:
+            body, shown, after = blocks.split_exemplars(text.strip())
+            if blocks.variables(body):
+                body, shown = text.strip(), []
+        if shown:
             contract, frame = blocks.split_frame(after)
         else:
-            shown, contract = [], ""
-            body, frame = blocks.split_frame(text.strip())
+            contract = ""
+            body, frame = blocks.split_frame(body)
         body, rules, reasoning = blocks.split_rules(body)
         if rules and not shown:
             reasoning, contract = blocks.split_last_contract(reasoning)
@@ -91,8 +99,7 @@ class Prompt:
         if self.verbatim:
             return self.verbatim
         rules = "Rules:\n" + "\n".join(f"- {rule}" for rule in self.rules) if self.rules else ""
-        shown = [f"Input: {one.input}\nAnswer: {one.answer}" for one in self.exemplars]
-        exemplars = "Examples:\n\n" + "\n\n".join(shown) if shown else ""
+        exemplars = blocks.turns([(one.input, one.answer) for one in self.exemplars])
         said = (self.role, self.task, rules, self.reasoning, exemplars, self.contract, self.frame)
         return "\n\n".join(block for block in said if block)
 
@@ -112,12 +119,21 @@ class Prompt:
         return frozenset(one.item_id for one in self.exemplars if one.item_id)
 
     def messages(self, text: str) -> tuple[Message, ...]:
-        """What the model is sent for one input: in its place where the prompt has one, else as the user's turn."""
+        """What the model is sent for one input; read off the rendered text alone, so that whoever has that sends the same.
+
+        >>> prompt = Prompt(task="Judge.", exemplars=(Exemplar("nice", "good"),), frame="Text: {input}")
+        >>> [(one.role, one.text) for one in prompt.messages("dull")]
+        [('system', 'Judge.'), ('user', 'Text: nice'), ('assistant', 'good'), ('user', 'Text: dull')]
+        """
         said = self.render()
-        if "{input}" in self.frame:
+        before, shown, after = blocks.split_turns(said)
+        if shown:
+            return _chat(before, shown, after, text)
+        frame = Prompt.parse(said).frame
+        if "{input}" in frame:
             # In the frame alone: exemplars and rules before it may speak of "{input}" themselves.
-            before, _, after = said.rpartition(self.frame)
-            return (Message("user", before + self.frame.replace("{input}", text) + after),)
+            before, _, after = said.rpartition(frame)
+            return (Message("user", before + frame.replace("{input}", text) + after),)
         return (Message("system", said), Message("user", text))
 
     def as_blocks(self) -> dict[str, Any]:
@@ -128,3 +144,17 @@ class Prompt:
     def evolved_variables(self) -> frozenset[str]:
         """Template variables outside the frame: whoever fills in the template would fill these in too."""
         return blocks.variables(replace(self, frame="", verbatim="").render())
+
+
+def _chat(before: str, shown: Sequence[tuple[str, str]], after: str, text: str) -> tuple[Message, ...]:
+    """Every input in the frame, if that has a place for it; every answer behind the mark, if the instructions ask for one."""
+    contract, frame = blocks.split_frame(after)
+    if "{input}" not in frame:
+        contract, frame = after, "{input}"
+    instructions = "\n\n".join(part for part in (before, contract) if part)
+    mark = "Answer: " if blocks.marks_answer(instructions) else ""
+    said = [Message("system", instructions)] if instructions else []
+    for given, answer in shown:
+        said.append(Message("user", frame.replace("{input}", given)))
+        said.append(Message("assistant", mark + answer))
+    return (*said, Message("user", frame.replace("{input}", text)))
