@@ -129,7 +129,7 @@ class Watched:
         self.rewrites: list[str] = []
         self.author: openai.AsyncOpenAI | None = None
         self._asked: dict[tuple[Message, ...], list[tuple[Any, str]]] = {}
-        self.calls = self._written = 0
+        self.calls = self._written = self.unread = 0
         self.agent: AdaptiveCurriculumAgent | None = None
         self.trace: list[dict[str, Any]] = []
 
@@ -178,6 +178,9 @@ class Watched:
         if leader is None:
             return
         by_version = {_prompt(said).version: (_prompt(said).render(), known) for said, known in self._asked.items()}
+        if leader.version.removesuffix("-c") not in by_version:
+            self.unread += 1
+            return
         prompt, known = by_version[leader.version.removesuffix("-c")]
         package = package_of(prompt, "text" if self._blind else "label")
         if leader.version.endswith("-c"):
@@ -222,7 +225,7 @@ async def _ours(cell: Cell, url: str, tag: str, items: Draw) -> dict[str, Any]:
     by_text = blind or Prompt.parse(best["prompt"]).thinks_aloud or results["scoring"] == "text"
     return {
         "package": package_of(best["prompt"], "text" if by_text else "label") | {"bias": best["label_bias"]},
-        "reported": results["best_performance"], "trace": watched.trace, "ended": "finished",
+        "reported": results["best_performance"], "trace": watched.trace, "unread": watched.unread, "ended": "finished",
         "outcome": results["outcome"], "reason": results["reason"], "plan": results["plan"], "lineage": results["lineage"],
         "gate": results["gate"], "decisions": results["decisions"], "calls_counted": results["calls"],
     }  # fmt: skip

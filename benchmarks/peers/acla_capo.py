@@ -30,14 +30,12 @@ class Line(BaseLLM):
 
 
 class Predictor(BasePredictor):
-    """Our messages and our parser instead of the package's: a prompt's text is taken apart and its examples become turns, as for all arms."""
+    """Our messages and our parser instead of the package's: a prompt is taken apart, its examples become turns."""
 
     def __init__(self, llm):
         super().__init__(llm)
         self.classes = llm.client.labels
-        self.extraction_description = (
-            f"The labels are {', '.join(self.classes)}; the one that the reply names counts."
-        )
+        self.extraction_description = f"The labels are {', '.join(self.classes)}; the one that the reply names counts."
 
     def predict(self, prompts, xs, system_prompts=None):
         """Labels, and the replies as the package keeps them."""

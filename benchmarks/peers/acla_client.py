@@ -1,8 +1,8 @@
 """What every rival of the prompt optimizer shares: the same messages, the same readings, the same counted calls.
 
-Messages are those of `meta_learning.acla.prompt` (examples are turns of the chat), replies are read by `meta_learning.acla.parsing`, label
-log-probabilities by `meta_learning.llm.labels`, so that no arm has a scaffold of its own. This file needs nothing but these and the
-standard library, and runs in every peer's environment.
+Messages are those of `meta_learning.acla.prompt` (examples are turns of the chat), replies are read by `meta_learning.acla.parsing`,
+label log-probabilities by `meta_learning.llm.labels`, so that no arm has a scaffold of its own. This file needs nothing but these
+and the standard library, and runs in every peer's environment.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def prepared(seed: int, task: str) -> list[str]:
 
 
 class Client:
-    """Calls of one cell, counted; ``tag`` is what the meter knows the cell by. ``by_label``: replies are decided by log-probabilities."""
+    """Calls of one cell, counted; ``tag`` is what the meter knows it by. ``by_label``: replies are decided by log-probabilities."""
 
     def __init__(self, url: str, tag: str, labels: Sequence[str], *, by_label: bool = False, seed: int = 0,
                  rewrites: Sequence[str] = ()) -> None:  # fmt: skip
