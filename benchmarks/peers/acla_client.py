@@ -75,7 +75,7 @@ def read(said: Said, labels: Sequence[str], by_label: bool, bias: Mapping[str, f
     >>> read(answer, ["negative", "positive"], by_label=True), read(answer, ["negative", "positive"], by_label=False)
     ('positive', None)
     """
-    known = said["logprobs"]
+    known: Mapping[str, float] | None = said["logprobs"]
     if not by_label or not known:
         return parse_answer(said["text"], labels)
     added = bias or {}
