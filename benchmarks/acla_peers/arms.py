@@ -14,7 +14,15 @@ import openai
 
 from benchmarks.acla_peers.items import TASKS, Draw
 from benchmarks.peers import ask
-from benchmarks.peers.acla_client import AT_ONCE, TASK_TOKENS, CapReached, Client, package_text, prepared
+from benchmarks.peers.acla_client import (
+    AT_ONCE,
+    PROPOSER_TOKENS,
+    TASK_TOKENS,
+    CapReached,
+    Client,
+    package_text,
+    prepared,
+)
 from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig
 from meta_learning.acla.calibration import fitted
 from meta_learning.acla.prompt import Exemplar, Prompt
@@ -206,7 +214,7 @@ async def _ours(cell: Cell, url: str, tag: str, items: Draw) -> dict[str, Any]:
     samples = items.samples
     config = CurriculumConfig(
         task.seed_prompt, cell.task, llm_provider="openai", model_name="local", calls_max=cell.budget, seed=cell.seed,
-        gate_samples=len(items.val), answer_tokens=TASK_TOKENS, reasoning_tokens=16, calibrate=not blind, **cell.settings,
+        gate_samples=len(items.val), answer_tokens=TASK_TOKENS, reasoning_tokens=16, proposal_tokens=PROPOSER_TOKENS, calibrate=not blind, **cell.settings,
     )  # fmt: skip
     watched = Watched(
         OpenAILLM("local", base_url=url, api_key=tag, timeout_s=TIMEOUT_S),

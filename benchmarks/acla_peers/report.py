@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.acla_peers.arms import BY_LABEL, Cell
 from benchmarks.acla_peers.cells import Bench, read_as
+from benchmarks.acla_peers.figure import saved
 from benchmarks.acla_peers.scoring import (
     Outcome,
     calls_to_reach,
@@ -23,7 +24,6 @@ from benchmarks.acla_peers.scoring import (
 )
 from benchmarks.acla_peers.settings import CURVE_ITEMS, PLANS, RIVALS
 from meta_learning.acla.statistics import holm
-from meta_learning.utils import MetaLearningVisualizer
 
 Found = dict[str, Any]
 SEED_BY_LABEL, WHOLE_RUN = f"seed{BY_LABEL}", "ours, whole run"
@@ -59,11 +59,14 @@ class Report:
 
     def figure(self, folder: Path) -> list[Path]:
         """The anytime curves."""
-        histories = {
-            arm: [{"iteration": index, "calls": calls, "score": score} for index, (calls, score) in enumerate(points)]
-            for arm, points in self.curves.items()
-        }
-        return MetaLearningVisualizer(folder).plot_anytime(histories, save_name=f"anytime-{self.task}")
+        heads = {kind: self._first(kind) for kind in ("text", "label")}
+        levels = {"seed prompt, as text": heads["text"], "seed prompt, as label": heads["label"]}
+        return saved(folder, f"anytime-{self.task}", self.curves, levels)
+
+    def _first(self, kind: str) -> float:
+        """The seed prompt on the items of the curves."""
+        rows = [row | {"package": read_as(kind, row["package"])} for row in self.whole["seed"]]
+        return outcome(self.bench, rows, self.plan.budget, CURVE_ITEMS).accuracy
 
     def _outcomes(self, budget: int) -> dict[str, Outcome]:
         small, is_whole = self.small if budget == self.plan.read_off else {}, budget == self.plan.budget
