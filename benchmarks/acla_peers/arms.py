@@ -214,7 +214,8 @@ async def _ours(cell: Cell, url: str, tag: str, items: Draw) -> dict[str, Any]:
     samples = items.samples
     config = CurriculumConfig(
         task.seed_prompt, cell.task, llm_provider="openai", model_name="local", calls_max=cell.budget, seed=cell.seed,
-        gate_samples=len(items.val), answer_tokens=TASK_TOKENS, reasoning_tokens=16, proposal_tokens=PROPOSER_TOKENS, calibrate=not blind, **cell.settings,
+        gate_samples=len(items.val), answer_tokens=TASK_TOKENS, reasoning_tokens=16, proposal_tokens=PROPOSER_TOKENS,
+        calibrate=not blind, **cell.settings,
     )  # fmt: skip
     watched = Watched(
         OpenAILLM("local", base_url=url, api_key=tag, timeout_s=TIMEOUT_S),
