@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,6 +117,21 @@ def test_examples_of_an_earlier_version_become_turns_when_they_are_edited() -> N
         ("assistant", "good"),
         ("user", "x"),
     ]
+
+
+@given(before=AWKWARD, text=AWKWARD, shown=AWKWARD)
+def test_an_application_that_puts_the_input_in_its_place_sends_what_was_measured(
+    before: str, text: str, shown: str
+) -> None:
+    for prompt in (
+        Prompt.parse(f"{before}\n\nText: {{input}}!"),
+        Prompt.parse(f"Judge.\n\nExamples:\n\nInput: {shown or '{input}'}\nAnswer: a\n\nText: {{input}}"),
+        Prompt.parse("Judge.").edit(exemplars=(Exemplar(shown, "good"),)),
+    ):
+        told = json.loads(json.dumps(prompt.chat().as_json()))
+        sent = [(one["role"], one["content"]) for one in told["messages"]]
+        role, last = sent.pop()
+        assert [*sent, (role, last.replace(told["input"], text))] == said(prompt, text)
 
 
 def test_a_file_that_ends_with_a_line_break_holds_the_same_examples() -> None:
