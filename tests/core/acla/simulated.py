@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +33,7 @@ def samples(count: int, world: int = 0) -> list[dict[str, Any]]:
 
 
 def expected_of(text: str) -> str:
-    world, i = text.split()[1].split("-")
+    world, i = re.findall(r"number (\d+)-(\d+)", text)[-1]
     return LABELS[int(chance("label", world, i) < 0.5)]
 
 

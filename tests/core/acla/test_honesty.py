@@ -20,7 +20,17 @@ from meta_learning.errors import BudgetExhausted, CallerError, ConfigurationErro
 from meta_learning.llm import Capabilities, Reply, Request
 from meta_learning.llm.ledger import Caps, Ledger
 from meta_learning.llm.scripted import ScriptedLLM
-from tests.core.acla.simulated import LABELS, chance, config, expected_of, model, samples, shows_examples, told, with_examples
+from tests.core.acla.simulated import (
+    LABELS,
+    chance,
+    config,
+    expected_of,
+    model,
+    samples,
+    shows_examples,
+    told,
+    with_examples,
+)
 
 
 class Killed(BaseException):

@@ -10,7 +10,16 @@ from meta_learning.acla import AdaptiveCurriculumAgent
 from meta_learning.errors import CallerError, ConfigurationError, LLMUnavailable, MalformedDataset
 from meta_learning.llm.retry import Retrying, RetryPolicy
 from meta_learning.llm.scripted import ScriptedLLM
-from tests.core.acla.simulated import SEED_PROMPT, config, expected_of, model, nothing_helps, samples, shows_examples, with_examples
+from tests.core.acla.simulated import (
+    SEED_PROMPT,
+    config,
+    expected_of,
+    model,
+    nothing_helps,
+    samples,
+    shows_examples,
+    with_examples,
+)
 
 
 def loader(world: int = 0) -> Any:
