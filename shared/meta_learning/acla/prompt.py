@@ -7,11 +7,11 @@ the chat: the other blocks as the system's, each example's input as the user's a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from meta_learning.acla import blocks
+from meta_learning.acla.chat import PLACE, Chat, chat_of
 from meta_learning.acla.splits import item_id
 from meta_learning.llm import Message
 
@@ -125,16 +125,23 @@ class Prompt:
         >>> [(one.role, one.text) for one in prompt.messages("dull")]
         [('system', 'Judge.'), ('user', 'Text: nice'), ('assistant', 'good'), ('user', 'Text: dull')]
         """
+        return self.chat().filled(text)
+
+    def chat(self) -> Chat:
+        """The turns with a place for the input."""
         said = self.render()
         before, shown, after = blocks.split_turns(said)
         if shown:
-            return _chat(before, shown, after, text)
+            contract, frame = blocks.split_frame(after)
+            if PLACE not in frame:
+                contract, frame = after, ""
+            return chat_of("\n\n".join(part for part in (before, contract) if part), shown, "", frame)
         frame = Prompt.parse(said).frame
-        if "{input}" in frame:
-            # In the frame alone: exemplars and rules before it may speak of "{input}" themselves.
-            before, _, after = said.rpartition(frame)
-            return (Message("user", before + frame.replace("{input}", text) + after),)
-        return (Message("system", said), Message("user", text))
+        if PLACE not in frame:
+            return chat_of(said, (), "", "")
+        # In the frame alone: exemplars and rules before it may speak of "{input}" themselves.
+        before, _, after = said.rpartition(frame)
+        return chat_of("", (), before, frame + after)
 
     def as_blocks(self) -> dict[str, Any]:
         """The blocks that are not empty, as plain values."""
@@ -144,17 +151,3 @@ class Prompt:
     def evolved_variables(self) -> frozenset[str]:
         """Template variables outside the frame: whoever fills in the template would fill these in too."""
         return blocks.variables(replace(self, frame="", verbatim="").render())
-
-
-def _chat(before: str, shown: Sequence[tuple[str, str]], after: str, text: str) -> tuple[Message, ...]:
-    """Every input in the frame, if that has a place for it; every answer behind the mark, if the instructions ask for one."""
-    contract, frame = blocks.split_frame(after)
-    if "{input}" not in frame:
-        contract, frame = after, "{input}"
-    instructions = "\n\n".join(part for part in (before, contract) if part)
-    mark = "Answer: " if blocks.marks_answer(instructions) else ""
-    said = [Message("system", instructions)] if instructions else []
-    for given, answer in shown:
-        said.append(Message("user", frame.replace("{input}", given)))
-        said.append(Message("assistant", mark + answer))
-    return (*said, Message("user", frame.replace("{input}", text)))

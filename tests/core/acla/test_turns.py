@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meta_learning.acla import Prompt
+from meta_learning.acla.endpoint import joined
 from meta_learning.acla.prompt import Exemplar
+from meta_learning.acla.reporting.difference import difference
 from meta_learning.acla.splits import item_id
 from meta_learning.acla.strategies.chain_of_thought import ALOUD, SILENT
 from meta_learning.llm import Message
@@ -114,6 +118,46 @@ def test_examples_of_an_earlier_version_become_turns_when_they_are_edited() -> N
         ("user", "nice"),
         ("assistant", "good"),
         ("user", "x"),
+    ]
+
+
+@given(before=AWKWARD, text=AWKWARD, shown=AWKWARD)
+def test_an_application_that_puts_the_input_in_its_place_sends_what_was_measured(
+    before: str, text: str, shown: str
+) -> None:
+    for prompt in (
+        Prompt.parse(f"{before}\n\nText: {{input}}!"),
+        Prompt.parse(f"Judge.\n\nExamples:\n\nInput: {shown or '{input}'}\nAnswer: a\n\nText: {{input}}"),
+        Prompt.parse("Judge.").edit(exemplars=(Exemplar(shown, "good"),)),
+    ):
+        told = json.loads(json.dumps(prompt.chat().as_json()))
+        sent = [(one["role"], one["content"]) for one in told["messages"]]
+        role, last = sent.pop()
+        assert [*sent, (role, last.replace(told["input"], text))] == said(prompt, text)
+
+
+def test_a_server_that_hears_no_instructions_of_their_own_still_gets_the_turns() -> None:
+    prompt = Prompt(task="Judge.", exemplars=SHOWN[:1])
+    assert [(one.role, one.text) for one in joined(prompt.messages("x"))] == [
+        ("user", "Judge.\n\nA warm film."),
+        ("assistant", "good"),
+        ("user", "x"),
+    ]
+
+
+def test_a_difference_shows_each_line_of_an_example() -> None:
+    plain = Prompt(task="Judge.", contract="One word.")
+    shown = plain.edit(exemplars=(Exemplar("A film\nin two lines.", "good"),))
+    assert difference(plain.render(), shown.render()) == [
+        " Judge.",
+        " ",
+        "+Examples (1, as turns of the chat):",
+        "+",
+        "+Input: A film",
+        "+| in two lines.",
+        "+Answer: good",
+        "+",
+        " One word.",
     ]
 
 
