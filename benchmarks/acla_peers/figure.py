@@ -21,9 +21,11 @@ def saved(folder: Path, name: str, curves: Mapping[str, Points], levels: Mapping
     """``curves``: held-out accuracy after so many calls, an arm; ``levels``: prompts that cost no calls, as lines across."""
     folder.mkdir(parents=True, exist_ok=True)
     with drawing.styled():
-        file = folder / f"{name}.png"
-        file.write_bytes(drawing.encoded(_anytime(curves, levels), "png"))
-    return [file]
+        drawn = _anytime(curves, levels)
+        files = {form: folder / f"{name}.{form}" for form in ("png", "svg")}
+        for form, file in files.items():
+            file.write_bytes(drawing.encoded(drawn, form))
+    return list(files.values())
 
 
 def spread(heights: Mapping[str, float], apart: float) -> dict[str, float]:
