@@ -36,7 +36,7 @@ def serving(
         "--record",
         str(recordings),
         "--batch",
-        "64",
+        "96",
         "--threads",
         str(threads_count),
         *(["--model", str(model)] if model else []),

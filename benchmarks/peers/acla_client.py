@@ -29,7 +29,7 @@ TASK_TOKENS, PROPOSER_TOKENS, PROPOSER_TEMPERATURE = 8, 128, 0.7
 # The most that OpenAI's own endpoint gives, and so what the library asks for.
 RANKED_COUNT = 20
 # Many at once, so that the server can answer the items of one prompt in one pass.
-AT_ONCE, TIMEOUT_S = 32, 3600
+AT_ONCE, TIMEOUT_S = 64, 3600
 REWRITES = Path(__file__).parents[1] / "acla_peers" / "rewrites"
 
 Said = dict[str, Any]
