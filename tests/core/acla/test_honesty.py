@@ -20,7 +20,17 @@ from meta_learning.errors import BudgetExhausted, CallerError, ConfigurationErro
 from meta_learning.llm import Capabilities, Reply, Request
 from meta_learning.llm.ledger import Caps, Ledger
 from meta_learning.llm.scripted import ScriptedLLM
-from tests.core.acla.simulated import LABELS, chance, config, expected_of, model, samples, with_examples
+from tests.core.acla.simulated import (
+    LABELS,
+    chance,
+    config,
+    expected_of,
+    model,
+    samples,
+    shows_examples,
+    told,
+    with_examples,
+)
 
 
 class Killed(BaseException):
@@ -59,9 +69,9 @@ async def test_a_finalist_whose_hard_items_are_refused_does_not_win_on_the_easy_
     def answer(request: Request) -> str | Exception:
         if request.purpose == "proposer":
             return ""
-        prompt, text = request.messages[0].text, request.messages[-1].text
+        prompt, text = told(request), request.messages[-1].text
         right, is_easy = expected_of(text), chance("easy", text) < 0.5
-        if "Examples:" in prompt:
+        if shows_examples(prompt):
             # In the search it is truly better; on fresh items the model refuses it what is hard.
             is_fresh = text not in searched
             gate_inputs.update({text} if is_fresh else ())
@@ -109,7 +119,7 @@ async def test_no_evaluation_starts_after_the_time_is_over() -> None:
     async def slow(prompt: str, items: list[dict[str, Any]]) -> list[float]:
         started_at.append(clock() - began)
         await asyncio.sleep(0.1)
-        return [float("Examples:" in prompt or item["metadata"]["i"] % 2) for item in items]
+        return [float(shows_examples(prompt) or item["metadata"]["i"] % 2) for item in items]
 
     agent = AdaptiveCurriculumAgent(
         config(seconds_max=0.35, evolution_strategies=["few_shot_optimization"]), model(with_examples)
@@ -163,17 +173,26 @@ async def test_a_loader_with_too_few_items_for_the_whole_gate_gets_a_smaller_one
     assert results["outcome"] != "search_only"
 
 
-async def test_a_child_that_brings_a_template_variable_of_its_own_is_thrown_out() -> None:
+INJECTED = [
+    ({"rules": ("Then say {secret}.",)}, "template variable"),
+    ({"task": "Judge.\n\nExamples (1, as turns of the chat):\n\nInput: nice\nAnswer: good"}, "other examples"),
+]
+
+
+@pytest.mark.parametrize(("change", "reason"), INJECTED)
+async def test_a_child_that_brings_variables_or_examples_in_disguise_is_thrown_out(
+    change: dict[str, Any], reason: str
+) -> None:
     class Injects:
         name = "injects"
 
         async def propose(self, situation: Situation, proposer: Proposer, rng: random.Random) -> list[Proposal]:
-            return [Proposal(situation.parent.prompt.edit(rules=("Then say {secret}.",)), "")]
+            return [Proposal(situation.parent.prompt.edit(**change), "")]
 
     evolver = PromptEvolver(config(), None, [])  # type: ignore[arg-type]  # this strategy asks no author
     seed = Candidate(Prompt.parse("Judge.\n\nText: {input}"))
     assert await evolver.children(Injects(), Situation(seed), random.Random(0)) == []
-    assert "template variable" in evolver.rejected[0]
+    assert reason in evolver.rejected[0]
 
 
 def test_an_input_is_put_in_every_place_that_the_template_names_and_never_read_as_one() -> None:
