@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from meta_learning.acla.asking import Asking
@@ -40,15 +40,22 @@ class Race:
     """
 
     def __init__(
-        self, config: CurriculumConfig, evaluator: Evaluator, asking: Asking, seed: Candidate, items: Sequence[Item]
+        self,
+        config: CurriculumConfig,
+        evaluator: Evaluator,
+        asking: Asking,
+        seed: Candidate,
+        items: Sequence[Item],
+        kept_calls: int = 0,
     ) -> None:
         self.config, self.seed, self.anchor, self.best = config, seed, seed, seed
         self.items = items
         self.matrix = OutcomeMatrix(items)
         self.tracker = PerformanceTracker()
-        self.ladder = Ladder(rungs_up_to(len(items)))
+        left = asking.calls_left
+        self.ladder = Ladder(rungs_up_to(len(items), None if left is None else left - kept_calls))
         self.entrants: dict[str, Entrant] = {}
-        self.kept_calls = 0
+        self.kept_calls = kept_calls
         self.time_is_up: Callable[[], bool] = lambda: False
         self.out_of_time = False
         self._asking = asking
@@ -136,7 +143,7 @@ class Race:
         """The shrunken gain of one over the other, in what a user pays for; along the first one's course up to ``rung`` items."""
         entrant = self.entrants.get(candidate.version)
         along = entrant.course if entrant else Course(tuple(self.items), {})
-        differences = self.matrix.graded_differences(candidate, other)
+        differences = self._differences(candidate, other)
         price = self.price(candidate) - self.price(other)
         if price:
             differences = {name: one - price for name, one in differences.items()}
@@ -144,6 +151,13 @@ class Race:
             standing = self.ladder.standings.get(candidate.version)
             rung = self.ladder.rungs[standing.rung] if standing else len(self.items)
         return along.gain(differences, rung)
+
+    def _differences(self, candidate: Candidate, other: Candidate) -> Mapping[str, float]:
+        """By item: of grades where both have them, else of answers, since a chance of .8 is no worse than a right answer."""
+        if candidate.calibrated == other.calibrated:
+            return self.matrix.graded_differences(candidate, other)
+        pairs = ((item.id, self.matrix.differences(candidate, other, [item])) for item in self.items)
+        return {name: one[0] for name, one in pairs if one}
 
     def price(self, candidate: Candidate) -> float:
         """What the tokens of a call are worth, in score: 0 unless ``config.tokens_price`` says otherwise."""
