@@ -29,7 +29,7 @@ from meta_learning.utils.lines import write_whole
 
 ADDRESS = "services.json"
 OUTPUT = "services.txt"
-SERVICES = ("trainer", "monitor", "evolver", "ingest")
+SERVICES = ("trainer", "monitor", "ingest")
 START_S, END_S = 90.0, 20.0
 
 
@@ -119,7 +119,7 @@ def _process(
     # A study waits for each version to be served: a second a cycle would be most of its time.
     own |= {f"{PREFIX}CHAMPION_REFRESH_S": "0", "PYTHONUNBUFFERED": "1"}
     own["PYTHONPATH"] = os.pathsep.join([*_roots(), *filter(None, [own.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "services", "--data", str((folder / "system").absolute())]
+    command = [sys.executable, "-m", "services", "--without", "evolver", "--data", str((folder / "system").absolute())]
     # In its own folder: a file of settings (.env) that lies here is for another system.
     return subprocess.Popen(
         command, env=own, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
