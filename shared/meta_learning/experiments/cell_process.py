@@ -12,8 +12,9 @@ from meta_learning.experiments.cells import model_store, run_cell
 from meta_learning.experiments.config import Cell, ModelSpec
 from meta_learning.experiments.judging import JudgingCell, run_judging
 from meta_learning.experiments.kinds import read_cell
-from meta_learning.experiments.loops.cell import run_loop_cell
+from meta_learning.experiments.loops.cell import run_loop_cell, run_served_cell
 from meta_learning.experiments.loops.config import LoopCell
+from meta_learning.experiments.loops.system import doors_of
 from meta_learning.experiments.sharing import SharedReplies
 from meta_learning.llm import LLM, connect
 from meta_learning.llm.cache import FileCache
@@ -31,11 +32,13 @@ def run_encoded(cell: str, searches_folder: str | None = None) -> str:
     An error that belongs to the cell comes back as ``{"error": …}``: raising it here would end the worker of other cells.
     """
     asked = read_cell(cell)
+    folder = None if searches_folder is None else Path(searches_folder)
     try:
         if isinstance(asked, LoopCell):
-            return json.dumps(run_loop_cell(asked))
+            served = asked.services
+            return json.dumps(run_served_cell(asked, doors_of(folder)) if served else run_loop_cell(asked))
         assert isinstance(asked, Cell | JudgingCell)
-        return json.dumps(asyncio.run(_run(asked, None if searches_folder is None else Path(searches_folder))))
+        return json.dumps(asyncio.run(_run(asked, folder)))
     except MetaLearningError as error:
         return json.dumps({"id": asked.id, "error": f"{type(error).__name__}: {error}"})
 
