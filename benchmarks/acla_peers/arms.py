@@ -24,8 +24,7 @@ from benchmarks.peers.acla_client import (
     prepared,
 )
 from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig
-from meta_learning.acla.calibration import fitted
-from meta_learning.acla.prompt import Exemplar, Prompt
+from meta_learning.acla.prompt import Prompt
 from meta_learning.llm import Capabilities, Message, Reply, Request
 from meta_learning.llm.openai import OpenAILLM
 
@@ -132,12 +131,11 @@ class Watched:
     provider = "openai"
     model = "local"
 
-    def __init__(self, llm: OpenAILLM, blind: bool, answers: dict[str, str]) -> None:
-        self._llm, self._blind, self._answers = llm, blind, answers
+    def __init__(self, llm: OpenAILLM, blind: bool) -> None:
+        self._llm, self._blind = llm, blind
         self.rewrites: list[str] = []
         self.author: openai.AsyncOpenAI | None = None
-        self._asked: dict[tuple[Message, ...], list[tuple[Any, str]]] = {}
-        self.calls = self._written = self.unread = 0
+        self.calls = self._written = 0
         self.agent: AdaptiveCurriculumAgent | None = None
         self.trace: list[dict[str, Any]] = []
 
@@ -151,16 +149,11 @@ class Watched:
         )
 
     async def complete(self, request: Request) -> Reply:
-        """One call; what labels got is kept for the thresholds at that moment."""
+        """One call."""
         if request.purpose == "proposer" and self.author is not None:
             return await self._prepared()
         reply = await self._llm.complete(request)
         self.calls += 1
-        if request.purpose == "task" and len(request.messages) > 1:
-            *prompt, question = request.messages
-            known = self._asked.setdefault(tuple(prompt), [])
-            if reply.label_logprobs is not None:
-                known.append((reply.label_logprobs, self._answers[question.text]))
         if self.calls % MARK_EVERY == 0:
             self._note()
         return reply
@@ -183,30 +176,16 @@ class Watched:
     def _note(self) -> None:
         moment = self.agent.snapshot() if self.agent else None
         leader = next((one for one in moment.rows if one.leads), None) if moment else None
-        if leader is None:
+        if moment is None or leader is None:
             return
-        by_version = {_prompt(said).version: (_prompt(said).render(), known) for said, known in self._asked.items()}
-        if leader.version.removesuffix("-c") not in by_version:
-            self.unread += 1
-            return
-        prompt, known = by_version[leader.version.removesuffix("-c")]
-        package = package_of(prompt, "text" if self._blind else "label")
-        if leader.version.endswith("-c"):
-            package["bias"] = dict(fitted(known).bias)
+        by_text = self._blind or Prompt.parse(moment.leader).thinks_aloud
+        package = package_of(moment.leader, "text" if by_text else "label") | {"bias": dict(moment.leader_bias)}
         self.trace.append({"calls": self.calls, "package": package, "reported": leader.score})
 
 
 def _author(url: str, tag: str) -> openai.AsyncOpenAI:
     """A client of the same endpoint whose calls are marked as those of a proposer."""
     return openai.AsyncOpenAI(base_url=url, api_key=tag, timeout=TIMEOUT_S, default_headers={"x-purpose": "proposer"})
-
-
-def _prompt(said: tuple[Message, ...]) -> Prompt:
-    """The prompt that these messages were made of: a system message, and examples as turns."""
-    system, *turns = (one.text for one in said)
-    plain = Prompt.parse(system)
-    shown = tuple(Exemplar(*pair) for pair in zip(turns[::2], turns[1::2], strict=True))
-    return plain.edit(exemplars=shown) if shown else plain
 
 
 async def _ours(cell: Cell, url: str, tag: str, items: Draw) -> dict[str, Any]:
@@ -220,7 +199,6 @@ async def _ours(cell: Cell, url: str, tag: str, items: Draw) -> dict[str, Any]:
     watched = Watched(
         OpenAILLM("local", base_url=url, api_key=tag, timeout_s=TIMEOUT_S),
         blind,
-        {one["input"]: one["expected"] for one in samples},
     )
     if cell.prepared:
         watched.rewrites, watched.author = prepared(cell.seed, task.rewrites), _author(url, tag)
@@ -234,7 +212,7 @@ async def _ours(cell: Cell, url: str, tag: str, items: Draw) -> dict[str, Any]:
     by_text = blind or Prompt.parse(best["prompt"]).thinks_aloud or results["scoring"] == "text"
     return {
         "package": package_of(best["prompt"], "text" if by_text else "label") | {"bias": best["label_bias"]},
-        "reported": results["best_performance"], "trace": watched.trace, "unread": watched.unread, "ended": "finished",
+        "reported": results["best_performance"], "trace": watched.trace, "ended": "finished",
         "outcome": results["outcome"], "reason": results["reason"], "plan": results["plan"], "lineage": results["lineage"],
         "gate": results["gate"], "decisions": results["decisions"], "calls_counted": results["calls"],
     }  # fmt: skip
