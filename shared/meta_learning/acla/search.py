@@ -14,7 +14,12 @@ from meta_learning.acla.nominating import Nominee
 from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.performance_tracker import Birth
 from meta_learning.acla.prompt_evolver import PromptEvolver
-from meta_learning.acla.racing.convergence import CHANCE_MIN, chance_of_newcomers, chance_that_any_beats
+from meta_learning.acla.racing.convergence import (
+    CHANCE_MIN,
+    CHANCE_OF_BETTER_MIN,
+    chance_of_newcomers,
+    chance_that_any_beats,
+)
 from meta_learning.acla.racing.race import Race
 from meta_learning.acla.racing.shrinkage import Gain, shrunken_gain
 from meta_learning.acla.splits import Item
@@ -148,14 +153,15 @@ class Search:
         config, tracker = self._tools.config, self.tracker
         if not self.bandit.tried >= set(config.evolution_strategies):
             return False
-        if tracker.is_good_and_still(config.min_performance_threshold, config.improvement_threshold):
-            tracker.explain(iteration, "the search ends", "the best is good enough and has not gained of late")
-            return True
         live = chance_that_any_beats(self._live(), config.improvement_threshold)
         new = chance_of_newcomers(self._since_lead, 0)
+        chances = {"chance_of_live": live, "chance_of_newcomer": new}
+        is_good = tracker.is_good_and_still(config.min_performance_threshold, config.improvement_threshold)
+        if is_good and max(live, new) <= CHANCE_OF_BETTER_MIN:
+            tracker.explain(iteration, "the search ends", "the best is surely good enough and still", **chances)
+            return True
         if max(live, new) > CHANCE_MIN:
             return False
-        chances = {"chance_of_live": live, "chance_of_newcomer": new}
         if self._restarted_from is None:
             await self._restart(iteration)
             tracker.explain(
