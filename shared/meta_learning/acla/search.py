@@ -80,13 +80,15 @@ class Search:
         """Who leads."""
         return self.race.best
 
-    async def measure_seed(self) -> float:
+    async def measure_seed(self, weighs_labels: bool = False) -> float:
         """The incumbent's score on the first items, or on all where little seems left to gain.
+
+        ``weighs_labels``: thresholds will be fitted on these answers, so that there must be enough of them.
 
         Raises:
             TooManyMissing: the model refuses more than a fifth of them.
         """
-        count = min(HEADROOM_COUNT, self.race.ladder.rungs[-1])
+        count = HEADROOM_COUNT if weighs_labels else min(HEADROOM_COUNT, self.race.ladder.rungs[-1])
         first = self._items[:count] if self.race.ladder.last else self._items
         scores = await self._ask_incumbent(first)
         self.check_missing(self.seed, first)
@@ -108,6 +110,7 @@ class Search:
     def calibrate(self) -> None:
         """From now on race packages with fitted thresholds: that costs no call, and the plain seed stays what must be beaten."""
         race = self.race
+        race.lengthen(HEADROOM_COUNT)
         race.anchor = race.best = replace(self.seed, calibrated=True, strategy="calibration", parent=self.seed.version)
         self.tracker.note_birth(Birth(0, race.anchor.version, self.seed.version, "calibration", "labels weighed"))
         self.tracker.explain(0, "labels are weighed", "the model gives the log-probability of each label")
