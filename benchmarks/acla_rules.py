@@ -3,7 +3,7 @@
 `three_items`: a child is taken when the sum over 3 items rises, then asked the whole validation set, and the parent is drawn from
 whoever leads on some item of it (the rule of GEPA 0.1.4). `best_of_batches`: a dozen prompts are compared on random batches of 35,
 and the best mean is asked the whole validation set after every five (the rule of dspy 3.4.1's MIPROv2, its sampler made a coin).
-`example_sets`: sets of examples drawn at random are asked the same items. `race_on_blocks`: four newcomers a step race against the last four
+`example_sets`: random sets of examples are asked the same items. `race_on_blocks`: four newcomers a step race against the last four
 on blocks of 30, and whoever is behind four others drops out (paired t at .2: the rule of promptolution's CAPO).
 All return their best mean. Children, items, model and the count of calls are those of our own arm; validation sets and batches
 shrink with the calls, so that every rule can come to an end with few.

@@ -61,7 +61,9 @@ class Run:
                 return Ending("no_headroom", f"the prompt already scores {seed_score:.3f} on the search items")
             await self._ask_again(plan)
             await self._iterate()
-            return await self._finish(plan)
+            ending = await self._finish(plan)
+            self._explain_calls_left(ending)
+            return ending
         except TooManyMissing as error:
             return Ending("failed", str(error))
         except Cancelled as error:
@@ -167,6 +169,19 @@ class Run:
         finalists = [one.candidate for one in slate]
         await self._fit_on_more(finalists, len(items) * (len(terms.in_use) + terms.prompts_count(slate)))
         return await judge(search, finalists, items, self._config, self._log, self._stopped_by)
+
+    def _explain_calls_left(self, ending: Ending) -> None:
+        """Why calls that were granted were not used."""
+        left, tracker = self._asking.calls_left, self.search.tracker
+        if not left:
+            return
+        if self._stopped_by:
+            why = f"neither a step of the search nor an item more for all finalists fits into them: {self._stopped_by}"
+        elif ending.gate is None:
+            why = f"the search came to its end before them, and {ending.reason}"
+        else:
+            why = "the search came to its end before them, and the gate has no more items to ask"
+        tracker.explain(len(tracker.history), f"{left} calls are left", why, calls_left=left)
 
     async def _fit_on_more(self, finalists: Sequence[Candidate], kept_calls: int) -> None:
         """Ask those with weights on their labels the search items that the gate leaves calls for: thresholds get better by them."""

@@ -92,6 +92,8 @@ class Search:
         first = self._items[:count] if self.race.ladder.last else self._items
         scores = await self._ask_incumbent(first)
         self.check_missing(self.seed, first)
+        if not any(scores):
+            scores = await self._ask_incumbent(self._items[:HEADROOM_COUNT])
         if not self.has_headroom(scores):
             scores = await self._ask_incumbent(self._items)
         self.note_best(0)
