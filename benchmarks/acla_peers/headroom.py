@@ -18,7 +18,7 @@ from statistics import fmean
 from benchmarks.acla_peers.items import TASKS, draw
 from benchmarks.peers.acla_client import REWRITES, Client, package_text, read
 
-TEMPLATES_COUNT, SHOT_SETS = 8, (2, 4, 4, 4, 8)
+TEMPLATES_COUNT, SHOT_SETS = 8, (2, 4, 4, 8)
 
 
 def main() -> None:
