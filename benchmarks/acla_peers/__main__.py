@@ -59,6 +59,7 @@ def main() -> None:
         bench = Bench(asked.folder, url, asked.test, asked.at_once)
         if not asked.report_only:
             bench.run(wanted)
+            bench.ask_more(wanted)
     if set(asked.arms) < set(ARMS):
         return
     report = Report(bench, wanted)
