@@ -40,20 +40,22 @@ class Predictor(BasePredictor):
     def predict(self, prompts, xs, system_prompts=None):
         """Labels, and the replies as the package keeps them."""
         said = [prompts] if isinstance(prompts, str) else prompts
-        texts = self.llm.client.replies([rendered(one) for one in said], xs)
+        texts = self.llm.client.replies([rendered(one, self.classes) for one in said], xs)
         return self._extract_preds(texts), [f"{x}\n{text}" for x, text in zip(xs, texts, strict=True)]
 
     def _extract_preds(self, preds):
-        return [parse_answer(text, self.classes) or "" for text in preds]
+        # The package compares with labels that it has written small.
+        return [(parse_answer(text, self.classes) or "").lower() for text in preds]
 
 
-def rendered(text):
-    """CAPO's prompt text (instruction, examples) in the form of all arms."""
+def rendered(text, labels):
+    """CAPO's prompt text (instruction, examples) in the form of all arms, its labels as they are written in the data."""
+    written = {label.lower(): label for label in labels}
     instruction, _, shown = text.partition(MARK)
     pairs = [
         one.removeprefix("Input: ").partition("\nAnswer: ")[::2] for one in shown.split("\n\n") if "\nAnswer: " in one
     ]
-    return package_text(instruction, [(text, " ".join(label.split())) for text, label in pairs])
+    return package_text(instruction, [(text, written.get(" ".join(label.split()), label)) for text, label in pairs])
 
 
 class Trace(BaseCallback):
@@ -67,7 +69,7 @@ class Trace(BaseCallback):
         self.points.append(
             {
                 "calls": self.client.calls,
-                "package": rendered(str(optimizer.prompts[0])),
+                "package": rendered(str(optimizer.prompts[0]), self.client.labels),
                 "reported": float(optimizer.scores[0]),
             }
         )
