@@ -65,12 +65,13 @@ def _anytime(curves: Mapping[str, Points], levels: Mapping[str, float]) -> Figur
     for name, height in levels.items():
         colours[name] = palette.FAINT
         axes.axhline(height, color=palette.FAINT, linewidth=1.0, linestyle=palette.DASHES[2])
-    low, high = (round(one, 2) for one in axes.get_ylim())
+    low, high = axes.get_ylim()
+    high += 0.12 * (high - low)
     axes.set_ylim(low, high)
     for name, height in spread(ends, APART * (high - low)).items():
+        lead = {"arrowstyle": "-", "color": colours[name], "linewidth": 0.6, "shrinkA": 1, "relpos": (0, 0.5)}
         axes.annotate(name, (last, ends[name]), xytext=(1.06 * last, height), color=colours[name], va="center", fontsize=9,
-                      annotation_clip=False,
-                      arrowprops={"arrowstyle": "-", "color": colours[name], "linewidth": 0.6, "shrinkA": 1})  # fmt: skip
+                      annotation_clip=False, arrowprops=lead)  # fmt: skip
     axes.set_xlim(0, last)
     axes.set_xlabel("model calls spent")
     axes.set_ylabel("held-out accuracy")
