@@ -17,6 +17,7 @@ from meta_learning.experiments.loops.config import LoopCell
 from meta_learning.experiments.loops.system import doors_of
 from meta_learning.experiments.sharing import SharedReplies
 from meta_learning.llm import LLM, connect
+from meta_learning.llm.cache import FileCache
 from meta_learning.llm.ledger import Ledger
 from meta_learning.llm.metered import metered
 from meta_learning.llm.retry import Retrying
@@ -50,7 +51,9 @@ async def _run(cell: Cell | JudgingCell, folder: Path | None) -> dict[str, Any]:
     try:
         # A ledger for its retries alone: what a cell may cost is its budget.
         kept = None if folder is None else model_store(folder)
-        asked: LLM = llm if folder is None else SharedReplies(llm, folder / "replies" / cell.model.digest[:16])
+        asked: LLM = (
+            llm if folder is None else SharedReplies(llm, FileCache(folder / "replies" / cell.model.digest[:16]))
+        )
         counted = metered(asked, Ledger(), None, Retrying())
         if isinstance(cell, JudgingCell):
             return await run_judging(cell, counted)

@@ -19,7 +19,7 @@ LOOK_S_MIN, LOOK_S_MAX = 0.005, 0.2
 
 
 class SharedReplies(RememberingLLM):
-    """``llm`` behind the replies in ``folder``, which any number of processes of this machine may share.
+    """``llm`` behind the replies in ``cache``, whose folder any number of processes of this machine may share.
 
     One of them asks; those that come to the same question meanwhile wait for its answer. Where it fails or dies, the next one
     asks, and after ``wait_s`` everybody asks for themselves: a call too many is better than a study that stands still.
@@ -32,7 +32,7 @@ class SharedReplies(RememberingLLM):
     >>> from meta_learning.llm.scripted import ScriptedLLM
     >>> hello = Request((Message("user", "hello"),))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     llm = SharedReplies(ScriptedLLM(lambda request: "hi"), folder)
+    ...     llm = SharedReplies(ScriptedLLM(lambda request: "hi"), FileCache(folder))
     ...     [asyncio.run(llm.complete(hello)).cached for _ in range(2)], llm.saved_count
     ([False, False], 1)
     """
@@ -40,12 +40,12 @@ class SharedReplies(RememberingLLM):
     def __init__(
         self,
         llm: LLM,
-        folder: str | Path,
+        cache: FileCache,
         wait_s: float = WAIT_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(llm, FileCache(folder))
-        self._claims, self._wait_s, self._clock = Path(folder) / "claims", wait_s, clock
+        super().__init__(llm, cache)
+        self._claims, self._wait_s, self._clock = cache.folder / "claims", wait_s, clock
         self.saved_count = 0
 
     async def complete(self, request: Request) -> Reply:

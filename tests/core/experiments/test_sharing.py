@@ -13,6 +13,7 @@ import pytest
 from meta_learning.errors import LLMUnavailable
 from meta_learning.experiments.sharing import SharedReplies
 from meta_learning.llm import Message, Reply, Request
+from meta_learning.llm.cache import FileCache
 from meta_learning.llm.scripted import ScriptedLLM
 from tests.mourning import ends_with_us
 
@@ -47,7 +48,7 @@ def question(number: int) -> Request:
 
 async def test_two_that_ask_the_same_at_the_same_time_pay_once_and_are_both_answered(tmp_path: Path) -> None:
     models = [Slow(), Slow()]
-    one, other = (SharedReplies(llm, tmp_path) for llm in models)
+    one, other = (SharedReplies(llm, FileCache(tmp_path)) for llm in models)
     replies = await asyncio.gather(*(llm.complete(question(n)) for n in range(20) for llm in (one, other)))
     assert [reply.text for reply in replies[::2]] == [reply.text for reply in replies[1::2]]
     assert not any(reply.cached for reply in replies)
@@ -60,7 +61,7 @@ async def test_where_the_first_fails_the_next_one_asks(tmp_path: Path) -> None:
     def refuse(request: Request) -> None:
         raise LLMUnavailable("silent")
 
-    one, other = SharedReplies(Slow(refuse), tmp_path), SharedReplies(Slow(), tmp_path)
+    one, other = SharedReplies(Slow(refuse), FileCache(tmp_path)), SharedReplies(Slow(), FileCache(tmp_path))
     first = asyncio.create_task(one.complete(question(0)))
     await asyncio.sleep(0.005)
     reply = await other.complete(question(0))
@@ -72,7 +73,7 @@ async def test_where_the_first_fails_the_next_one_asks(tmp_path: Path) -> None:
 async def test_nobody_waits_for_ever_for_somebody_elses_answer(tmp_path: Path) -> None:
     stuck, release = Slow(), asyncio.Event()
     stuck.complete = lambda request: release.wait()  # type: ignore[method-assign, assignment, return-value]
-    one, other = SharedReplies(stuck, tmp_path), SharedReplies(Slow(), tmp_path, wait_s=0.1)
+    one, other = SharedReplies(stuck, FileCache(tmp_path)), SharedReplies(Slow(), FileCache(tmp_path), wait_s=0.1)
     first = asyncio.create_task(one.complete(question(0)))
     await asyncio.sleep(0.005)
     assert (await other.complete(question(0))).text == "about question 0"
@@ -89,7 +90,7 @@ async def test_a_process_that_is_killed_leaves_its_question_to_the_others(tmp_pa
     try:
         assert holder.stdout is not None
         assert await asyncio.to_thread(holder.stdout.readline) == b"True\n"
-        waiting = asyncio.create_task(SharedReplies(llm, tmp_path).complete(question(0)))
+        waiting = asyncio.create_task(SharedReplies(llm, FileCache(tmp_path)).complete(question(0)))
         await asyncio.sleep(0.05)
         assert llm.requests == []
     finally:
