@@ -55,6 +55,26 @@ async def test_retries_count_as_calls_and_the_decision_is_still_paid_for(share: 
     assert results["gate"] is not None, results["reason"]
 
 
+@pytest.mark.parametrize("first_failure", [290, 270, 240])
+async def test_calls_that_give_out_within_the_decision_leave_it_to_the_items_that_were_answered(
+    first_failure: int,
+) -> None:
+    llm, seen = model(with_examples), set[str]()
+    answer = llm.answer
+
+    def later_every_third(request: Request) -> Any:
+        name = request.digest("p", "m")
+        fails = len(llm.requests) >= first_failure and name not in seen and chance(name) < 1 / 3
+        seen.add(name)
+        return LLMUnavailable("busy") if fails else answer(request)
+
+    llm.answer = later_every_third
+    results = await run(llm, calls_max=300)
+    assert len(llm.requests) <= 300
+    assert results["gate"] is not None, results["reason"]
+    assert "the cap of 300 calls" in results["reason"]
+
+
 async def test_tokens_are_capped_and_enough_of_them_are_kept_for_the_decision() -> None:
     llm = model(with_examples)
     results = await run(llm, tokens_max=12_000)
