@@ -51,7 +51,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer. ``label_logprobs`` is None where the endpoint gives none; ``cached`` says that nothing was paid."""
+    """One answer. ``label_logprobs`` is None where the endpoint gives none; ``cached`` says that nothing was paid.
+
+    ``batched``: it came out of a batch, at the price of one.
+    """
 
     text: str
     model: str
@@ -61,6 +64,7 @@ class Reply:
     label_logprobs: Mapping[str, float] | None = None
     sampling: Literal["as_asked", "not_accepted"] = "as_asked"
     cached: bool = False
+    batched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class Capabilities:
     """What a provider and model accept: asked, never assumed.
 
     ``extras``: ``label_logprobs`` is ``ask`` where only a call can tell; ``concurrency_sure`` is how many calls at once are
-    certain, where ``concurrency_max`` counts on helpers.
+    certain, where ``concurrency_max`` counts on helpers or batches; ``batch_wait_s`` is how long a batch may take.
     """
 
     temperature: bool = False

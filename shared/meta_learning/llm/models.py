@@ -13,24 +13,31 @@ from datetime import date
 from meta_learning.errors import UnknownModel
 
 TABLE_DATE = date(2026, 11, 22)
+# Both vendors sell input and output tokens of a batch so (public pages of 2026; OpenAI's single prices are not known here).
+HALF = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars for a million tokens. Above ``long_from`` prompt tokens both rates are multiplied by ``long_factor``."""
+    """US dollars for a million tokens. Above ``long_from`` prompt tokens both rates are multiplied by ``long_factor``.
+
+    In a batch they are multiplied by ``batch_factor``: 1 where the vendor is not known to sell batches cheaper.
+    """
 
     prompt: float
     completion: float
     long_from: int | None = None
     long_factor: float = 1.0
+    batch_factor: float = 1.0
 
-    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
+    def of(self, prompt_tokens: int, completion_tokens: int, batched: bool = False) -> float:
         """What one call costs.
 
-        >>> Price(2.0, 10.0).of(1_000_000, 100_000)
-        3.0
+        >>> Price(2.0, 10.0).of(1_000_000, 100_000), Price(2.0, 10.0, batch_factor=0.5).of(1_000_000, 100_000, batched=True)
+        (3.0, 1.5)
         """
         factor = self.long_factor if self.long_from is not None and prompt_tokens > self.long_from else 1.0
+        factor *= self.batch_factor if batched else 1.0
         return factor * (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
 
 
@@ -51,9 +58,9 @@ DEFAULTS = {
 
 MODELS: dict[str, dict[str, Model]] = {
     "anthropic": {
-        "claude-haiku-5-5": Model(Price(0.10, 0.50, long_from=100_000, long_factor=5.0)),
-        "claude-sonnet-5-5": Model(Price(2.0, 10.0)),
-        "claude-opus-5-5": Model(Price(4.0, 20.0)),
+        "claude-haiku-5-5": Model(Price(0.10, 0.50, long_from=100_000, long_factor=5.0, batch_factor=HALF)),
+        "claude-sonnet-5-5": Model(Price(2.0, 10.0, batch_factor=HALF)),
+        "claude-opus-5-5": Model(Price(4.0, 20.0, batch_factor=HALF)),
         "claude-fable-5-2": Model(),
         "claude-mythos-5-2": Model(),
         "claude-fable-5-1": Model(),
