@@ -18,6 +18,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,6 +83,7 @@ class BatchingLLM:
         self._gathering: dict[str, Request] = {}
         self._sent: asyncio.Task[str | None] | None = None
         self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._waited_for: set[str] = set()
         self._is_refused = False
 
     async def complete(self, request: Request) -> Reply:
@@ -92,6 +94,12 @@ class BatchingLLM:
         batch_id = await self._batch_of(digest, request)
         reply = await self._from_batch(batch_id, digest, request) if batch_id is not None else None
         return reply or await self._alone(request)
+
+    async def call_off(self) -> None:
+        """Call off every batch that is waited for: nobody wants its answers any more. What is ready stays to be fetched."""
+        for batch_id in self._waited_for:
+            with suppress(MetaLearningError):  # it is a matter of money, not of the run
+                await self._batches.cancel(batch_id)
 
     async def close(self) -> None:
         """Give up waiting; what was sent stays sent. Close the model within."""
@@ -199,7 +207,9 @@ class BatchingLLM:
             raise
 
     async def _wait_for(self, batch_id: str) -> Answers | Failed:
+        self._waited_for.add(batch_id)
         found = await waited(self._batches, batch_id, self._terms.wait_s_max)
+        self._waited_for.discard(batch_id)
         if isinstance(found, Failed):
             self._note_failed(batch_id, found)
         return found
