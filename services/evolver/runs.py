@@ -118,13 +118,16 @@ class Run:
         desk, connection = open_desk(settings, request.loop, request.run_id)
         queue = connect(settings.queue_url)
 
-        def hire_one() -> None:
+        async def hire_one() -> None:
+            # In a thread: a broker that is slow to answer must not hold up the run's own calls.
             with contextlib.suppress(RedisError):
-                hire(queue, settings, request.loop, request.run_id, token, dict(request.settings))
+                await asyncio.to_thread(
+                    hire, queue, settings, request.loop, request.run_id, token, dict(request.settings)
+                )
 
         try:
             for _ in range(asked.workers - 1):
-                await asyncio.to_thread(hire_one)
+                await hire_one()
             async with SharedLLM(llm, desk, token, asked.workers, settings.lease_ttl_s, hire_one) as shared:
                 yield shared
             with contextlib.suppress(RedisError):
