@@ -21,8 +21,10 @@ from meta_learning.errors import CallerError, ConfigurationError, LLMUnavailable
 from meta_learning.llm import LLM, Message, Request, connect, wrap
 from meta_learning.llm.anthropic import AnthropicLLM
 from meta_learning.llm.guard import forbid_model_calls
+from meta_learning.llm.ledger import Caps, Ledger
 from meta_learning.llm.local import LocalLLM
-from meta_learning.llm.models import current_model
+from meta_learning.llm.metered import metered
+from meta_learning.llm.models import DEFAULTS, MODELS, current_model
 from meta_learning.llm.openai import OpenAILLM
 from meta_learning.llm.scripted import ScriptedLLM
 from tests.contract.llm_servers import Script, serving
@@ -40,12 +42,15 @@ class World:
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
 
+    def serve(self, script: Script) -> str:
+        return self._stack.enter_context(serving(script))
+
     def llm(self, kind: str, script: Script | None = None, model: str = "known", timeout_s: float = 5.0) -> LLM:
         if kind == "scripted":
             return ScriptedLLM(lambda request: "positive")
         if kind == "local":
             return LocalLLM()
-        url = self._stack.enter_context(serving(script or Script()))
+        url = self.serve(script or Script())
         if kind == "openai":
             return OpenAILLM(model, base_url=url, timeout_s=timeout_s)
         return AnthropicLLM(model, base_url=url.removesuffix("/v1"), api_key="secret-key", timeout_s=timeout_s)
@@ -381,3 +386,114 @@ async def test_a_runtime_that_is_missing_or_does_not_load_is_named_with_advice(
 def test_a_missing_file_of_weights_is_named() -> None:
     with pytest.raises(UnknownModel, match=r"nowhere\.gguf"):
         LocalLLM("nowhere.gguf")
+
+
+# What servers that speak OpenAI's protocol answer besides a plain reply, as their projects' pages and issues show it.
+WILD: dict[str, tuple[dict[str, Any] | None, dict[str, float] | None]] = {
+    "vllm": (
+        {
+            "content": [
+                {
+                    "token": "pos",
+                    "logprob": -0.1,
+                    "bytes": [112, 111, 115],
+                    "top_logprobs": [
+                        {"token": "pos", "logprob": -0.1, "bytes": [112, 111, 115]},
+                        {"token": "neg", "logprob": -2.5, "bytes": [110, 101, 103]},
+                        {"token": "", "logprob": -9999.0, "bytes": []},
+                    ],
+                },
+                {"token": "", "logprob": -9999.0, "bytes": [], "top_logprobs": []},
+            ]
+        },
+        {"negative": -2.5, "positive": -0.1},
+    ),
+    "llama.cpp": (
+        {
+            "content": [
+                {
+                    "id": 1066,
+                    "token": " negative",
+                    "bytes": [32],
+                    "logprob": -0.25,
+                    "top_logprobs": [
+                        {"id": 1066, "token": " negative", "bytes": [32], "logprob": -0.25},
+                        {"id": 7, "token": "The", "bytes": [84], "logprob": -3.0},
+                        {"id": 8, "token": "<|x|>", "bytes": [], "logprob": -3.4028234663852886e38},
+                    ],
+                }
+            ]
+        },
+        {"negative": -0.25, "positive": -3.0},
+    ),
+    "llama-cpp-python": (
+        {
+            "tokens": ["positive"],
+            "text_offset": [0],
+            "token_logprobs": [-0.2],
+            "top_logprobs": [{"positive": -0.2, "negative": -1.7}],
+        },
+        {"negative": -1.7, "positive": -0.2},
+    ),
+    "ollama": (None, None),
+    "cohere": (None, None),
+}
+
+
+@pytest.mark.parametrize("server", WILD)
+async def test_the_forms_that_servers_give_log_probabilities_in_are_read(server: str, world: World) -> None:
+    logprobs, wanted = WILD[server]
+    llm = world.llm("openai", Script(extra_choice={} if logprobs is None else {"logprobs": logprobs}))
+    reply = await llm.complete(LABELLED)
+    assert reply.text == "positive"
+    assert reply.label_logprobs == (None if wanted is None else pytest.approx(wanted))
+    await llm.close()
+
+
+async def test_coheres_compatibility_endpoint_answers_though_it_refuses_what_it_does_not_know(world: World) -> None:
+    # It is asked with its own key at an address of its own, says "message" at the top of its errors, and counts as OpenAI does.
+    refusal = {"id": "e", "message": "invalid request: unsupported parameter top_logprobs"}
+    script = Script(failures=[(422, {}, refusal), (400, {}, refusal)], known_model="command-a-03-2025")
+    url = world.serve(script).replace("/v1", "/compatibility/v1")
+    llm = connect("openai", "command-a-03-2025", base_url=url, api_key="coheres-key")
+    reply = await llm.complete(LABELLED)
+    assert (reply.text, reply.prompt_tokens, reply.label_logprobs) == ("positive", 7, None)
+    assert script.headers[-1]["authorization"] == "Bearer coheres-key"
+    assert script.paths[-1] == "/compatibility/v1/chat/completions"
+    assert "max_tokens" in script.requests[-1]
+    with pytest.raises(UnknownModel, match="command-9"):
+        await connect("openai", "command-9", base_url=url, api_key="k").complete(ASK)
+    await llm.close()
+
+
+async def test_a_server_that_gives_fewer_alternatives_is_asked_for_fewer(world: World) -> None:
+    said = "Requested sample logprobs of 20, which is greater than max allowed: 5"
+    script = Script(failures=[(400, {}, {"error": {"message": said}})], logprobs=[("pos", -0.2), ("neg", -1.8)])
+    llm = world.llm("openai", script)
+    assert (await llm.complete(LABELLED)).label_logprobs is not None
+    await llm.complete(LABELLED)
+    assert [asked["top_logprobs"] for asked in script.requests] == [20, 5, 5]
+    await llm.close()
+
+
+async def test_anthropic_keeps_everything_before_the_last_turn_and_the_ledger_knows_what_that_costs(
+    world: World,
+) -> None:
+    example = (Message("user", "awful"), Message("assistant", "negative"))
+    script = Script(known_model="claude-haiku-5-5")
+    llm, ledger = world.llm("anthropic", script, model="claude-haiku-5-5"), Ledger(Caps(money_usd=1.0))
+    await metered(llm, ledger).complete(Request((ASK.messages[0], *example, ASK.messages[1])))
+    asked = script.requests[0]
+    kept = {"type": "ephemeral"}
+    assert asked["system"][0]["cache_control"] == kept
+    assert [turn["role"] for turn in asked["messages"]] == ["user", "assistant", "user"]
+    assert asked["messages"][1]["content"] == [{"type": "text", "text": "negative", "cache_control": kept}]
+    assert [asked["messages"][n]["content"] for n in (0, 2)] == ["awful", "I love it"]
+    # Of seven prompt tokens two were written to the cache, a quarter dearer; two more were said.
+    assert ledger.spent.money_usd == pytest.approx((7.5 * 0.10 + 2 * 0.50) / 1e6)
+    await llm.close()
+
+
+def test_no_default_model_has_an_end_that_is_known() -> None:
+    for provider, name in DEFAULTS.items():
+        assert MODELS[provider][name].retires is None

@@ -53,7 +53,8 @@ class Request:
 class Reply:
     """One answer. ``label_logprobs`` is None where the endpoint gives none; ``cached`` says that nothing was paid.
 
-    ``batched``: it came out of a batch, at the price of one.
+    ``batched``: it came out of a batch, at the price of one. Of the prompt's tokens, ``cache_read_tokens`` were read out of
+    the vendor's own cache, and ``cache_write_tokens`` put there.
     """
 
     text: str
@@ -65,6 +66,8 @@ class Reply:
     sampling: Literal["as_asked", "not_accepted"] = "as_asked"
     cached: bool = False
     batched: bool = False
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

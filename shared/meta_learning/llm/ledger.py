@@ -129,7 +129,7 @@ class Ledger:
         price = self._price(provider, model)
         if price is None and self.caps.money_usd is not None:
             raise ConfigurationError(f"money is capped, but no price of {model} ({provider}) is known")
-        money = None if price is None else price.of(tokens - request.max_tokens, request.max_tokens)
+        money = None if price is None else price.most(tokens - request.max_tokens, request.max_tokens)
         held = Reservation(request, provider, model, tokens, money)
         self.largest = Largest(max(self.largest.tokens, tokens), max(self.largest.money_usd, money or 0.0))
         self._check(held)
@@ -168,7 +168,7 @@ class Ledger:
             model=reply.model,
             prompt_tokens=reply.prompt_tokens,
             completion_tokens=reply.completion_tokens,
-            price_usd=None if price is None else price.of(reply.prompt_tokens, reply.completion_tokens, reply.batched),
+            price_usd=None if price is None else price.of_reply(reply),
             latency_s=reply.latency_s,
             batched=reply.batched,
         )
