@@ -144,10 +144,15 @@ class BatchServer:
 
     def _message(self, asked: dict[str, Any]) -> dict[str, Any]:
         system = [{"role": "system", "content": one["text"]} for one in asked.get("system", [])]
-        text = self.model.answer([*system, *asked["messages"]])
+        turns = [{"role": one["role"], "content": _text(one["content"])} for one in asked["messages"]]
+        text = self.model.answer([*system, *turns])
         about = {"id": "x", "type": "message", "role": "assistant", "model": asked["model"], "stop_reason": "end_turn"}
         usage = {"input_tokens": 9, "output_tokens": 1}
         return about | {"stop_sequence": None, "content": [{"type": "text", "text": text}], "usage": usage}
+
+
+def _text(content: str | list[dict[str, Any]]) -> str:
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
 
 @contextmanager

@@ -453,7 +453,7 @@ async def test_the_forms_that_servers_give_log_probabilities_in_are_read(server:
 async def test_coheres_compatibility_endpoint_answers_though_it_refuses_what_it_does_not_know(world: World) -> None:
     # It is asked with its own key at an address of its own, says "message" at the top of its errors, and counts as OpenAI does.
     refusal = {"id": "e", "message": "invalid request: unsupported parameter top_logprobs"}
-    script = Script(failures=[(422, {}, refusal), (400, {}, refusal)], known_model="command-a-03-2025")
+    script = Script(failures=[(422, {}, refusal)], known_model="command-a-03-2025")
     url = world.serve(script).replace("/v1", "/compatibility/v1")
     llm = connect("openai", "command-a-03-2025", base_url=url, api_key="coheres-key")
     reply = await llm.complete(LABELLED)

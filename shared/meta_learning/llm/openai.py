@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from meta_learning.llm.sdk import call, cause_of, translated
 
 # The most that OpenAI's own endpoint accepts, and what servers with a lower bound do.
 ALTERNATIVES_COUNTS = (20, 5)
+_TOO_MANY = re.compile(r"\b(max|maximum|greater|less|at most|between|exceed\w*)\b", re.IGNORECASE)
 _OPTIONAL = ("temperature", "logprobs", "top_logprobs", "stop")
 
 
@@ -92,7 +94,7 @@ class OpenAILLM:
         if self._limit == "max_tokens" and "max_completion_tokens" in said:  # Azure, for example
             self._limit = "max_completion_tokens"
             return True
-        if "logprobs" in said and "top_logprobs" in arguments and len(self._alternatives_counts) > 1:
+        if "logprobs" in said and _TOO_MANY.search(said) and len(self._alternatives_counts) > 1:
             self._alternatives_counts = self._alternatives_counts[1:]
             return True
         named = {name for name in _OPTIONAL if name in arguments and name in said}

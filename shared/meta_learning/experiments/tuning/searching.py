@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from meta_learning.errors import ConfigurationError
 from meta_learning.experiments.comparator import compare
 from meta_learning.experiments.grid import GridCell
 from meta_learning.experiments.loops.report import estimate
