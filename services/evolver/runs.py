@@ -37,7 +37,7 @@ from services.evolver.samples import dataset_of
 from services.evolver.settings import EvolverSettings
 from services.evolver.sharing import SharedLLM
 
-CLOSE_WAIT_S = 1.0
+CLOSE_WAIT_S, CALL_OFF_WAIT_S = 1.0, 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +90,11 @@ class Run:
                 )
         finally:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_WAIT_S):
+                async with asyncio.timeout(CALL_OFF_WAIT_S):
                     if batching and lease.stop is Stop.CANCELLED:
                         await batching.call_off()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_WAIT_S):
                     await llm.close()
         if results["outcome"] == "cancelled":
             raise Cancelled(results["reason"])
