@@ -281,7 +281,7 @@ async def test_a_run_within_seconds_comes_to_its_decision_though_no_batch_comes_
     settings = config(seconds_max=seconds, gate_samples=60, max_iterations=30, min_performance_threshold=1.0)
     results = await AdaptiveCurriculumAgent(settings, llm, run_id="r").run_curriculum(samples, num_samples=100)
     assert batches.cancelled
-    # On a busy machine the search may find nobody for the gate in its half of the time; what it must not do is to come too late for it.
+    # On a busy machine the search may find nobody in its half of the time; it must not come too late for the decision.
     if results["gate"] is None:
         assert "no candidate" in results["reason"]
     else:
