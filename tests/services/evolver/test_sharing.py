@@ -30,17 +30,18 @@ SMALL: dict[str, Any] = {"max_iterations": 4, "children_count": 1, "gate_samples
 
 
 class Slow(ScriptedLLM):
-    """Takes its time; two questions at once."""
+    """Takes its time; two questions at once. It hangs once it is stuck, or after ``hangs_after`` questions."""
 
-    def __init__(self, delay_s: float = 0.002) -> None:
+    def __init__(self, delay_s: float = 0.002, hangs_after: int = 1_000_000) -> None:
         self._inner = model(with_examples)
         super().__init__(self._inner.answer, capabilities=Capabilities(temperature=True, concurrency_max=2))
         self.delay_s = delay_s
-        self.stuck = asyncio.Event()
+        self.stuck, self.hangs_after, self.hung_count = asyncio.Event(), hangs_after, 0
 
     async def complete(self, request: Request) -> Reply:
         self.requests.append(request)
-        if self.stuck.is_set():
+        if self.stuck.is_set() or len(self.requests) > self.hangs_after:
+            self.hung_count += 1
             await asyncio.Event().wait()
         await asyncio.sleep(self.delay_s)
         return await self._inner.complete(request)
@@ -111,7 +112,8 @@ async def test_a_helper_that_dies_in_the_middle_costs_its_calls_in_flight_and_ne
         while len(helper.requests) < 12:
             await asyncio.sleep(0.005)
         helper.stuck.set()  # two calls that never come back, and then a process that is gone
-        await asyncio.sleep(0.05)
+        while helper.hung_count < 2 and not running.done():
+            await asyncio.sleep(0.005)
         await end(asker)
         results = await running
     made, distinct = asked(owner, helper).total(), len(asked(owner, helper))
@@ -122,13 +124,13 @@ async def test_a_helper_that_dies_in_the_middle_costs_its_calls_in_flight_and_ne
 
 
 async def test_a_successor_finds_what_was_said_after_its_owner_was_killed(desk: Desk, connection: Any) -> None:
-    helper = Slow(0.05)
+    helper = Slow(hangs_after=2)
     asker = asyncio.create_task(Asker(desk, helper, "h", TTL_S).run(lambda: False))
     silent = Slow()
     silent.stuck.set()
     async with SharedLLM(silent, desk, "token", 2, TTL_S, nobody) as first:
         lost = [asyncio.create_task(first.complete(hello(n))) for n in range(8)]
-        while len(helper.requests) < 4:
+        while helper.hung_count + silent.hung_count < 4:
             await asyncio.sleep(0.005)
         await end(*lost)
     await end(asker)
