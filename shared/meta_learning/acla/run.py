@@ -115,6 +115,8 @@ class Run:
         items = known[: repeats_count(config.probe_items, len(known), config.calls_max)]
         if not items or not self._asking.affords(len(items), plan.calls_count):
             return
+        if search.race.kept_calls and search.race.time_is_up():
+            return  # what is left of the time is the decision's
         # Both by the same rule: weights that were fitted would make others of the same log-probabilities.
         answers = search.matrix.answers[search.seed.prompt.version]
         first = [_decided(answers[item.id]) for item in items]

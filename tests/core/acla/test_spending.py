@@ -135,3 +135,24 @@ def test_a_cap_on_tokens_leaves_room_to_search_where_thousands_may_be_asked_at_o
     assert not only_gate_fits(ledger, GatePlan(100, 1), 10_000)
     spend(700)
     assert only_gate_fits(ledger, GatePlan(100, 1), 10_000)
+
+
+def test_what_batches_may_take_is_kept_for_the_decision_though_their_answers_have_no_latency() -> None:
+    now = 0.0
+    ledger = Ledger(Caps(seconds=600.0), clock=lambda: now)
+    request = Request((Message("user", "a text of some words"),))
+    for _ in range(50):
+        ledger.settle(ledger.reserve(request, "scripted", "scripted"), Reply("high", "scripted", batched=True))
+    due = []
+    for now in (0.0, 250.0, 299.0, 301.0):  # noqa: B007 (the clock reads it)
+        due.append(only_gate_fits(ledger, GatePlan(100, 1), 8, batch_wait_s=100.0))
+    # A batch of the search, the seed prompt's, the finalist's: a hundred seconds each.
+    assert due == [False, False, False, True]
+
+
+async def test_nothing_is_asked_again_once_what_is_left_is_the_decisions() -> None:
+    llm = model(with_examples)
+    results = await run(llm, tokens_max=1200, calls_max=2000)
+    assert {request.purpose for request in llm.requests} == {"task"}
+    # Asked again, the questions had used up what is kept: "the cap would be exceeded, before there was a decision".
+    assert "the time for searching is over" in results["reason"]
