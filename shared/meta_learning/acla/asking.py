@@ -75,10 +75,6 @@ class Asking:
             raise BudgetExhausted(f"the cap of {self.calls_max} calls is reached")
         self.calls_count += count
 
-    def has_answer(self, request: Request) -> bool:
-        """Whether asking ``request`` again would cost nothing."""
-        return self._log.holds(request.digest(self.llm.provider, self.llm.model))
-
     async def ask(self, request: Request) -> Reply:
         """One reply.
 

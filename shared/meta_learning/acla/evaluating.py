@@ -30,9 +30,6 @@ class Evaluator(Protocol):
     async def answers(self, prompt: Prompt, items: Sequence[Item]) -> list[Answer]:
         """One answer for each item, in their order."""
 
-    def answered(self, prompt: Prompt, items: Sequence[Item]) -> list[Item]:
-        """Those of ``items`` whose answers are paid for."""
-
 
 class ModelEvaluator:
     """Asks the model each item, at temperature 0.
@@ -95,10 +92,6 @@ class ModelEvaluator:
         """Ask all items at once, as many at a time as the model stands."""
         replies = await self._asking.ask_all([self._request(prompt, item) for item in items])
         return [self._answer(prompt, reply) for reply in replies]
-
-    def answered(self, prompt: Prompt, items: Sequence[Item]) -> list[Item]:
-        """Those of ``items`` that the model has answered already, or refused."""
-        return [item for item in items if self._asking.has_answer(self._request(prompt, item))]
 
     def _request(self, prompt: Prompt, item: Item) -> Request:
         by_label = self.scores_labels and not prompt.thinks_aloud
@@ -166,10 +159,6 @@ class FunctionEvaluator:
         self._kind = type(said)
         scores: list[float] = said if isinstance(said, list) else [said] * len(items)
         return [Answer(score=score) for score in scores]
-
-    def answered(self, prompt: Prompt, items: Sequence[Item]) -> list[Item]:
-        """None: a function is asked all items in one call, or not at all."""
-        return []
 
 
 def _checked(result: Any, count: int) -> float | list[float]:

@@ -13,7 +13,6 @@ from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.search import Search, TooManyMissing
 from meta_learning.acla.splits import Item
 from meta_learning.acla.store import RunLog
-from meta_learning.errors import BudgetExhausted
 
 Contender = Candidate | Ensemble
 
@@ -36,22 +35,17 @@ async def judge(
     log: RunLog,
     stopped_by: str,
 ) -> Ending:
-    """Ask everybody the fresh ``items`` and decide, by those that are answered where the calls give out.
-
-    Raises:
-        BudgetExhausted: no item was answered by a finalist and by what is in use.
-    """
-    gave_out = [await search.race.ask_for_gate(one, items) for one in (*search.incumbent, *finalists)]
+    """Ask everybody the fresh ``items`` and decide."""
     for member in search.incumbent:
+        await search.race.ask(member, items, kept_calls=0)
         search.check_missing(member, items)
+    for finalist in finalists:
+        await search.race.ask(finalist, items, kept_calls=0)
     contenders = _contenders(search, finalists, config.ensemble_size)
     pairs = [_paired(search, one, items) for one in contenders]
-    stopped_by = next(filter(None, gave_out), stopped_by)
-    if stopped_by and not any(one.scores for one in pairs):
-        raise BudgetExhausted(stopped_by)
     report = decide(pairs, config.alpha, seed=stream(config.seed, "gate").getrandbits(32))
     log.decided("gate", report=report.as_dict())
-    ending = _ending(report, contenders, f" (cut short: {stopped_by})" if stopped_by else "")
+    ending = _ending(report, contenders, f" (the search was cut short: {stopped_by})" if stopped_by else "")
     numbers = {"p_adjusted": report.judged.p_adjusted, "gain": report.judged.gain} if report.judged else {}
     search.tracker.explain(len(search.tracker.history), f"the gate says {ending.outcome}", ending.reason, **numbers)
     return ending

@@ -84,10 +84,6 @@ class RunLog:
         self._ahead.discard(digest)
         return self._replies.get(digest)
 
-    def holds(self, digest: str) -> bool:
-        """Whether a request was answered or refused in this run."""
-        return digest in self._replies or digest in self._refusals
-
     def put(self, digest: str, reply: Reply, purpose: Purpose = "task") -> None:
         """Record a reply before anybody uses it."""
         self._record("reply", digest=digest, purpose=purpose, reply=asdict(reply))

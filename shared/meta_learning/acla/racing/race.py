@@ -80,20 +80,6 @@ class Race:
         for item, answer in zip(unasked, await self._evaluator.answers(candidate.prompt, unasked), strict=True):
             self.matrix.record(candidate.prompt, item, answer)
 
-    async def ask_for_gate(self, candidate: Candidate, items: Sequence[Item]) -> str:
-        """The same of the calls that are kept; where they give out, take what can be had, and return the reason."""
-        unasked = self.matrix.unasked(candidate.prompt, items)
-        fits = unasked[: next((count for count in range(len(unasked), 0, -1) if self._asking.affords(count)), 0)]
-        try:
-            await self.ask(candidate, fits, kept_calls=0)
-            await self.ask(candidate, items, kept_calls=0)
-        except BudgetExhausted as error:
-            came = self._evaluator.answered(candidate.prompt, self.matrix.unasked(candidate.prompt, items))
-            for item, answer in zip(came, await self._evaluator.answers(candidate.prompt, came), strict=True):
-                self.matrix.record(candidate.prompt, item, answer)
-            return str(error)
-        return ""
-
     def lengthen(self, count: int) -> None:
         """See to it that the last rung has at least ``count`` items, before anybody races."""
         if self.ladder.rungs[-1] < min(count, len(self.items)):
