@@ -179,7 +179,8 @@ class Search:
     def nominees(self) -> list[Nominee]:
         """Whoever was asked enough to say anything, and the other package of the same answers, which costs nothing more."""
         race = self.race
-        known = [race.anchor, *(one.candidate for one in race.ladder.standings.values() if one.rung > 0)]
+        enough = min(1, race.ladder.last)
+        known = [race.anchor, *(one.candidate for one in race.ladder.standings.values() if one.rung >= enough)]
         if race.anchor.calibrated:
             known += [replace(one, calibrated=not one.calibrated) for one in known]
         others = {one.version: one for one in known if one.version != self.seed.version}

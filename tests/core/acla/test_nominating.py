@@ -16,7 +16,7 @@ from meta_learning.acla.racing.shrinkage import Gain
 from meta_learning.acla.splits import read_items
 from meta_learning.acla.store import MemoryRunStore, RunLog
 from meta_learning.llm.scripted import ScriptedLLM
-from tests.core.acla.simulated import config, model, nothing_helps, samples
+from tests.core.acla.simulated import config, model, nothing_helps, samples, shows_examples
 
 SEED = Candidate(Prompt.parse("Prompt in use. Answer with one word."))
 
@@ -76,6 +76,12 @@ async def test_calls_that_no_finalist_takes_ask_more_fresh_items_than_were_plann
     results = await AdaptiveCurriculumAgent(wanted, truth.model()).run_curriculum(truth.samples, num_samples=150)
     assert results["judged"]["pairs_count"] > results["plan"]["gate_items"]
     assert results["calls"] <= 240
+
+
+async def test_on_so_few_items_that_one_rung_has_them_all_a_better_prompt_is_still_asked_the_fresh_ones() -> None:
+    agent = AdaptiveCurriculumAgent(config(gate_samples=60), model(lambda prompt: 1.0 if shows_examples(prompt) else 0.5))
+    results = await agent.run_curriculum(samples, num_samples=10)
+    assert results["gate"] is not None, results["reason"]
 
 
 async def test_why_calls_are_left_is_said() -> None:
