@@ -182,7 +182,8 @@ class Search:
         enough = min(1, race.ladder.last)
         known = [race.anchor, *(one.candidate for one in race.ladder.standings.values() if one.rung >= enough)]
         if race.anchor.calibrated:
-            known += [replace(one, calibrated=not one.calibrated) for one in known]
+            weighed = [one for one in known if self.matrix.has_logprobs(one.prompt)]
+            known += [replace(one, calibrated=not one.calibrated) for one in weighed]
         others = {one.version: one for one in known if one.version != self.seed.version}
         return [self._nominee(one) for one in others.values()]
 
