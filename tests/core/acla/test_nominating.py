@@ -73,7 +73,7 @@ def test_with_few_calls_the_last_rung_leaves_some_for_more_candidates() -> None:
 
 async def test_calls_that_no_finalist_takes_ask_more_fresh_items_than_were_planned() -> None:
     truth = World(0, logprobs=True, leaning=2.0, effect=0.0, drift=0.0, base=0.8)
-    wanted = CurriculumConfig(SEED_PROMPT, "world", calls_max=240, gate_samples=100, max_iterations=2)
+    wanted = CurriculumConfig(SEED_PROMPT, "world", calls_max=240, gate_samples=100, max_iterations=1)
     results = await AdaptiveCurriculumAgent(wanted, truth.model()).run_curriculum(truth.samples, num_samples=150)
     assert results["judged"]["pairs_count"] > results["plan"]["gate_items"]
     assert results["calls"] <= 240
