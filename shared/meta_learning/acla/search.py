@@ -83,11 +83,15 @@ class Search:
     async def measure_seed(self, weighs_labels: bool = False) -> float:
         """The incumbent's score on the first items, or on all where little seems left to gain.
 
-        ``weighs_labels``: thresholds will be fitted on these answers, so that there must be enough of them.
+        ``weighs_labels``: thresholds will be fitted on these answers, so that there must be enough of them; so it is where what
+        is in use has such weights, as they are fitted anew.
 
         Raises:
             TooManyMissing: the model refuses more than a fifth of them.
         """
+        if any(one.calibrated for one in self.incumbent):
+            self.race.lengthen(HEADROOM_COUNT)
+            weighs_labels = True
         count = HEADROOM_COUNT if weighs_labels else min(HEADROOM_COUNT, self.race.ladder.rungs[-1])
         first = self._items[:count] if self.race.ladder.last else self._items
         scores = await self._ask_incumbent(first)

@@ -13,7 +13,7 @@ from meta_learning.acla.performance_tracker import PerformanceTracker
 from meta_learning.acla.racing.ladder import Standing, rungs_up_to
 from meta_learning.acla.racing.race import Race
 from meta_learning.acla.racing.shrinkage import Gain
-from meta_learning.acla.search import Search, Tools
+from meta_learning.acla.search import HEADROOM_COUNT, Search, Tools
 from meta_learning.acla.splits import read_items
 from meta_learning.acla.store import MemoryRunStore, RunLog
 from meta_learning.llm.scripted import ScriptedLLM
@@ -85,6 +85,22 @@ async def test_on_so_few_items_that_one_rung_has_them_all_a_better_prompt_is_sti
     )
     results = await agent.run_curriculum(samples, num_samples=10)
     assert results["gate"] is not None, results["reason"]
+
+
+async def test_weights_in_use_are_fitted_on_no_fewer_items_than_those_of_whoever_is_to_replace_them() -> None:
+    truth = World(0, logprobs=True, leaning=2.0, effect=0.4, drift=0.1, base=0.0)
+    wanted = CurriculumConfig(
+        SEED_PROMPT, "world", calls_max=400, gate_samples=40, max_iterations=3, initial_calibrated=True
+    )
+    llm = truth.model()
+    results = await AdaptiveCurriculumAgent(wanted, llm).run_curriculum(truth.samples, num_samples=100)
+    assert any(one["version"].endswith("-c") for one in results["gate"]["finalists"])
+    asked: dict[object, set[str]] = {}
+    for request in llm.requests:
+        if request.purpose != "proposer":
+            asked.setdefault(request.messages[:-1], set()).add(request.messages[-1].text)
+    first = next(iter(asked.values()))
+    assert len(first) == max(map(len, asked.values())) >= HEADROOM_COUNT
 
 
 def test_a_prompt_that_answers_in_texts_is_no_two_packages() -> None:
