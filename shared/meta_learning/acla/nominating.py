@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 
 # With less of a chance than this to be better at all, nobody is worth a test: the others would pay for it with their levels.
 CHANCE_MIN = 0.05
-NOMINEES_COUNT_MAX = 6
+NOMINEES_COUNT_MAX, CONSIDERED_COUNT_MAX = 6, 12
 DRAWS_COUNT = 2000
 # Two packages never differ on fewer items than this, however equal they were on those that both were asked.
 DISCORDANT_MIN = 0.02
@@ -58,6 +58,7 @@ class Terms:
 def nominated(nominees: Sequence[Nominee], terms: Terms) -> list[Nominee]:
     """The slate with the largest expected gain, grown one by one, the largest gain first; empty where nobody has a chance."""
     hopeful = [one for one in nominees if one.gain.chance_above(0.0) >= CHANCE_MIN]
+    hopeful = sorted(hopeful, key=lambda one: -one.gain.mean)[:CONSIDERED_COUNT_MAX]
     slate: list[Nominee] = []
     least = 0.0
     while len(slate) < NOMINEES_COUNT_MAX:

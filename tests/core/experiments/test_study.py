@@ -108,6 +108,13 @@ def test_a_study_says_of_itself_what_it_was_made_with(tmp_path: Path) -> None:
     run = list_runs(tmp_path)[0]
     assert run.manifest["config"]["datasets"][0]["name"] == "sentiment140"
     assert run.summary["cells"] == 4
+    assert run.manifest["seeds"] == {"seeds": GRID["seeds"]}
+    assert run.manifest["data"]["sentiment140"]["rows"] == 212
+    assert len(run.history) == 4
+    assert run.summary["scores"] == {
+        f"sentiment140 · {arm['arm']}": arm["score"] for arm in report["groups"]["sentiment140"]["arms"]
+    }
+    assert "212 items" in (Path(report["folder"]) / "data-sentiment140.md").read_text()
     result = json.loads(next(Path(report["folder"]).glob("cells/*.json")).read_text())
     assert len(result["data"]["test"]) == 64
     assert json.loads((Path(report["folder"]) / "report.json").read_text())["groups"] == report["groups"]
