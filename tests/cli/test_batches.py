@@ -268,8 +268,8 @@ async def test_a_batched_question_is_reserved_at_the_price_of_a_call_and_paid_at
     one_usd = (9 * 0.10 + 1 * 0.50) / 1e6  # the loopback's nine tokens in, one out, as single calls
     assert ledger.spent.money_usd == pytest.approx(50 * one_usd / 2)
     assert ledger.largest.money_usd > one_usd
-    guess = estimate(100, 400, 8, price_of("anthropic", llm.model), batched=True)
     alone = estimate(100, 400, 8, price_of("anthropic", llm.model))
+    guess = alone.in_batches(price_of("anthropic", llm.model))
     assert guess.money_low_usd == pytest.approx((alone.money_low_usd or 0.0) / 2)
     assert guess.money_high_usd == alone.money_high_usd
 

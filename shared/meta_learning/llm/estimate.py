@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meta_learning.llm.models import Price
 
@@ -26,6 +26,16 @@ class Estimate:
     money_low_usd: float | None
     money_high_usd: float | None
 
+    def in_batches(self, price: Price | None) -> Estimate:
+        """Where calls may go out in batches: all of them do at ``money_low_usd``, none at ``money_high_usd``.
+
+        >>> estimate(100, 400, 8, Price(1.0, 5.0)).in_batches(Price(1.0, 5.0, batch_factor=0.5)).money_low_usd
+        0.0076
+        """
+        if price is None or self.money_low_usd is None:
+            return self
+        return replace(self, money_low_usd=round(price.batch_factor * self.money_low_usd, 6))
+
 
 def estimate(
     calls: int,
@@ -34,12 +44,10 @@ def estimate(
     price: Price | None,
     turns_count: int = 2,
     example_chars: float = 0.0,
-    batched: bool = False,
 ) -> Estimate:
     """The guess for ``calls`` whose prompt and input have ``prompt_chars`` together, in so many turns of a chat.
 
-    ``example_chars``: how long an example would be, its input and its answer. ``batched``: they may go out in batches, and all of
-    them do at ``money_low_usd``; none at ``money_high_usd``.
+    ``example_chars``: how long an example would be, its input and its answer.
 
     >>> estimate(100, 400, 8, Price(1.0, 5.0), example_chars=80)
     Estimate(calls=100, tokens_low=12000, tokens_high=30400, money_low_usd=0.0152, money_high_usd=0.0336)
@@ -50,7 +58,7 @@ def estimate(
         calls=calls,
         tokens_low=round(calls * (low + completion_tokens)),
         tokens_high=round(calls * (high + completion_tokens)),
-        money_low_usd=_money(calls, low, completion_tokens, price, batched),
+        money_low_usd=_money(calls, low, completion_tokens, price),
         money_high_usd=_money(calls, high, completion_tokens, price),
     )
 
@@ -60,7 +68,5 @@ def calls_within(cap: float | None, one_call: float) -> int | None:
     return None if cap is None or one_call <= 0.0 else int(cap / one_call)
 
 
-def _money(
-    calls: int, prompt_tokens: float, completion_tokens: int, price: Price | None, batched: bool = False
-) -> float | None:
-    return None if price is None else round(price.of(round(prompt_tokens), completion_tokens, batched) * calls, 6)
+def _money(calls: int, prompt_tokens: float, completion_tokens: int, price: Price | None) -> float | None:
+    return None if price is None else round(price.of(round(prompt_tokens), completion_tokens) * calls, 6)
