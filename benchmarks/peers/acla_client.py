@@ -46,7 +46,7 @@ def package_text(instruction: str, examples: Sequence[Sequence[str]] = ()) -> st
     >>> print(package_text("Judge the tweet. Answer with one word.", [("nice", "positive")]))
     Judge the tweet.
     <BLANKLINE>
-    Examples:
+    Examples (1, as turns of the chat):
     <BLANKLINE>
     Input: nice
     Answer: positive
