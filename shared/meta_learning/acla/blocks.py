@@ -16,7 +16,7 @@ _SENTENCE = re.compile(r"(?<=[.!?:])\s+(?=[A-Z\"'])")
 _EXEMPLAR = re.compile(r"Input: (.+?)\nAnswer: (.+)", re.S)
 _EXAMPLES = "Examples:"
 # Ours alone: a person's "Examples:" stays a text. The number says where they end, whatever follows them looks like.
-_TURNS = re.compile(r"^Examples \((\d+), as turns of the chat\):$", re.M)
+_TURNS = re.compile(r"^Examples \((\d{1,4}), as turns of the chat\):$", re.M)
 _TURN = re.compile(r"\n\nInput: (.*(?:\n\|(?: .*)?)*)\nAnswer: (.*(?:\n\|(?: .*)?)*)")
 # Told to mark the answer, whether or not something stands before it.
 _MARKED = re.compile(r"\b(?i:form|format|line)\b[^.]*?\bAnswer:")

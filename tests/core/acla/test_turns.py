@@ -104,6 +104,7 @@ def test_awkward_examples_are_read_back_to_the_letter(seed: str, shown: list[tup
         "Judge.\n\nExamples:\n\nInput: nice\nAnswer: good\n\nInput: bad\nAnswer: bad\n\nOne word.",
         "Judge.\n\nExamples (2, as turns of the chat):\n\nInput: nice\nAnswer: good",
         "Judge.\n\nExamples (1, as turns of the chat):\n\nInput: nice",
+        f"Judge.\n\nExamples ({'9' * 5000}, as turns of the chat):\n\nInput: nice\nAnswer: good",
     ],
 )
 def test_a_text_that_is_not_of_our_form_is_sent_to_the_letter(text: str) -> None:

@@ -71,7 +71,7 @@ def _changed(parent: Prompt, pool: Sequence[Answered], rng: random.Random) -> li
 
 
 def _sizes(labels: Sequence[str]) -> list[int]:
-    """Numbers of examples that show every label equally often.
+    """Numbers of examples that show every label equally often, as far as the largest number allows.
 
     >>> _sizes(("a", "b", "c")), _sizes(())
     ([3, 6, 9], [2, 4, 6, 8])
