@@ -10,11 +10,12 @@ from typing import Any
 from meta_learning.errors import MetaLearningError
 from meta_learning.experiments.cells import model_store, run_cell
 from meta_learning.experiments.config import Cell, ModelSpec
+from meta_learning.experiments.grid import GridCell
 from meta_learning.experiments.judging import JudgingCell, run_judging
 from meta_learning.experiments.kinds import read_cell
 from meta_learning.experiments.loops.cell import run_loop_cell
 from meta_learning.experiments.loops.config import LoopCell
-from meta_learning.experiments.sharing import SharedReplies
+from meta_learning.experiments.sharing import ReadAsText, SharedReplies
 from meta_learning.llm import LLM, connect
 from meta_learning.llm.cache import FileCache
 from meta_learning.llm.ledger import Ledger
@@ -22,7 +23,9 @@ from meta_learning.llm.metered import metered
 from meta_learning.llm.retry import Retrying
 
 IN_PROCESS = ("local", "transformers")
+BATCHED = "transformers"
 _kept: dict[ModelSpec, LLM] = {}
+_shared: dict[Path, SharedReplies] = {}
 
 
 def run_encoded(cell: str, searches_folder: str | None = None) -> str:
@@ -30,14 +33,23 @@ def run_encoded(cell: str, searches_folder: str | None = None) -> str:
 
     An error that belongs to the cell comes back as ``{"error": …}``: raising it here would end the worker of other cells.
     """
-    asked = read_cell(cell)
+    return asyncio.run(run_here(read_cell(cell), None if searches_folder is None else Path(searches_folder)))
+
+
+async def run_here(cell: GridCell, folder: Path | None) -> str:
+    """Run the cell beside whatever else this event loop does; the same JSON."""
     try:
-        if isinstance(asked, LoopCell):
-            return json.dumps(run_loop_cell(asked))
-        assert isinstance(asked, Cell | JudgingCell)
-        return json.dumps(asyncio.run(_run(asked, None if searches_folder is None else Path(searches_folder))))
+        if isinstance(cell, LoopCell):
+            return json.dumps(run_loop_cell(cell))
+        assert isinstance(cell, Cell | JudgingCell)
+        return json.dumps(await _run(cell, folder))
     except MetaLearningError as error:
-        return json.dumps({"id": asked.id, "error": f"{type(error).__name__}: {error}"})
+        return json.dumps({"id": cell.id, "error": f"{type(error).__name__}: {error}"})
+
+
+def asks_in_batches(cell: GridCell) -> bool:
+    """Whether the cell spends its time on a model of this process that answers several questions as fast as one."""
+    return isinstance(cell, Cell | JudgingCell) and cell.model is not None and cell.model.provider == BATCHED
 
 
 async def _run(cell: Cell | JudgingCell, folder: Path | None) -> dict[str, Any]:
@@ -48,10 +60,9 @@ async def _run(cell: Cell | JudgingCell, folder: Path | None) -> dict[str, Any]:
     try:
         # A ledger for its retries alone: what a cell may cost is its budget.
         kept = None if folder is None else model_store(folder)
-        asked: LLM = (
-            llm if folder is None else SharedReplies(llm, FileCache(folder / "replies" / cell.model.digest[:16]))
-        )
-        counted = metered(asked, Ledger(), None, Retrying())
+        asked = llm if folder is None else _sharing(llm, folder / "replies" / cell.model.digest[:16], cell.model)
+        read = asked if cell.model.label_logprobs else ReadAsText(asked)
+        counted = metered(read, Ledger(), None, Retrying())
         if isinstance(cell, JudgingCell):
             return await run_judging(cell, counted)
         return await run_cell(cell, counted, kept)
@@ -64,6 +75,16 @@ async def _run(cell: Cell | JudgingCell, folder: Path | None) -> dict[str, Any]:
 def _model(spec: ModelSpec) -> LLM:
     if spec.provider not in IN_PROCESS:
         return connect(spec.provider, spec.model_name, spec.base_url)
-    if spec not in _kept:
-        _kept[spec] = connect(spec.provider, spec.model_name)
-    return _kept[spec]
+    weights = spec.model_copy(update={"label_logprobs": True})
+    if weights not in _kept:
+        _kept[weights] = connect(spec.provider, spec.model_name)
+    return _kept[weights]
+
+
+def _sharing(llm: LLM, folder: Path, spec: ModelSpec) -> SharedReplies:
+    """Cells of one process share the object too, so that none asks what another has just asked."""
+    if spec.provider not in IN_PROCESS:
+        return SharedReplies(llm, FileCache(folder))
+    if folder not in _shared:
+        _shared[folder] = SharedReplies(llm, FileCache(folder))
+    return _shared[folder]

@@ -58,8 +58,7 @@ class JudgingCell(GridCell):
     @property
     def where(self) -> str:
         """What differs from where it was found."""
-        model = self.model.model_name or self.model.provider
-        return self.perturbation or f"{self.dataset.name} by {model}"
+        return self.perturbation or f"{self.dataset.name} by {self.model.title}"
 
 
 async def run_judging(cell: JudgingCell, llm: LLM) -> dict[str, Any]:
@@ -71,7 +70,7 @@ async def run_judging(cell: JudgingCell, llm: LLM) -> dict[str, Any]:
     """
     items = await items_of(cell.dataset, cell.sizes, cell.seed)
     labels = labels_of(items.pool)
-    asker = PromptAsker(llm, labels, cell.dataset.segment_by, reasoning_tokens=cell.sizes.reasoning_tokens)
+    asker = asker_of(llm, labels, cell.dataset, cell.sizes)
     asked = [_perturbed(sample, cell.perturbation) for sample in items.test]
     said = await asker.predict(Package(cell.text, cell.label_bias), asked)
     found = named_as(said, items.test)
@@ -86,6 +85,11 @@ async def run_judging(cell: JudgingCell, llm: LLM) -> dict[str, Any]:
     }
     plain: dict[str, Any] = json.loads(json.dumps(result))
     return plain
+
+
+def asker_of(llm: LLM, labels: Sequence[str], dataset: DatasetSpec, sizes: Sizes) -> PromptAsker:
+    """What puts prompts to ``llm`` as the settings of a study say."""
+    return PromptAsker(llm, labels, dataset.segment_by, sizes.answer_tokens, sizes.reasoning_tokens)
 
 
 async def items_of(dataset: DatasetSpec, sizes: Sizes, seed: int) -> Items:

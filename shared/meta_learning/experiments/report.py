@@ -9,6 +9,7 @@ from typing import Any
 
 from meta_learning.acla.statistics import holm
 from meta_learning.experiments.comparator import compare
+from meta_learning.experiments.config import title_of
 from meta_learning.experiments.intervals import mean
 
 BASELINES = ("static", "hand_written", "fine_tuning", "lora")
@@ -45,8 +46,7 @@ def arm_name(cell: Mapping[str, Any]) -> str:
 def group_of(result: Result) -> str:
     """The data set, and the model where there is one."""
     cell = result["cell"]
-    model = cell["model"]
-    return str(cell["dataset"]["name"]) + ("" if model is None else f" · {model['model_name'] or model['provider']}")
+    return str(cell["dataset"]["name"]) + ("" if cell["model"] is None else f" · {title_of(cell['model'])}")
 
 
 def _of_group(results: Sequence[Result]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 >>> config = StrategyStudyConfig.read({"kind": "strategies", "name": "tweets", "budgets": [100],
 ...                                    "datasets": [{"name": "sentiment140", "initial_prompt": "Judge."}]})
 >>> [cell.strategy for cell in config.cells()][:3], len(config.cells())
-(['static', 'meta', 'only:performance_based'], 12)
+(['static', 'thresholds', 'meta'], 13)
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from pydantic import Field
 
 from meta_learning.acla import STRATEGIES
 from meta_learning.clrs.perturbations import PERTURBATIONS
-from meta_learning.experiments.config import Cell, DatasetSpec, ModelSpec, Sizes, StudyConfig
+from meta_learning.experiments.config import THRESHOLDS, Cell, DatasetSpec, ModelSpec, Search, Sizes, StudyConfig
 from meta_learning.experiments.grid import Grid
 from meta_learning.experiments.judging import JudgingCell, Perturbation
 from meta_learning.experiments.report import arm_name
 
 KIND: Literal["strategies"] = "strategies"
-ARMS = ("static", "meta", *(f"only:{one}" for one in STRATEGIES), *(f"without:{one}" for one in STRATEGIES))
+ARMS = ("static", THRESHOLDS, "meta", *(f"only:{one}" for one in STRATEGIES), *(f"without:{one}" for one in STRATEGIES))
 JUDGED = ("static", "meta")
 
 
@@ -41,6 +41,7 @@ class StrategyStudyConfig(Grid):
         default_factory=lambda: list[int | None]([None])
     )
     sizes: Sizes = Field(default_factory=Sizes)
+    search: Search = Field(default_factory=dict)
     perturbations: list[Perturbation] = Field(default_factory=lambda: list(PERTURBATIONS))
     transfer_datasets: list[DatasetSpec] = Field(default_factory=list)
     transfer_models: list[ModelSpec] = Field(default_factory=list)
@@ -55,6 +56,7 @@ class StrategyStudyConfig(Grid):
             seeds=self.seeds,
             budgets=self.budgets,
             sizes=self.sizes,
+            search=self.search,
         )
         return study.cells()
 
@@ -79,7 +81,7 @@ class StrategyStudyConfig(Grid):
         here = JudgingCell(
             seed=cell.seed,
             arm=arm_name(cell.model_dump(mode="json")),
-            found_on=f"{cell.dataset.name} · {cell.model.model_name or cell.model.provider}",
+            found_on=f"{cell.dataset.name} · {cell.model.title}",
             text=made.get("best_prompt") or cell.dataset.initial_prompt,
             label_bias=(made.get("best_package") or {}).get("label_bias") or {},
             dataset=cell.dataset,
@@ -89,5 +91,5 @@ class StrategyStudyConfig(Grid):
         return [
             *(here.model_copy(update={"perturbation": one}) for one in self.perturbations),
             *(here.model_copy(update={"dataset": one}) for one in self.transfer_datasets),
-            *(here.model_copy(update={"model": one}) for one in self.transfer_models),
+            *(here.model_copy(update={"model": one.here}) for one in self.transfer_models),
         ]

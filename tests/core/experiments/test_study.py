@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -16,13 +17,18 @@ import pytest
 from typer.testing import CliRunner
 
 from meta_learning.cli import app
-from meta_learning.errors import ConfigurationError, NotFound
+from meta_learning.errors import ConfigurationError, LLMUnavailable, NotFound
 from meta_learning.experiments import ExperimentRunner, LoopStudyConfig, StudyConfig
+from meta_learning.experiments.asking import Package, PromptAsker
 from meta_learning.experiments.grid import GridCell
 from meta_learning.experiments.progress import shown
 from meta_learning.experiments.report import report_of
+from meta_learning.experiments.sharing import ReadAsText, SharedReplies
 from meta_learning.experiments.study import Study
 from meta_learning.experiments.workers import OneProcess, Processes
+from meta_learning.llm import Capabilities, Message, Reply, Request
+from meta_learning.llm.cache import FileCache
+from meta_learning.llm.scripted import ScriptedLLM
 from meta_learning.utils.runs import list_runs
 
 SHARED = str(Path(__file__).parents[3] / "shared")
@@ -141,6 +147,8 @@ def test_what_does_not_ask_a_model_is_run_once_along_the_models_and_budgets() ->
         ({"seeds": []}, "seeds"),
         ({"budget": 3}, "budget: Extra inputs"),
         ({"sizes": {"test_samples": 3}}, "sizes.test_samples"),
+        ({"search": {"seed": 3}}, "no setting 'seed'"),
+        ({"search": {"alpha": 3}}, "alpha is 3"),
     ],
 )
 def test_a_wrong_setting_is_named(change: dict[str, Any], said: str) -> None:
@@ -218,3 +226,60 @@ class Deaf:
 
 def test_a_study_whose_workers_went_away_reports_what_there_is(tmp_path: Path) -> None:
     assert ExperimentRunner(folder=tmp_path).run_study(GRID, Deaf())["cells_count"] == 0
+
+
+def test_cells_that_run_together_come_to_the_results_of_cells_one_after_the_other(tmp_path: Path) -> None:
+    wrong = {"name": "unheard", "initial_prompt": "Judge."}
+    cells = StudyConfig.read({**GRID, "seeds": [0, 1], "datasets": [*GRID["datasets"], wrong]}).cells()
+    alone = {cell.id: result for cell, result in OneProcess().run(cells, tmp_path)}
+    together = {cell.id: result for cell, result in OneProcess(3, lambda cell: True).run(cells, tmp_path)}
+    assert together == alone
+    assert sum("error" in result for result in together.values()) == 2
+
+
+def test_of_two_cells_that_ask_the_same_at_the_same_moment_one_asks(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def both() -> list[Reply | BaseException]:
+        def answer(request: Request) -> str:
+            asked.append(request.messages[0].text)
+            if len(asked) == 1:
+                raise LLMUnavailable("once")
+            return "yes"
+
+        llm = SharedReplies(ScriptedLLM(answer), FileCache(tmp_path))
+        request = Request((Message("user", "well?"),))
+        return await asyncio.gather(*(llm.complete(request) for _ in range(3)), return_exceptions=True)
+
+    first, *others = asyncio.run(both())
+    assert isinstance(first, LLMUnavailable)  # whoever waited for the one that failed asks for itself
+    assert [one.text for one in others if isinstance(one, Reply)] == ["yes", "yes"]
+    assert len(asked) == 2
+
+
+def test_a_model_can_be_read_as_text_though_it_ranks_labels() -> None:
+    class Ranking(ScriptedLLM):
+        def __init__(self) -> None:
+            super().__init__(lambda request: "ranked" if request.labels else "positive, I think")
+            self.capabilities = Capabilities(label_logprobs=True, concurrency_max=2)
+
+    package, samples = Package("Judge.", {}), [{"input": "well", "expected": "positive"}]
+    asker = PromptAsker(ReadAsText(Ranking()), ("negative", "positive"))
+    assert [one.answer for one in asyncio.run(asker.predict(package, samples))] == ["positive"]
+    named = StudyConfig.read({**GRID, "strategies": ["static"], "models": [{"label_logprobs": False}]}).cells()[0]
+    assert named.label == "sentiment140 · local, as text · static · seed 0"
+
+
+def test_an_arm_is_known_again_when_settings_that_do_not_bear_on_it_change() -> None:
+    def ids(**changed: Any) -> dict[str, str]:
+        arms = ["static", "fine_tuning", "meta", "thresholds"]
+        said = {**GRID, "strategies": arms, "seeds": [0], **changed}
+        return {cell.strategy: cell.id for cell in StudyConfig.read(said).cells()}
+
+    def other(**changed: Any) -> set[str]:
+        return {arm for arm, name in ids(**changed).items() if name != ids()[arm]}
+
+    assert other(sizes={**GRID["sizes"], "num_iterations": 3}) == {"meta", "thresholds"}
+    assert other(search={"alpha": 0.2}) == {"meta", "thresholds"}
+    assert other(sizes={**GRID["sizes"], "answer_tokens": 8}) == {"static", "meta", "thresholds"}
+    assert other(sizes={**GRID["sizes"], "test_samples": 50}) == {"static", "fine_tuning", "meta", "thresholds"}

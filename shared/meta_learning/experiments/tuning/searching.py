@@ -14,10 +14,11 @@ from typing import Any
 
 from meta_learning.errors import ConfigurationError
 from meta_learning.experiments.comparator import compare
+from meta_learning.experiments.config import Value
 from meta_learning.experiments.grid import GridCell
 from meta_learning.experiments.loops.report import estimate
 from meta_learning.experiments.study import OnCell, Workers
-from meta_learning.experiments.tuning.config import Range, TuningConfig, Value, checked
+from meta_learning.experiments.tuning.config import Range, TuningConfig, checked
 from meta_learning.utils.lines import write_whole
 
 JOURNAL = "trials.journal"
