@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _CONTRACT = re.compile(
@@ -14,6 +15,11 @@ _ALOUD = re.compile(r"\b(?i:step by step|think|reason|explain|quote|(?:last|fina
 _SENTENCE = re.compile(r"(?<=[.!?:])\s+(?=[A-Z\"'])")
 _EXEMPLAR = re.compile(r"Input: (.+?)\nAnswer: (.+)", re.S)
 _EXAMPLES = "Examples:"
+# Ours alone: a person's "Examples:" stays a text. The number says where they end, whatever follows them looks like.
+_TURNS = re.compile(r"^Examples \((\d+), as turns of the chat\):$", re.M)
+_TURN = re.compile(r"\n\nInput: (.*(?:\n\|(?: .*)?)*)\nAnswer: (.*(?:\n\|(?: .*)?)*)")
+# Told to mark the answer, whether or not something stands before it.
+_MARKED = re.compile(r"\b(?i:form|format|line)\b[^.]*?\bAnswer:")
 _RULES = "Rules:\n- "
 
 
@@ -24,6 +30,15 @@ def thinks_aloud(instructions: str) -> bool:
     (True, False)
     """
     return bool(_ALOUD.search(instructions))
+
+
+def marks_answer(instructions: str) -> bool:
+    """Whether ``instructions`` ask for the answer behind the mark "Answer:".
+
+    >>> marks_answer("Reply in the form 'Answer: yes'."), marks_answer("Answer with one word.")
+    (True, False)
+    """
+    return thinks_aloud(instructions) or bool(_MARKED.search(instructions))
 
 
 def variables(text: str) -> frozenset[str]:
@@ -38,6 +53,38 @@ def split_frame(text: str) -> tuple[str, str]:
         if _VARIABLE.search(paragraph):
             return "\n\n".join(paragraphs[:index]).strip(), "\n\n".join(paragraphs[index:])
     return text, ""
+
+
+def turns(shown: Sequence[tuple[str, str]]) -> str:
+    """Inputs with their answers under a header of ours; further lines of a text begin with a bar.
+
+    >>> print(turns([("nice\\nand warm", "yes")]))
+    Examples (1, as turns of the chat):
+    <BLANKLINE>
+    Input: nice
+    | and warm
+    Answer: yes
+    """
+    said = [f"Input: {_barred(text)}\nAnswer: {_barred(answer)}" for text, answer in shown]
+    return "\n\n".join([f"Examples ({len(said)}, as turns of the chat):", *said]) if said else ""
+
+
+def split_turns(text: str) -> tuple[str, list[tuple[str, str]], str]:
+    """The text before the last block that `turns` made, what is in that block, and the text after it.
+
+    >>> split_turns("Judge.\\n\\n" + turns([("nice", "yes")]) + "\\n\\nOne word.")
+    ('Judge.', [('nice', 'yes')], 'One word.')
+    """
+    for header in reversed(list(_TURNS.finditer(text))):
+        shown: list[tuple[str, str]] = []
+        end = header.end()
+        while len(shown) < int(header[1]) and (match := _TURN.match(text, end)):
+            shown.append((_unbarred(match[1]), _unbarred(match[2])))
+            end = match.end()
+        after = text[end:]
+        if shown and len(shown) == int(header[1]) and (after.startswith("\n\n") or not after.strip()):
+            return text[: header.start()].strip(), shown, after.strip()
+    return text, [], ""
 
 
 def split_exemplars(text: str) -> tuple[str, list[tuple[str, str]], str]:
@@ -111,3 +158,13 @@ def split_role(text: str) -> tuple[str, str]:
 
 def _sentences(text: str) -> list[str]:
     return [part for part in _SENTENCE.split(text) if part.strip()]
+
+
+def _barred(text: str) -> str:
+    first, *others = text.split("\n")
+    return "\n".join([first, *(f"| {line}" if line else "|" for line in others)])
+
+
+def _unbarred(text: str) -> str:
+    first, *others = text.split("\n")
+    return "\n".join([first, *(line[2:] for line in others)])

@@ -1,6 +1,7 @@
 """A prompt as ordered typed blocks: role, task, rules, reasoning, exemplars, contract, and the frame of the input.
 
-The contract (how to answer) and the frame (where the template variables stand) are never evolved.
+The contract (how to answer) and the frame (where the template variables stand) are never evolved. Exemplars are sent as turns of
+the chat: the other blocks as the system's, each example's input as the user's and its answer as the assistant's, then the input.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from meta_learning.acla import blocks
+from meta_learning.acla.chat import PLACE, Chat, chat_of
 from meta_learning.acla.splits import item_id
 from meta_learning.llm import Message
 
@@ -54,16 +56,22 @@ class Prompt:
     def parse(cls, text: str) -> Prompt:
         """The blocks of a text: of one that was rendered, those that it was made of; else what fits no other block is the task.
 
+        Examples of a person's, or of an earlier version ("Examples:"), are sent as the text that they are until they are edited.
+
         >>> prompt = Prompt.parse("Judge the review. Answer with one word.").edit(exemplars=(Exemplar("nice", "good"),))
         >>> Prompt.parse(prompt.render()).edit().render() == prompt.render()
         True
         """
-        body, shown, after = blocks.split_exemplars(text.strip())
-        if shown and not blocks.variables(body):
+        body, shown, after = blocks.split_turns(text)
+        if not shown:
+            body, shown, after = blocks.split_exemplars(text.strip())
+            if blocks.variables(body):
+                body, shown = text.strip(), []
+        if shown:
             contract, frame = blocks.split_frame(after)
         else:
-            shown, contract = [], ""
-            body, frame = blocks.split_frame(text.strip())
+            contract = ""
+            body, frame = blocks.split_frame(body)
         body, rules, reasoning = blocks.split_rules(body)
         if rules and not shown:
             reasoning, contract = blocks.split_last_contract(reasoning)
@@ -91,8 +99,7 @@ class Prompt:
         if self.verbatim:
             return self.verbatim
         rules = "Rules:\n" + "\n".join(f"- {rule}" for rule in self.rules) if self.rules else ""
-        shown = [f"Input: {one.input}\nAnswer: {one.answer}" for one in self.exemplars]
-        exemplars = "Examples:\n\n" + "\n\n".join(shown) if shown else ""
+        exemplars = blocks.turns([(one.input, one.answer) for one in self.exemplars])
         said = (self.role, self.task, rules, self.reasoning, exemplars, self.contract, self.frame)
         return "\n\n".join(block for block in said if block)
 
@@ -112,13 +119,29 @@ class Prompt:
         return frozenset(one.item_id for one in self.exemplars if one.item_id)
 
     def messages(self, text: str) -> tuple[Message, ...]:
-        """What the model is sent for one input: in its place where the prompt has one, else as the user's turn."""
+        """What the model is sent for one input; read off the rendered text alone, so that whoever has that sends the same.
+
+        >>> prompt = Prompt(task="Judge.", exemplars=(Exemplar("nice", "good"),), frame="Text: {input}")
+        >>> [(one.role, one.text) for one in prompt.messages("dull")]
+        [('system', 'Judge.'), ('user', 'Text: nice'), ('assistant', 'good'), ('user', 'Text: dull')]
+        """
+        return self.chat().filled(text)
+
+    def chat(self) -> Chat:
+        """The turns with a place for the input."""
         said = self.render()
-        if "{input}" in self.frame:
-            # In the frame alone: exemplars and rules before it may speak of "{input}" themselves.
-            before, _, after = said.rpartition(self.frame)
-            return (Message("user", before + self.frame.replace("{input}", text) + after),)
-        return (Message("system", said), Message("user", text))
+        before, shown, after = blocks.split_turns(said)
+        if shown:
+            contract, frame = blocks.split_frame(after)
+            if PLACE not in frame:
+                contract, frame = after, ""
+            return chat_of("\n\n".join(part for part in (before, contract) if part), shown, "", frame)
+        frame = Prompt.parse(said).frame
+        if PLACE not in frame:
+            return chat_of(said, (), "", "")
+        # In the frame alone: exemplars and rules before it may speak of "{input}" themselves.
+        before, _, after = said.rpartition(frame)
+        return chat_of("", (), before, frame + after)
 
     def as_blocks(self) -> dict[str, Any]:
         """The blocks that are not empty, as plain values."""
