@@ -38,7 +38,10 @@ Perturbation = Annotated[str, AfterValidator(known_perturbation)]
 
 
 class JudgingCell(GridCell):
-    """``text`` with its weights on labels, which ``arm`` came to on ``found_on``, put to ``model`` on items of ``dataset``."""
+    """``text`` with its weights on labels, which ``arm`` came to on ``found_on``, put to ``model`` on items of ``dataset``.
+
+    ``count``: so many of its test items; None for all.
+    """
 
     kind: Literal["judging"] = KIND
     arm: str
@@ -49,6 +52,7 @@ class JudgingCell(GridCell):
     model: ModelSpec
     perturbation: Perturbation | None = None
     sizes: Sizes
+    count: Annotated[int, Field(ge=1)] | None = None
 
     @property
     def label(self) -> str:
@@ -71,9 +75,10 @@ async def run_judging(cell: JudgingCell, llm: LLM) -> dict[str, Any]:
     items = await items_of(cell.dataset, cell.sizes, cell.seed)
     labels = labels_of(items.pool)
     asker = asker_of(llm, labels, cell.dataset, cell.sizes)
-    asked = [_perturbed(sample, cell.perturbation) for sample in items.test]
+    test = items.test[: cell.count]
+    asked = [_perturbed(sample, cell.perturbation) for sample in test]
     said = await asker.predict(Package(cell.text, cell.label_bias), asked)
-    found = named_as(said, items.test)
+    found = named_as(said, test)
     result = {
         "format": 1,
         "id": cell.id,

@@ -182,12 +182,15 @@ def test_a_report_pairs_arms_and_strategies_and_corrects_for_their_number() -> N
         result_of("static", 0.6),
         result_of("fine_tuning", 0.5),
         result_of("only:ablation", 0.6),
+        result_of("thresholds", 0.7),
     ]
     report = report_of(results)
     group = report["groups"]["d · local"]
-    assert [arm["arm"] for arm in group["arms"]] == ["static", "fine_tuning", "meta @ 100", "only:ablation @ 100"]
+    arms = ["static", "fine_tuning", "meta @ 100", "only:ablation @ 100", "thresholds @ 100"]
+    assert [arm["arm"] for arm in group["arms"]] == arms
     against = {(one["arm"], one["against"]): one for one in group["comparisons"]}
     assert against["meta @ 100", "static"]["wins"]
+    assert against["meta @ 100", "thresholds @ 100"]["gain"] == pytest.approx(0.1)
     assert against["meta @ 100", "fine_tuning"]["gain"] == pytest.approx(0.3)
     assert [(one["arm"], one["against"], one["loses"]) for one in group["strategies"]] == [
         ("only:ablation @ 100", "meta @ 100", True)
