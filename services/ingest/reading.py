@@ -10,11 +10,12 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from meta_learning.acla import Prompt
 from meta_learning.clrs.acting import Choice
 from meta_learning.errors import NotFound, WorldError
 from meta_learning.events import SLUG_PATTERN, Text
@@ -40,8 +41,30 @@ class Predicts(Protocol):
         """One expected score in [0, 1] a pair of (input, output)."""
 
 
+class Turn(BaseModel):
+    """One message of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Sent(BaseModel):
+    """What to send to the model, exactly as it was measured: worked examples are turns of the chat."""
+
+    messages: list[Turn]
+    input: str = Field(description="Replace this text in the last message, wherever it stands there, by the input.")
+
+
+class ServedVoter(Voter):
+    """One of several prompts that vote, with what to send."""
+
+    chat: Sent
+
+
 class CurrentPrompt(BaseModel):
-    """The prompt to use now. Send ``prompt_version`` back with the feedback on what it led to.
+    """The prompt to use now: send ``chat`` with the input in its place; ``text`` is the same to be read.
+
+    Send ``prompt_version`` back with the feedback on what it led to.
 
     Where several prompts vote, ``voters`` has all of them: ask each, and take the label with the largest product of chances (the
     log-probabilities with the bias added, times the sharpness), or the most frequent answer, the first voter's where two are.
@@ -51,8 +74,9 @@ class CurrentPrompt(BaseModel):
     prompt_version: str
     digest: str = Field(description="The digest of the version's manifest in the registry.")
     text: str
+    chat: Sent
     blocks: Any
-    voters: list[Voter] = Field(default_factory=list, description="Empty where one prompt answers alone.")
+    voters: list[ServedVoter] = Field(default_factory=list, description="Empty where one prompt answers alone.")
     price: dict[str, Any] | None = Field(
         None, description="What a question takes: calls, tokens and US dollars, as far as they are known."
     )
@@ -123,8 +147,9 @@ class Reading:
             prompt_version=manifest.version,
             digest=champion.digest,
             text=content.text,
+            chat=_sent(content.text),
             blocks=content.blocks,
-            voters=list(content.voters),
+            voters=[ServedVoter(**one.model_dump(), chat=_sent(one.text)) for one in content.voters],
             price=manifest.numbers.get("price"),
         )
 
@@ -146,6 +171,10 @@ class Reading:
     async def _check_exists(self, loop: str) -> None:
         if not await self.loops.has(loop):
             raise NotFound(f"there is no loop {loop!r}: its first feedback creates it")
+
+
+def _sent(text: str) -> Sent:
+    return Sent.model_validate(Prompt.parse(text).chat().as_json())
 
 
 def _chosen(champion: Champion[Predicts], wanted: Wanted, acting: Acting) -> Choice:

@@ -235,6 +235,32 @@ async def test_an_answer_cut_off_before_its_first_word_is_an_error_not_an_empty_
     await llm.close()
 
 
+@pytest.mark.parametrize("kind", VENDORS)
+async def test_example_turns_are_sent_as_they_are_and_two_inputs_share_all_before_them(kind: str, world: World) -> None:
+    script = Script()
+    llm = world.llm(kind, script)
+    shown = (Message("user", "dull"), Message("assistant", "negative"))
+    for text in ("I love it", "I hate it"):
+        await llm.complete(Request((ASK.messages[0], *shown, Message("user", text))))
+    first, second = (one["messages"] for one in script.requests)
+    assert first[:-1] == second[:-1]
+    assert [(one["role"], _text(one)) for one in second[-3:]] == [
+        ("user", "dull"),
+        ("assistant", "negative"),
+        ("user", "I hate it"),
+    ]
+    if kind == "anthropic":
+        # The last of the examples ends what is kept; the input itself is not worth keeping.
+        assert first[-2]["content"][0]["cache_control"] == {"type": "ephemeral"}
+        assert "cache_control" not in str(first[-1])
+    await llm.close()
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message["content"]
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
+
+
 async def test_anthropic_sends_no_sampling_parameter_and_counts_cached_prompt_tokens(world: World) -> None:
     script = Script()
     llm = world.llm("anthropic", script)

@@ -43,6 +43,18 @@ class Asking:
         self._asked: set[str] = set()
         self._room = asyncio.Semaphore(max(1, llm.capabilities.concurrency_max))
 
+    @property
+    def calls_left(self) -> int | None:
+        """Calls that surely fit under the cap with what retries at the rate so far would add to them; None without a cap."""
+        if self.calls_max is None:
+            return None
+        room, rate = (
+            self.calls_max - self.calls_count - self.retries_count,
+            self.retries_count / max(1, self.calls_count),
+        )
+        # Twice the standard deviation: retries of so many calls may well be more than their mean.
+        return max(0, int((room - 2.0 * math.sqrt(max(0, room) * rate)) / (1.0 + rate)))
+
     def affords(self, count: int, kept: int = 0) -> bool:
         """Whether ``count`` more calls leave ``kept`` of the cap, and what retries at the rate so far would add to those."""
         if self.calls_max is None:

@@ -68,6 +68,7 @@ class AdaptiveCurriculumAgent:
 
         The result's ``outcome`` is ``improved``, ``no_evidence``, ``no_headroom``, ``stopped_by_budget``, ``search_only``,
         ``failed`` or ``cancelled``; ``best_prompt`` is the initial one unless it improved (or there was only a search).
+        `Prompt.parse(best_prompt).messages(text)` is what to send for an input; an ``evaluation_fn`` gets texts, and may do the same.
 
         Raises:
             LLMUnavailable: the model does not answer; run again with the same store and ``run_id`` to go on.

@@ -30,12 +30,14 @@ class Endpoint:
 
 
 def joined(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The same in one turn, for a server that knows no other.
+    """The same with the instructions at the head of the first user's turn, for a server that hears them in no turn of their own.
 
     >>> joined((Message("system", "Judge it."), Message("user", "nice")))
     (Message(role='user', text='Judge it.\\n\\nnice'),)
     """
-    return (Message("user", "\n\n".join(one.text for one in messages)),)
+    told = [one.text for one in messages if one.role == "system"]
+    first, *others = [one for one in messages if one.role != "system"]
+    return (Message(first.role, "\n\n".join([*told, first.text])), *others)
 
 
 def keeps_max_tokens(request: Request, reply: Reply | CallerError) -> bool | None:

@@ -82,7 +82,7 @@ class PerformanceTracker:
         self.decisions.append({"iteration": iteration, "decision": decision, "because": because, "numbers": rounded})
 
     def is_good_and_still(self, good_enough: float, improvement: float) -> bool:
-        """The best is good enough, and the last iterations gained less than ``improvement``."""
-        if len(self._points) <= PATIENCE_COUNT or self._points[-1].score < good_enough:
+        """The best is good enough, luck aside, and the last iterations gained less than ``improvement``."""
+        if len(self._points) <= PATIENCE_COUNT or self._points[-1].low < good_enough:
             return False
         return self._points[-1].score - self._points[-1 - PATIENCE_COUNT].score < improvement

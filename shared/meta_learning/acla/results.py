@@ -69,9 +69,10 @@ def _price(search: Search, members: Sequence[Candidate]) -> dict[str, Any]:
 
 
 def _package(search: Search, candidate: Candidate) -> dict[str, Any]:
-    """The prompt with everything that it was measured with."""
+    """The prompt with everything that it was measured with; ``chat``: what is sent for it, in the vendors' form."""
     return {
         "prompt": candidate.prompt.render(),
+        "chat": candidate.prompt.chat().as_json(),
         "blocks": candidate.prompt.as_blocks(),
         "label_bias": search.matrix.bias(candidate),
         "label_sharpness": search.matrix.calibration(candidate).sharpness,

@@ -9,8 +9,9 @@ from meta_learning.acla.calibration import UNCALIBRATED
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.evaluating import FunctionEvaluator, ModelEvaluator
 from meta_learning.acla.judging import Ending, judge
+from meta_learning.acla.nominating import Nominee, Terms, nominated
 from meta_learning.acla.outcomes import Answer
-from meta_learning.acla.planning import GatePlan
+from meta_learning.acla.planning import FINALISTS_COUNT_MAX, GatePlan
 from meta_learning.acla.search import Search, TooManyMissing
 from meta_learning.acla.splits import Splits, free_text_share
 from meta_learning.acla.store import RunLog
@@ -155,16 +156,48 @@ class Run:
             return self._search_only("evaluation_fn gives one mean a call, so nothing can be paired")
         if not plan.items_count:
             return self._search_only("there are no fresh items, or no calls, for a gate")
-        # Out of time there is time for one, as `time_is_up` planned.
-        finalists = search.finalists(1 if search.race.out_of_time else plan.finalists_count)
-        if not finalists:
-            nobody = "no candidate was ahead of the seed prompt in the search"
+        terms = self._terms(plan)
+        slate = self._slate(terms)
+        if not slate:
+            nobody = "no candidate had a chance to be better than the seed prompt after the search"
             if self._stopped_by:
                 return Ending("stopped_by_budget", f"{nobody}, which was cut short: {self._stopped_by}{_kept(plan)}")
             return Ending("no_evidence", nobody)
-        return await judge(
-            search, finalists, self._splits.gate[: plan.items_count], self._config, self._log, self._stopped_by
-        )
+        items = self._splits.gate[: terms.items_for(terms.prompts_count(slate))]
+        finalists = [one.candidate for one in slate]
+        return await judge(search, finalists, items, self._config, self._log, self._stopped_by)
+
+    def _terms(self, plan: GatePlan) -> Terms:
+        """What the gate can be now: as planned, or more where the calls that are left are all that limits it."""
+        search, config, left = self.search, self._config, self._asking.calls_left
+        in_use = frozenset(one.prompt.version for one in search.incumbent)
+        others = (config.tokens_max, config.money_usd_max, config.seconds_max)
+        if left is None or search.race.out_of_time or any(cap is not None for cap in others):
+            # Out of time there is time for one, as `time_is_up` planned.
+            prompts_max = 1 if search.race.out_of_time else plan.finalists_count
+            return Terms(lambda count: plan.items_count, in_use, prompts_max, config.alpha)
+        available = len(self._splits.gate)
+        prompts_max = max(plan.finalists_count, FINALISTS_COUNT_MAX)
+        return Terms(lambda count: min(available, left // (len(in_use) + count)), in_use, prompts_max, config.alpha)
+
+    def _slate(self, terms: Terms) -> list[Nominee]:
+        """Who is asked the fresh items; where prompts may vote together, as many as were planned."""
+        nominees = self.search.nominees()
+        slate = nominated(nominees, terms)
+        if self._config.ensemble_size > 1:
+            ahead = [one for one in nominees if one.gain.mean > 0.0 and one not in slate]
+            for one in sorted(ahead, key=lambda one: -one.gain.mean):
+                if terms.prompts_count([*slate, one]) <= min(terms.prompts_max, self._config.ensemble_size):
+                    slate.append(one)
+        for one in slate:
+            self.search.tracker.explain(
+                len(self.search.tracker.history),
+                f"{one.candidate.version} is asked the fresh items",
+                "what the gate can be expected to let through is most with it",
+                gain=one.gain.mean,
+                chance=one.gain.chance_above(0.0),
+            )
+        return slate
 
     def _search_only(self, why: str) -> Ending:
         best = self.search.best

@@ -10,6 +10,7 @@ from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.ensembles import voted_score
 from meta_learning.acla.evaluating import Evaluator
 from meta_learning.acla.front import Offer
+from meta_learning.acla.nominating import Nominee
 from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.performance_tracker import Birth
 from meta_learning.acla.prompt_evolver import PromptEvolver
@@ -162,21 +163,19 @@ class Search:
         tracker.explain(iteration, "the search ends", "nothing better is to be expected after a restart", **chances)
         return True
 
-    def finalists(self, count: int) -> list[Candidate]:
-        """Those with the largest shrunken gain over the seed, if it is one; packages of one prompt cost the gate nothing more."""
+    def nominees(self) -> list[Nominee]:
+        """Whoever was asked enough to say anything, and the other package of the same answers, which costs nothing more."""
         race = self.race
-        ranked = []
-        raced = [one.candidate for one in race.ladder.standings.values()]
-        for index, candidate in enumerate([race.anchor, *raced] if race.anchor is not self.seed else raced):
-            plain = race.gain(candidate, self.seed)
-            # Over the anchor the grades tell more; over the plain seed only answers do.
-            over = (
-                race.gain(candidate, race.anchor) if race.anchor.calibrated and candidate is not race.anchor else plain
-            )
-            if plain.mean > 0.0:
-                value = 0.0 if candidate is race.anchor else over.mean
-                ranked.append((-value, index, candidate))
-        return [candidate for _, _, candidate in sorted(ranked, key=lambda one: one[:2])[:count]]
+        known = [race.anchor, *(one.candidate for one in race.ladder.standings.values() if one.rung > 0)]
+        if race.anchor.calibrated:
+            known += [replace(one, calibrated=not one.calibrated) for one in known]
+        others = {one.version: one for one in known if one.version != self.seed.version}
+        return [self._nominee(one) for one in others.values()]
+
+    def _nominee(self, candidate: Candidate) -> Nominee:
+        differences = self.matrix.differences(candidate, self.seed, self._items)
+        discordant = sum(map(abs, differences)) / max(1, len(differences))
+        return Nominee(candidate, self.race.gain(candidate, self.seed), discordant)
 
     def offers(self) -> list[Offer]:
         """The seed and everybody past the second rung, with what a call of each takes."""

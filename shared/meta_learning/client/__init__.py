@@ -7,6 +7,8 @@ with FeedbackClient("http://127.0.0.1:8001") as client:
     ranking = client.rank("support", "Where is my parcel?", ["On its way.", "No idea."])
     shown = ranking.candidates[0].text                    # show it; ranking.ask says whether to ask for a judgement
     client.send(**ranking.judged(1.0))                    # later, when the user has judged it
+    prompt = client.prompt("support")                     # the prompt that the loop uses now …
+    messages = prompt.messages("Where is my parcel?")     # … and what to send to the model for an input, as it was measured
     report = client.send_many({"loop": "support", **row} for row in rows)     # any number, in batches
     report.accepted, report.duplicate, report.refused
 ```

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import httpx
 
-from meta_learning.client.voting import Said, Voter, vote
+from meta_learning.client.voting import Said, Voter, filled, vote
 from meta_learning.errors import (
     BackPressure,
     BrokerUnavailable,
@@ -59,6 +59,7 @@ class Report:
 class CurrentPrompt:
     """The prompt to use now; send ``prompt_version`` with the feedback on what it led to.
 
+    Ask the model with `messages`; ``text`` is the same to be read, and ``chat`` the same with a place for the input.
     ``voters``: where several prompts vote, all of them: ask each, then `vote`. ``price``: what a question takes, where known.
     """
 
@@ -67,6 +68,11 @@ class CurrentPrompt:
     blocks: Any
     voters: tuple[Voter, ...] = ()
     price: Mapping[str, Any] | None = None
+    chat: Mapping[str, Any] | None = None
+
+    def messages(self, input_text: str) -> list[dict[str, str]]:
+        """What to send to the model for one input, exactly as it was measured; see `meta_learning.client.voting.filled`."""
+        return filled(self.chat, input_text)
 
     def vote(self, said: Sequence[Said]) -> str | None:
         """What the voters answer together; see `meta_learning.client.voting.vote`. ``said`` has an answer for each of them."""
@@ -76,9 +82,12 @@ class CurrentPrompt:
 def prompt_of(said: Mapping[str, Any]) -> CurrentPrompt:
     """The prompt out of the door's answer; fields that are not there yet are as if there was one prompt alone."""
     voters = tuple(
-        Voter(one["text"], one.get("label_bias", {}), one.get("label_sharpness", 1.0)) for one in said.get("voters", ())
+        Voter(one["text"], one.get("label_bias", {}), one.get("label_sharpness", 1.0), one.get("chat"))
+        for one in said.get("voters", ())
     )
-    return CurrentPrompt(said["text"], said["prompt_version"], said.get("blocks"), voters, said.get("price"))
+    return CurrentPrompt(
+        said["text"], said["prompt_version"], said.get("blocks"), voters, said.get("price"), said.get("chat")
+    )
 
 
 @dataclass(frozen=True, slots=True)

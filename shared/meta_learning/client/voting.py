@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from meta_learning.errors import CallerError
 
@@ -22,11 +22,31 @@ Said: TypeAlias = str | Mapping[str, float] | None
 
 @dataclass(frozen=True, slots=True)
 class Voter:
-    """A prompt, what is added to its labels' log-probabilities, and how sharp they then are."""
+    """A prompt, what is added to its labels' log-probabilities, how sharp they then are, and what is sent for it."""
 
     text: str
     label_bias: Mapping[str, float] = field(default_factory=dict)
     label_sharpness: float = 1.0
+    chat: Mapping[str, Any] | None = field(default=None, compare=False)
+
+    def messages(self, input_text: str) -> list[dict[str, str]]:
+        """See `filled`."""
+        return filled(self.chat, input_text)
+
+
+def filled(chat: Mapping[str, Any] | None, input_text: str) -> list[dict[str, str]]:
+    """The messages for one input, as the run sent them that measured the prompt: worked examples are turns of the chat.
+
+    >>> filled({"messages": [{"role": "user", "content": "Judge: {input}"}], "input": "{input}"}, "nice")
+    [{'role': 'user', 'content': 'Judge: nice'}]
+
+    Raises:
+        CallerError: the server is older than this client, and does not say.
+    """
+    if chat is None:
+        raise CallerError("the ingest service is too old to say what is sent for a prompt")
+    *before, last = (dict(one) for one in chat["messages"])
+    return [*before, last | {"content": last["content"].replace(chat["input"], input_text)}]
 
 
 def vote(voters: Sequence[Voter], said: Sequence[Said]) -> str | None:

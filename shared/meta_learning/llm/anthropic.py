@@ -64,18 +64,14 @@ class AnthropicLLM:
     def arguments(self, request: Request) -> dict[str, Any]:
         """What is sent for a request."""
         system = "\n\n".join(message.text for message in request.messages if message.role == "system")
-        arguments: dict[str, Any] = {
-            "model": self.model,
-            "max_tokens": request.max_tokens,
-            "messages": [
-                {"role": message.role, "content": message.text}
-                for message in request.messages
-                if message.role != "system"
-            ],
-        }
+        turns = [message for message in request.messages if message.role != "system"]
+        messages: list[dict[str, Any]] = [{"role": message.role, "content": message.text} for message in turns]
+        # Instructions and examples are the stable prefix of every call for a prompt: worth a place in the provider's cache.
+        if len(messages) > 1:
+            messages[-2]["content"] = _kept(turns[-2].text)
+        arguments: dict[str, Any] = {"model": self.model, "max_tokens": request.max_tokens, "messages": messages}
         if system:
-            # The instructions are the stable prefix of every call of a run: worth a place in the provider's cache.
-            arguments["system"] = [{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}]
+            arguments["system"] = _kept(system)
         if request.stop:
             arguments["stop_sequences"] = list(request.stop)
         return arguments
@@ -99,3 +95,8 @@ class AnthropicLLM:
             latency_s=latency_s,
             sampling="as_asked" if request.temperature is None else "not_accepted",
         )
+
+
+def _kept(text: str) -> list[dict[str, Any]]:
+    """A text up to whose end the provider is to keep what it has read."""
+    return [{"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}]

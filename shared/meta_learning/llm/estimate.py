@@ -8,8 +8,8 @@ from meta_learning.llm.models import Price
 
 # English text has about four characters a token in every vocabulary of today; other scripts have fewer.
 CHARS_PER_TOKEN = 4.0
-# Roles and separators of a chat: 9 tokens a call for the packaged model, a few more for others.
-TEMPLATE_TOKENS = 12
+# Roles and separators of a chat: 9 tokens for two turns of the packaged model, a few more for others.
+TURN_TOKENS = 6
 # Evolved prompts grow by rules and examples: their calls take about this many times the seed prompt's.
 GROWTH = 2.0
 
@@ -25,13 +25,15 @@ class Estimate:
     money_high_usd: float | None
 
 
-def estimate(calls: int, prompt_chars: float, completion_tokens: int, price: Price | None) -> Estimate:
-    """The guess for ``calls`` whose prompt and input have ``prompt_chars`` together.
+def estimate(
+    calls: int, prompt_chars: float, completion_tokens: int, price: Price | None, turns_count: float = 2
+) -> Estimate:
+    """The guess for ``calls`` whose prompt and input have ``prompt_chars`` together, in so many turns of a chat.
 
     >>> estimate(100, 400, 8, Price(1.0, 5.0))
     Estimate(calls=100, tokens_low=12000, tokens_high=23200, money_low_usd=0.0152, money_high_usd=0.0264)
     """
-    low = prompt_chars / CHARS_PER_TOKEN + TEMPLATE_TOKENS
+    low = prompt_chars / CHARS_PER_TOKEN + TURN_TOKENS * turns_count
     high = low * GROWTH
     return Estimate(
         calls=calls,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -32,13 +33,24 @@ def samples(count: int, world: int = 0) -> list[dict[str, Any]]:
 
 
 def expected_of(text: str) -> str:
-    world, i = text.split()[1].split("-")
+    world, i = re.findall(r"number (\d+)-(\d+)", text)[-1]
     return LABELS[int(chance("label", world, i) < 0.5)]
+
+
+def told(request: Request) -> str:
+    """All that stands before the input: the instruction, and below it the turns of the examples."""
+    before = request.messages[:-1]
+    return "\n\n".join([one.text for one in before[:1]] + [f"{one.role}: {one.text}" for one in before[1:]])
+
+
+def shows_examples(prompt: str) -> bool:
+    """Whether the text of a prompt, or what a model was told, has worked examples."""
+    return "Examples (" in prompt or "assistant: " in prompt
 
 
 def with_examples(prompt: str) -> float:
     """A world in which examples truly help."""
-    return 0.9 if "Examples:" in prompt else 0.55
+    return 0.9 if shows_examples(prompt) else 0.55
 
 
 def nothing_helps(prompt: str) -> float:
@@ -52,7 +64,7 @@ def model(accuracy: Callable[[str], float], spread: float = 0.5) -> ScriptedLLM:
     def answer(request: Request) -> str | Reply:
         if request.purpose == "proposer":
             return f"```\nA new idea, number {request.sample}: decide with care.\n```"
-        prompt, text = request.messages[0].text, request.messages[-1].text
+        prompt, text = told(request), request.messages[-1].text
         own = chance(prompt, text) < spread
         draw = chance("own", prompt, text) if own else chance("item", text)
         right = expected_of(text)

@@ -20,7 +20,17 @@ from meta_learning.errors import BudgetExhausted, CallerError, ConfigurationErro
 from meta_learning.llm import Capabilities, Reply, Request
 from meta_learning.llm.ledger import Caps, Ledger
 from meta_learning.llm.scripted import ScriptedLLM
-from tests.core.acla.simulated import LABELS, chance, config, expected_of, model, samples, with_examples
+from tests.core.acla.simulated import (
+    LABELS,
+    chance,
+    config,
+    expected_of,
+    model,
+    samples,
+    shows_examples,
+    told,
+    with_examples,
+)
 
 
 class Killed(BaseException):
@@ -59,9 +69,9 @@ async def test_a_finalist_whose_hard_items_are_refused_does_not_win_on_the_easy_
     def answer(request: Request) -> str | Exception:
         if request.purpose == "proposer":
             return ""
-        prompt, text = request.messages[0].text, request.messages[-1].text
+        prompt, text = told(request), request.messages[-1].text
         right, is_easy = expected_of(text), chance("easy", text) < 0.5
-        if "Examples:" in prompt:
+        if shows_examples(prompt):
             # In the search it is truly better; on fresh items the model refuses it what is hard.
             is_fresh = text not in searched
             gate_inputs.update({text} if is_fresh else ())
@@ -109,7 +119,7 @@ async def test_no_evaluation_starts_after_the_time_is_over() -> None:
     async def slow(prompt: str, items: list[dict[str, Any]]) -> list[float]:
         started_at.append(clock() - began)
         await asyncio.sleep(0.1)
-        return [float("Examples:" in prompt or item["metadata"]["i"] % 2) for item in items]
+        return [float(shows_examples(prompt) or item["metadata"]["i"] % 2) for item in items]
 
     agent = AdaptiveCurriculumAgent(
         config(seconds_max=0.35, evolution_strategies=["few_shot_optimization"]), model(with_examples)

@@ -10,7 +10,16 @@ from meta_learning.acla import AdaptiveCurriculumAgent
 from meta_learning.errors import CallerError, ConfigurationError, LLMUnavailable, MalformedDataset
 from meta_learning.llm.retry import Retrying, RetryPolicy
 from meta_learning.llm.scripted import ScriptedLLM
-from tests.core.acla.simulated import SEED_PROMPT, config, expected_of, model, nothing_helps, samples, with_examples
+from tests.core.acla.simulated import (
+    SEED_PROMPT,
+    config,
+    expected_of,
+    model,
+    nothing_helps,
+    samples,
+    shows_examples,
+    with_examples,
+)
 
 
 def loader(world: int = 0) -> Any:
@@ -26,7 +35,7 @@ async def test_a_better_prompt_that_exists_is_found_and_proven_on_fresh_items() 
     improved = [one for one in results if one["outcome"] == "improved"]
     assert len(improved) >= 5
     for one in improved:
-        assert "Examples:" in one["best_prompt"]
+        assert shows_examples(one["best_prompt"])
         assert one["gate"]["winner"]["low"] > 0.0
         assert one["best_performance"] > one["seed_performance"]
         assert one["best_prompt"].endswith("Answer with one word.")
@@ -121,7 +130,7 @@ async def test_one_score_a_sample_from_an_evaluation_function_goes_through_the_g
         return [hash_right(prompt, item["input"]) for item in items]
 
     def hash_right(prompt: str, text: str) -> bool:
-        return len(text) % 7 != 3 if "Examples:" in prompt else int(text.split("-")[1].split()[0]) % 2 == 0
+        return len(text) % 7 != 3 if shows_examples(prompt) else int(text.split("-")[1].split()[0]) % 2 == 0
 
     results = await AdaptiveCurriculumAgent(config(), llm).run_curriculum(loader(), each, 60)
     assert results["outcome"] == "improved"

@@ -86,14 +86,42 @@ async def test_every_strategy_proposes_something_new_without_a_clever_author_and
     assert all(one.prompt.contract == "Answer with one word: good or bad." for one in first)
 
 
-async def test_exemplars_are_balanced_and_made_only_of_correct_answers() -> None:
+@pytest.mark.parametrize("known", ["both", "one label", "nothing"])
+async def test_examples_are_balanced_whatever_the_model_gets_right(known: str) -> None:
     [strategy] = by_name(["few_shot_optimization"])
-    here = situation(Prompt.parse("Judge."))
-    right = {one.item.id for one in here.successes}
-    for proposal in await strategy.propose(here, Silent(), random.Random(0)):
+    pool = items(24)
+    right = [item for item in pool[:16] if known == "both" or (known == "one label" and item.expected == "good")]
+    here = Situation(
+        parent=Candidate(Prompt.parse("Judge.")),
+        labels=("bad", "good"),
+        successes=[Answered(item, item.expected) for item in right],
+        failures=[Answered(item, "good") for item in pool if item not in right],
+        children_count=6,
+    )
+    found = await strategy.propose(here, Silent(), random.Random(0))
+    assert len(found) == 6
+    assert {len(one.prompt.exemplars) for one in found} >= {2, 4, 6, 8}
+    expected = {item.id: item.expected for item in pool}
+    for proposal in found:
         answers = [one.answer for one in proposal.prompt.exemplars]
-        assert abs(answers.count("good") - answers.count("bad")) <= 1
-        assert proposal.prompt.exemplar_ids <= right
+        assert answers.count("good") == answers.count("bad")
+        assert answers == [expected[one.item_id] for one in proposal.prompt.exemplars]
+        if "own correct answers first" in proposal.note and known != "nothing":
+            good = {one.item_id for one in proposal.prompt.exemplars if one.answer == "good"}
+            assert good <= {item.id for item in right}
+
+
+async def test_a_prompt_with_examples_is_tried_with_another_order_and_with_one_swapped() -> None:
+    [strategy] = by_name(["few_shot_optimization"])
+    pool = items(12)
+    shown = tuple(Exemplar(item.input, item.expected, item.id) for item in pool[:6])
+    here = situation(Prompt.parse("Judge.").edit(exemplars=shown))
+    moved, swapped, fresh = await strategy.propose(here, Silent(), random.Random(0))
+    assert sorted(moved.prompt.exemplars, key=str) == sorted(shown, key=str)
+    assert moved.prompt.exemplars != shown
+    [(old, new)] = [(a, b) for a, b in zip(shown, swapped.prompt.exemplars, strict=True) if a != b]
+    assert old.answer == new.answer
+    assert fresh.prompt.exemplar_ids != moved.prompt.exemplar_ids
 
 
 async def test_error_analysis_names_the_most_frequent_confusion() -> None:

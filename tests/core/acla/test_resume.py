@@ -11,7 +11,7 @@ from meta_learning.errors import ConfigurationError, LLMUnavailable
 from meta_learning.llm import Capabilities, Request
 from meta_learning.llm.retry import Retrying, RetryPolicy
 from meta_learning.llm.scripted import ScriptedLLM
-from tests.core.acla.simulated import config, model, samples, with_examples
+from tests.core.acla.simulated import config, model, samples, shows_examples, with_examples
 
 SMALL: dict[str, Any] = {"max_iterations": 5, "children_count": 1, "gate_samples": 20}
 
@@ -131,7 +131,7 @@ async def test_scores_of_an_evaluation_function_are_not_computed_twice() -> None
                 computed.append("died")
                 raise Killed
             computed.append(prompt)
-            return [float("Examples:" in prompt or item["metadata"]["i"] % 2) for item in items]
+            return [float(shows_examples(prompt) or item["metadata"]["i"] % 2) for item in items]
 
         return evaluate
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meta_learning.acla import Prompt
+from meta_learning.acla.endpoint import joined
 from meta_learning.acla.prompt import Exemplar
 from meta_learning.acla.splits import item_id
 from meta_learning.acla.strategies.chain_of_thought import ALOUD, SILENT
@@ -132,6 +133,15 @@ def test_an_application_that_puts_the_input_in_its_place_sends_what_was_measured
         sent = [(one["role"], one["content"]) for one in told["messages"]]
         role, last = sent.pop()
         assert [*sent, (role, last.replace(told["input"], text))] == said(prompt, text)
+
+
+def test_a_server_that_hears_no_instructions_of_their_own_still_gets_the_turns() -> None:
+    prompt = Prompt(task="Judge.", exemplars=SHOWN[:1])
+    assert [(one.role, one.text) for one in joined(prompt.messages("x"))] == [
+        ("user", "Judge.\n\nA warm film."),
+        ("assistant", "good"),
+        ("user", "x"),
+    ]
 
 
 def test_a_file_that_ends_with_a_line_break_holds_the_same_examples() -> None:

@@ -11,7 +11,7 @@ from meta_learning.acla import AdaptiveCurriculumAgent
 from meta_learning.errors import CallerError, ConfigurationError
 from meta_learning.llm import Request
 from meta_learning.llm.scripted import ScriptedLLM
-from tests.core.acla.simulated import LABELS, SEED_PROMPT, chance, config, expected_of, samples
+from tests.core.acla.simulated import LABELS, SEED_PROMPT, chance, config, expected_of, samples, shows_examples, told
 
 VOTERS = ["Is the number high or low? Answer with one word.", "High, or low? Answer with one word."]
 IN_USE = {"initial_voters": [{"prompt": text, "calibrated": False} for text in VOTERS]}
@@ -21,7 +21,7 @@ def thirds(request: Request) -> str:
     """Each of the three prompts is wrong on a third of its own; whatever else is asked is right on 60 %."""
     if request.purpose == "proposer":
         return f"```\nIdea {request.sample}.\n```"
-    prompt, text = request.messages[0].text, request.messages[-1].text
+    prompt, text = told(request), request.messages[-1].text
     right, wrong = expected_of(text), LABELS[1 - LABELS.index(expected_of(text))]
     third = int(3 * chance("third", text))
     known = [SEED_PROMPT, *VOTERS]
@@ -56,7 +56,7 @@ async def test_nothing_takes_over_that_does_not_beat_the_vote_on_fresh_items() -
         text = request.messages[-1].text
         if chance("hard", text) < 0.1:
             return LABELS[1 - LABELS.index(expected_of(text))]
-        return expected_of(text) if "Examples:" in request.messages[0].text and chance("ex", text) < 0.6 else said
+        return expected_of(text) if shows_examples(told(request)) and chance("ex", text) < 0.6 else said
 
     llm = ScriptedLLM(harder)
     alone = await run(ScriptedLLM(harder), max_iterations=6)

@@ -115,6 +115,10 @@ def test_the_current_prompt_comes_with_its_version(make_log: LogMaker) -> None:
         "prompt_version": "p1",
         "digest": digest,
         "text": "Be kind.",
+        "chat": {
+            "messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "{input}"}],
+            "input": "{input}",
+        },
         "blocks": {"task": "Be kind."},
         "voters": [],
         "price": None,

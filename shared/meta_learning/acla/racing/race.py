@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from meta_learning.acla.asking import Asking
@@ -136,7 +136,7 @@ class Race:
         """The shrunken gain of one over the other, in what a user pays for; along the first one's course up to ``rung`` items."""
         entrant = self.entrants.get(candidate.version)
         along = entrant.course if entrant else Course(tuple(self.items), {})
-        differences = self.matrix.graded_differences(candidate, other)
+        differences = self._differences(candidate, other)
         price = self.price(candidate) - self.price(other)
         if price:
             differences = {name: one - price for name, one in differences.items()}
@@ -144,6 +144,13 @@ class Race:
             standing = self.ladder.standings.get(candidate.version)
             rung = self.ladder.rungs[standing.rung] if standing else len(self.items)
         return along.gain(differences, rung)
+
+    def _differences(self, candidate: Candidate, other: Candidate) -> Mapping[str, float]:
+        """By item: of grades where both have them, else of answers, since a chance of .8 is no worse than a right answer."""
+        if candidate.calibrated == other.calibrated:
+            return self.matrix.graded_differences(candidate, other)
+        pairs = ((item.id, self.matrix.differences(candidate, other, [item])) for item in self.items)
+        return {name: one[0] for name, one in pairs if one}
 
     def price(self, candidate: Candidate) -> float:
         """What the tokens of a call are worth, in score: 0 unless ``config.tokens_price`` says otherwise."""

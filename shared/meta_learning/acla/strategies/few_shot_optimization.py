@@ -1,4 +1,4 @@
-"""Show examples: the model's own correct answers, balanced over the labels, random or near to its errors."""
+"""Show examples: answers of the search items, balanced over the labels, in sets of several sizes, kinds and orders."""
 
 from __future__ import annotations
 
@@ -6,42 +6,87 @@ import random
 import re
 from collections.abc import Sequence
 
-from meta_learning.acla.prompt import Exemplar
+from meta_learning.acla.prompt import Exemplar, Prompt
 from meta_learning.acla.splits import Item
-from meta_learning.acla.strategies import Answered, Proposal, Proposer, Situation
+from meta_learning.acla.strategies import Answered, Proposal, Proposer, Situation, untried
 
-COUNTS = (2, 4, 6)
+COUNTS = (2, 4, 6, 8)
+COUNT_MAX = 12
 EXEMPLAR_CHARS_MAX = 400
 
 
 class FewShotOptimization:
-    """Swaps whole sets of exemplars: on small models that beats rewording (Wan et al., 2024). It asks no author."""
+    """Swaps whole sets of exemplars: on small models that beats rewording (Wan et al., 2024). It asks no author.
+
+    Of each label those come first that the model answered right itself; where it never does, the items' own answers stand in.
+    """
 
     name = "few_shot_optimization"
 
     async def propose(self, situation: Situation, proposer: Proposer, rng: random.Random) -> list[Proposal]:
-        """Sets of different sizes: one near to the errors, the others at random; nothing without two correct answers."""
-        pool = [one for one in situation.successes if _fits(one.item)]
-        found: list[Proposal] = []
-        for index in range(situation.children_count):
-            count = COUNTS[index % len(COUNTS)]
-            near = index == 1 and bool(situation.failures)
-            ordered = _near_to_errors(pool, situation.failures) if near else rng.sample(pool, len(pool))
-            chosen = _balanced(ordered, count)
+        """New sets, each of another kind and size; of a prompt with examples first the same in another order, and with one swapped."""
+        right = [one for one in situation.successes if _fits(one.item)]
+        wrong = [one for one in situation.failures if _fits(one.item)]
+        parent = situation.parent.prompt
+        found = _changed(parent, [*right, *wrong], rng)
+        sizes = _sizes(situation.labels)
+        rng.shuffle(sizes)
+        for number, (how, ordered) in enumerate(_kinds(right, wrong, situation.children_count, rng)):
+            chosen = _balanced(ordered, sizes[number % len(sizes)])
             if len(chosen) >= 2:
                 rng.shuffle(chosen)
-                found.append(_proposal(situation, chosen, "near to its errors" if near else "at random"))
-        return found
+                exemplars = tuple(_exemplar(one) for one in chosen)
+                found.append(Proposal(parent.edit(exemplars=exemplars), f"{len(chosen)} examples, {how}"))
+        return untried(found, situation)
+
+
+def _kinds(
+    right: Sequence[Answered], wrong: Sequence[Answered], count: int, rng: random.Random
+) -> list[tuple[str, list[Answered]]]:
+    """At least ``count`` ways to put the items in order, of which the first are taken."""
+    kinds: list[tuple[str, list[Answered]]] = []
+    while len(kinds) < count:
+        mixed = [*right, *wrong]
+        own, missed = rng.sample(right, len(right)), rng.sample(wrong, len(wrong))
+        kinds.append(("own correct answers first", [*own, *missed]))
+        kinds.append(("at random", rng.sample(mixed, len(mixed))))
+        if wrong and right:
+            kinds.append(("near to its errors", [*_near_to_errors(right, missed[: len(missed) // 2 + 1]), *missed]))
+    return kinds
+
+
+def _changed(parent: Prompt, pool: Sequence[Answered], rng: random.Random) -> list[Proposal]:
+    """The parent's own examples in another order (the last ones weigh most), and with one swapped for another of its answer."""
+    shown = list(parent.exemplars)
+    if len(shown) < 2:
+        return []
+    found = [Proposal(parent.edit(exemplars=tuple(rng.sample(shown, len(shown)))), "its examples in another order")]
+    place = rng.randrange(len(shown))
+    known = parent.exemplar_ids
+    others = [one for one in pool if one.item.expected == shown[place].answer and one.item.id not in known]
+    if others:
+        shown[place] = _exemplar(rng.choice(others))
+        found.append(Proposal(parent.edit(exemplars=tuple(shown)), "one of its examples swapped for another"))
+    return found
+
+
+def _sizes(labels: Sequence[str]) -> list[int]:
+    """Numbers of examples that show every label equally often.
+
+    >>> _sizes(("a", "b", "c")), _sizes(())
+    ([3, 6, 9], [2, 4, 6, 8])
+    """
+    step = max(1, len(labels))
+    return sorted({min(-(-count // step) * step, COUNT_MAX) for count in COUNTS})
 
 
 def _fits(item: Item) -> bool:
-    """Short, and of one paragraph: a blank line would end the example where whoever reads the prompt looks for its end."""
-    return all(len(text) <= EXEMPLAR_CHARS_MAX and "\n\n" not in text for text in (item.input, item.expected))
+    """Short, and nothing empty: vendors refuse a turn that says nothing."""
+    return all(len(text.strip()) > 0 and len(text) <= EXEMPLAR_CHARS_MAX for text in (item.input, item.expected))
 
 
-def _proposal(situation: Situation, chosen: Sequence[Answered], how: str) -> Proposal:
-    exemplars = tuple(Exemplar(one.item.input, one.item.expected, one.item.id) for one in chosen)
-    return Proposal(situation.parent.prompt.edit(exemplars=exemplars), f"{len(chosen)} own correct answers, {how}")
+def _exemplar(one: Answered) -> Exemplar:
+    return Exemplar(one.item.input, one.item.expected, one.item.id)
 
 
 def _balanced(ordered: Sequence[Answered], count: int) -> list[Answered]:

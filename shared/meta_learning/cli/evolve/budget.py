@@ -62,8 +62,9 @@ async def settled(order: Order, loader: BaseDatasetLoader, llm: LLM) -> Budget:
     if order.money is not None and price is None:
         raise ConfigurationError(PRICED_NOBODY.format(f"{llm.model} ({llm.provider})"))
     items = read_items(loader.get_samples(min(len(loader), MEASURED_COUNT), order.seed))
-    chars, answer = _chars(order.prompt, items), _answer_tokens(order, items, llm)
-    calls = _calls_within(order, estimate(1, chars, answer, price))
+    chars, turns = _length(order.prompt, items)
+    answer = _answer_tokens(order, items, llm)
+    calls = _calls_within(order, estimate(1, chars, answer, price, turns))
     if calls < CALLS_MIN:
         raise ConfigurationError(f"the budget pays for about {calls} calls; fewer than {CALLS_MIN} decide nothing")
     order = divided(order, len(loader), calls)
@@ -73,7 +74,7 @@ async def settled(order: Order, loader: BaseDatasetLoader, llm: LLM) -> Budget:
     if (left := calls - plan["calls_kept"]) <= len(splits.search):
         asked = f"{len(splits.search)} items to search on take more than the {left} calls that the decision leaves of {calls}"
         raise ConfigurationError(f"{asked}: give fewer --samples or more --calls")
-    return Budget(order, config, splits, estimate(calls, chars, answer, price), plan)
+    return Budget(order, config, splits, estimate(calls, chars, answer, price, turns), plan)
 
 
 def _calls_within(order: Order, one: Estimate) -> int:
@@ -83,9 +84,10 @@ def _calls_within(order: Order, one: Estimate) -> int:
     return min(count for count in (order.calls, by_tokens, by_money) if count is not None)
 
 
-def _chars(prompt: str, items: Sequence[Item]) -> float:
-    seed = Prompt.parse(prompt)
-    return fmean(sum(len(said.text) for said in seed.messages(item.input)) for item in items)
+def _length(prompt: str, items: Sequence[Item]) -> tuple[float, int]:
+    """The characters of a question, and its turns: those of the examples are paid with each."""
+    asked = [Prompt.parse(prompt).messages(item.input) for item in items]
+    return fmean(sum(len(said.text) for said in messages) for messages in asked), len(asked[0])
 
 
 def _answer_tokens(order: Order, items: Sequence[Item], llm: LLM) -> int:

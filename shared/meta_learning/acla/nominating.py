@@ -1,0 +1,98 @@
+"""Who is asked the fresh items: whoever raises what the gate can be expected to let through, as far as the calls reach."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from meta_learning.acla.outcomes import Candidate
+from meta_learning.acla.racing.shrinkage import Gain
+
+Floats = npt.NDArray[np.float64]
+
+# With less of a chance than this to be better at all, nobody is worth a test: the others would pay for it with their levels.
+CHANCE_MIN = 0.05
+NOMINEES_COUNT_MAX = 6
+DRAWS_COUNT = 2000
+# Two packages never differ on fewer items than this, however equal they were on those that both were asked.
+DISCORDANT_MIN = 0.02
+# What one more must add to be nominated, in accuracy.
+ADDED_MIN = 0.0002
+
+
+@dataclass(frozen=True, slots=True)
+class Nominee:
+    """A package, its gain over what is in use (shrunken, in right answers), and the share of items on which the two differ."""
+
+    candidate: Candidate
+    gain: Gain
+    discordant: float
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a gate can be: ``items_for(n)`` fresh items where ``n`` prompts besides those ``in_use`` (versions) are asked them."""
+
+    items_for: Callable[[int], int]
+    in_use: frozenset[str]
+    prompts_max: int
+    alpha: float
+
+    def prompts_count(self, slate: Sequence[Nominee]) -> int:
+        """Prompts that have to be asked; other packages of the same prompt cost no call."""
+        return len({one.candidate.prompt.version for one in slate} - self.in_use)
+
+    def worth(self, slate: Sequence[Nominee]) -> float:
+        """The gain that is expected of whoever the gate lets through."""
+        return expected_gain(slate, self.items_for(self.prompts_count(slate)), self.alpha)
+
+
+def nominated(nominees: Sequence[Nominee], terms: Terms) -> list[Nominee]:
+    """The slate with the largest expected gain, grown one by one, the largest gain first; empty where nobody has a chance."""
+    hopeful = [one for one in nominees if one.gain.chance_above(0.0) >= CHANCE_MIN]
+    slate: list[Nominee] = []
+    least = 0.0
+    while len(slate) < NOMINEES_COUNT_MAX:
+        longer = [[*slate, one] for one in hopeful if one not in slate]
+        allowed = [(terms.worth(one), one) for one in longer if terms.prompts_count(one) <= terms.prompts_max]
+        worth, found = max(allowed, key=lambda one: one[0], default=(0.0, []))
+        if worth <= least:
+            break
+        slate, least = found, worth + ADDED_MIN
+    return sorted(slate, key=lambda one: -one.gain.mean)
+
+
+def expected_gain(slate: Sequence[Nominee], items_count: int, alpha: float) -> float:
+    """What a gate of so many items brings on average: each true gain drawn from what is believed, then seen through the noise.
+
+    >>> sure, doubtful = (Nominee(None, Gain(mean, 0.02, mean, 100), 0.15) for mean in (0.08, 0.0))  # type: ignore[arg-type]
+    >>> expected_gain([sure], 100, 0.1) > expected_gain([sure, doubtful], 100, 0.1) > expected_gain([doubtful], 100, 0.1) > 0.0
+    True
+    """
+    if not slate or items_count == 0:
+        return 0.0
+    believed, noise = _draws()
+    wide = len(slate)
+    mean, sd = (np.array([getattr(one.gain, name) for one in slate])[:, None] for name in ("mean", "sd"))
+    error = np.array([[math.sqrt(max(one.discordant, DISCORDANT_MIN) / items_count)] for one in slate])
+    true = mean + sd * believed[:wide]
+    seen = true + error * noise[:wide]
+    # Bonferroni, Holm's first step.
+    seen[seen <= NormalDist().inv_cdf(1.0 - alpha / wide) * error] = -np.inf
+    winner = seen.argmax(axis=0)
+    won = true[winner, np.arange(true.shape[1])]
+    return float(np.where(np.isfinite(seen.max(axis=0)), won, 0.0).mean())
+
+
+@lru_cache(maxsize=1)
+def _draws() -> tuple[Floats, Floats]:
+    """The same for every slate, so that slates are compared without chance between them."""
+    rng = np.random.default_rng(0)
+    shape = (NOMINEES_COUNT_MAX, DRAWS_COUNT)
+    return rng.standard_normal(shape), rng.standard_normal(shape)
