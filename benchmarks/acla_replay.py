@@ -37,6 +37,7 @@ WORLDS: dict[str, dict[str, Any]] = {
     "nothing helps": {"drift": -0.05, "effect": 0.0},
     "all are equal": {"drift": 0.0, "effect": 0.0},
     "all are equal, logprobs": {"drift": 0.0, "effect": 0.0, "logprobs": True},
+    "examples help": {"base": -0.3, "examples_drift": 0.45, "examples_effect": 0.15},
     "logprobs, leaning": {"logprobs": True, "leaning": 1.0},
     "logprobs, level": {"logprobs": True, "leaning": 0.0},
 }

@@ -14,8 +14,9 @@ from statistics import NormalDist, fmean
 from typing import Any
 
 from meta_learning.acla.calibration import Calibration
-from meta_learning.acla.prompt import Prompt
-from meta_learning.llm import Capabilities, Reply, Request
+from meta_learning.acla.prompt import Exemplar, Prompt
+from meta_learning.acla.splits import item_id
+from meta_learning.llm import Capabilities, Message, Reply, Request
 from meta_learning.llm.scripted import ScriptedLLM
 
 LABELS = ("negative", "positive")
@@ -38,6 +39,15 @@ def parsed(text: str) -> Prompt:
 
 
 @lru_cache(maxsize=10_000)
+def told(before: tuple[Message, ...]) -> Prompt:
+    """The prompt behind all messages but the input's: the system's text, and turns for its examples where it has them."""
+    prompt, turns = parsed(before[0].text), before[1:]
+    shown = zip(turns[::2], turns[1::2], strict=True)
+    exemplars = tuple(Exemplar(said.text, answer.text, item_id(said.text)) for said, answer in shown)
+    return prompt.edit(exemplars=exemplars) if exemplars else prompt
+
+
+@lru_cache(maxsize=10_000)
 def _version(prompt: Prompt) -> str:
     return prompt.version
 
@@ -50,7 +60,8 @@ def _quality(world: World, prompt: Prompt) -> float:
 @dataclass(frozen=True, slots=True)
 class World:
     """``drift``: mean effect of a changed block, in units in which difficulty has spread 1 (0.1 is about 3 points of accuracy);
-    ``effect``: their spread; 0 for a world in which nothing helps. ``leaning``: how far the model prefers one label.
+    ``effect``: their spread; 0 for a world in which nothing helps. ``leaning``: how far the model prefers one label. The same of a
+    set of examples: ``examples_drift`` and ``examples_effect``, each as any other block's where it is None.
     """
 
     number: int
@@ -60,6 +71,8 @@ class World:
     base: float = 0.25
     leaning: float = 0.0
     logprobs: bool = False
+    examples_drift: float | None = None
+    examples_effect: float | None = None
 
     def quality(self, prompt: Prompt) -> float:
         """How good a prompt truly is, beside its leaning."""
@@ -67,7 +80,18 @@ class World:
 
     def _sum_of_effects(self, prompt: Prompt) -> float:
         blocks: list[object] = [prompt.role, prompt.task, prompt.reasoning, *prompt.rules]
-        blocks.append(tuple(sorted(one.item_id for one in prompt.exemplars)))
+        shown = tuple(sorted(one.item_id for one in prompt.exemplars))
+        if self.examples_drift is None:
+            blocks.append(shown)
+        return self._of_blocks(prompt, blocks) + (self._of_examples(shown) if self.examples_drift is not None else 0.0)
+
+    def _of_examples(self, shown: tuple[str, ...]) -> float:
+        if not shown:
+            return 0.0
+        spread = self.effect if self.examples_effect is None else self.examples_effect
+        return (self.examples_drift or 0.0) + spread * draw(self.number, "shows", shown)
+
+    def _of_blocks(self, prompt: Prompt, blocks: list[object]) -> float:
         seeded = parsed(SEED_PROMPT)
         ours = [one for one in blocks if one and one not in (seeded.role, seeded.task)]
         lost = [name for name in ("role", "task") if getattr(prompt, name) != getattr(seeded, name)]
@@ -111,7 +135,7 @@ class World:
         def reply(request: Request) -> Reply:
             if request.purpose == "proposer":
                 return Reply(f"```\nIdea {request.sample}: decide with care.\n```", "world", 300, 20)
-            prompt, text = parsed(request.messages[0].text), request.messages[-1].text
+            prompt, text = told(request.messages[:-1]), request.messages[-1].text
             said, logprobs = self.answer(prompt, text)
             length = len(request.messages[0].text.split()) + len(text.split())
             return Reply(said, "world", length, 1, 0.0, logprobs if self.logprobs else None)

@@ -57,8 +57,8 @@ class Search:
         kept_calls: int,
     ) -> None:
         self.incumbent, self.seed = incumbent, incumbent[0]
-        self.race = Race(tools.config, tools.evaluator, tools.asking, self.seed, items)
-        self.race.kept_calls, self.race.time_is_up = kept_calls, tools.time_is_up
+        self.race = Race(tools.config, tools.evaluator, tools.asking, self.seed, items, kept_calls)
+        self.race.time_is_up = tools.time_is_up
         self.matrix, self.tracker = self.race.matrix, self.race.tracker
         self._tools = tools
         self._items = items

@@ -11,14 +11,21 @@ from meta_learning.acla.racing.shrinkage import Gain
 
 RUNGS = (8, 16, 48, 144, 432, 1296)
 ETA = 3
+# Of the calls for searching, at most such a part is one candidate's last rung: who leads and the seed are asked as much.
+LAST_SHARE = 1 / 10
+LAST_COUNT_MIN = 24
 
 
-def rungs_up_to(count: int) -> list[int]:
+def rungs_up_to(count: int, calls: int | None = None) -> list[int]:
     """How many items a candidate has been asked after each rung; a last step of less than half of the rung below is none.
 
-    >>> rungs_up_to(100), rungs_up_to(50)
-    ([8, 16, 48, 100], [8, 16, 50])
+    ``calls``: those for searching. With few of them more candidates are worth more than all items for some.
+
+    >>> rungs_up_to(100), rungs_up_to(50), rungs_up_to(200, 668)
+    ([8, 16, 48, 100], [8, 16, 50], [8, 16, 66])
     """
+    if calls is not None:
+        count = min(count, max(LAST_COUNT_MIN, int(calls * LAST_SHARE)))
     below = [rung for rung in RUNGS if rung < count]
     if below and count < 1.5 * below[-1]:
         below.pop()

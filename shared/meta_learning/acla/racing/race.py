@@ -40,15 +40,22 @@ class Race:
     """
 
     def __init__(
-        self, config: CurriculumConfig, evaluator: Evaluator, asking: Asking, seed: Candidate, items: Sequence[Item]
+        self,
+        config: CurriculumConfig,
+        evaluator: Evaluator,
+        asking: Asking,
+        seed: Candidate,
+        items: Sequence[Item],
+        kept_calls: int = 0,
     ) -> None:
         self.config, self.seed, self.anchor, self.best = config, seed, seed, seed
         self.items = items
         self.matrix = OutcomeMatrix(items)
         self.tracker = PerformanceTracker()
-        self.ladder = Ladder(rungs_up_to(len(items)))
+        left = asking.calls_left
+        self.ladder = Ladder(rungs_up_to(len(items), None if left is None else left - kept_calls))
         self.entrants: dict[str, Entrant] = {}
-        self.kept_calls = 0
+        self.kept_calls = kept_calls
         self.time_is_up: Callable[[], bool] = lambda: False
         self.out_of_time = False
         self._asking = asking
