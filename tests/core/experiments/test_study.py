@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -271,6 +272,15 @@ def test_a_model_can_be_read_as_text_though_it_ranks_labels() -> None:
     assert [one.answer for one in asyncio.run(asker.predict(package, samples))] == ["positive"]
     named = StudyConfig.read({**GRID, "strategies": ["static"], "models": [{"label_logprobs": False}]}).cells()[0]
     assert named.label == "sentiment140 · local, as text · static · seed 0"
+
+
+def test_the_packaged_model_is_asked_by_what_is_installed_and_the_cell_says_by_what() -> None:
+    def static(**model: Any) -> str:
+        said = {**GRID, "strategies": ["static"], "seeds": [0], "models": [model]}
+        return StudyConfig.read(said).cells()[0].id
+
+    batched = find_spec("torch") is not None and find_spec("transformers") is not None
+    assert static(provider="packaged") == static(provider="transformers" if batched else "local")
 
 
 def test_an_arm_is_known_again_when_settings_that_do_not_bear_on_it_change() -> None:
