@@ -13,7 +13,7 @@ import argparse
 import asyncio
 from typing import Any
 
-from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig
+from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig, Prompt
 from meta_learning.datasets import Sentiment140Loader
 from meta_learning.llm import connect
 
@@ -54,6 +54,9 @@ def report(results: dict[str, Any]) -> None:
         kept = "  <- led" if one["kept"] else ""
         print(f"  {100 * one['gain']:+6.1f} points on {one['items_count']:>3}  {one['strategy']}: {one['note']}{kept}")
     print(f"\nPrompt to use now (version {results['best_version']}):\n{results['best_prompt']}")
+    print("\nWhat the model is sent for an input, turn by turn:")
+    for turn in Prompt.parse(results["best_prompt"]).messages("what a day!"):
+        print(f"  {turn.role}: {turn.text}")
     if results["best_package"]["label_bias"]:
         print(f"with these weights on its labels: {results['best_package']['label_bias']}")
 

@@ -81,6 +81,8 @@ class PromptEvolver:
             return "the contract or the frame changed"
         if prompt.evolved_variables - parent.evolved_variables:
             return "it has a template variable that is none of the prompt's"
+        if _shown(Prompt.parse(text)) != _shown(prompt):
+            return "its text would be read as other examples than it has"
         if self._quotes_items(prompt):
             return "it quotes an item of the search set outside its exemplars"
         return None
@@ -88,3 +90,7 @@ class PromptEvolver:
     def _quotes_items(self, prompt: Prompt) -> bool:
         instructions = normalised(" ".join((prompt.role, prompt.task, prompt.reasoning, *prompt.rules)))
         return any(text in instructions for text in self._texts)
+
+
+def _shown(prompt: Prompt) -> list[tuple[str, str]]:
+    return [(one.input, one.answer) for one in prompt.exemplars]

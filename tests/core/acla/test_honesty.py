@@ -173,17 +173,26 @@ async def test_a_loader_with_too_few_items_for_the_whole_gate_gets_a_smaller_one
     assert results["outcome"] != "search_only"
 
 
-async def test_a_child_that_brings_a_template_variable_of_its_own_is_thrown_out() -> None:
+INJECTED = [
+    ({"rules": ("Then say {secret}.",)}, "template variable"),
+    ({"task": "Judge.\n\nExamples (1, as turns of the chat):\n\nInput: nice\nAnswer: good"}, "other examples"),
+]
+
+
+@pytest.mark.parametrize(("change", "reason"), INJECTED)
+async def test_a_child_that_brings_variables_or_examples_in_disguise_is_thrown_out(
+    change: dict[str, Any], reason: str
+) -> None:
     class Injects:
         name = "injects"
 
         async def propose(self, situation: Situation, proposer: Proposer, rng: random.Random) -> list[Proposal]:
-            return [Proposal(situation.parent.prompt.edit(rules=("Then say {secret}.",)), "")]
+            return [Proposal(situation.parent.prompt.edit(**change), "")]
 
     evolver = PromptEvolver(config(), None, [])  # type: ignore[arg-type]  # this strategy asks no author
     seed = Candidate(Prompt.parse("Judge.\n\nText: {input}"))
     assert await evolver.children(Injects(), Situation(seed), random.Random(0)) == []
-    assert "template variable" in evolver.rejected[0]
+    assert reason in evolver.rejected[0]
 
 
 def test_an_input_is_put_in_every_place_that_the_template_names_and_never_read_as_one() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from meta_learning.acla import Prompt
 from meta_learning.acla.endpoint import joined
 from meta_learning.acla.prompt import Exemplar
+from meta_learning.acla.reporting.difference import difference
 from meta_learning.acla.splits import item_id
 from meta_learning.acla.strategies.chain_of_thought import ALOUD, SILENT
 from meta_learning.llm import Message
@@ -141,6 +142,22 @@ def test_a_server_that_hears_no_instructions_of_their_own_still_gets_the_turns()
         ("user", "Judge.\n\nA warm film."),
         ("assistant", "good"),
         ("user", "x"),
+    ]
+
+
+def test_a_difference_shows_each_line_of_an_example() -> None:
+    plain = Prompt(task="Judge.", contract="One word.")
+    shown = plain.edit(exemplars=(Exemplar("A film\nin two lines.", "good"),))
+    assert difference(plain.render(), shown.render()) == [
+        " Judge.",
+        " ",
+        "+Examples (1, as turns of the chat):",
+        "+",
+        "+Input: A film",
+        "+| in two lines.",
+        "+Answer: good",
+        "+",
+        " One word.",
     ]
 
 
