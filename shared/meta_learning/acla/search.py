@@ -24,7 +24,7 @@ from meta_learning.acla.strategies.bandit import StrategyBandit
 HEADROOM_COUNT = 48
 OTHER_PARENT_CHANCE = 0.3
 MISSING_SHARE_MAX = 0.2
-MERGE = "merge"
+FIRST, MERGE = "few_shot_optimization", "merge"
 
 
 class TooManyMissing(Exception):
@@ -63,7 +63,8 @@ class Search:
         self._tools = tools
         self._items = items
         self._labels = labels
-        names = [*tools.config.evolution_strategies, MERGE]
+        # Sets of examples first: they help small models most, and ask no author (Wan et al., 2024).
+        names = sorted([*tools.config.evolution_strategies, MERGE], key=lambda name: name != FIRST)
         self._strategies = {strategy.name: strategy for strategy in by_name(names)}
         self.bandit = StrategyBandit(names)
         self._restarted_from: Candidate | None = None
@@ -80,7 +81,8 @@ class Search:
         Raises:
             TooManyMissing: the model refuses more than a fifth of them.
         """
-        first = self._items[:HEADROOM_COUNT] if self.race.ladder.last else self._items
+        count = min(HEADROOM_COUNT, self.race.ladder.rungs[-1])
+        first = self._items[:count] if self.race.ladder.last else self._items
         scores = await self._ask_incumbent(first)
         self.check_missing(self.seed, first)
         if not self.has_headroom(scores):
