@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def forest(comparisons: Sequence[Mapping[str, Any]]) -> Figure:
-    """One row a comparison, largest gain on top; filled where it is shown after correction for their number."""
+    """One row a comparison, largest gain on top; filled where chance is ruled out after correction for their number."""
     known = sorted((one for one in comparisons if one["gain"] is not None), key=lambda one: float(one["gain"]))
     figure, (axes,) = drawing.new_figure(height=1.5 + 0.3 * max(3, len(known)))
     shown = [one["p_adjusted"] < one["alpha"] for one in known]
-    title = f"Gains and losses: {sum(shown)} of {len(known)} are shown"
-    drawing.titled(axes, title, "bars: 95 % interval, paired by item; filled: p, corrected for all rows, below alpha")
+    title = f"Gains: {sum(shown)} of {len(known)} beyond chance"
+    drawing.titled(axes, title, "bars: 95 % interval; filled: beyond chance after correction")
     if not known:
         drawing.empty(axes, "nothing was compared")
         return figure
