@@ -38,7 +38,7 @@ def labels(summaries: Mapping[str, Any]) -> list[dict[str, Any]]:
             continue
         true = found["alignment_quarter"]
         half = true["half_width"] or 0.0
-        name = "everything" if world == "steady" else way
+        name = "everything" if world == "steady" else f"{found['labels_percent']:.0f} % {way}"
         ends = {"low": true["mean"] - half, "high": true["mean"] + half}
         points.append({"name": name, "cost": found["labels_percent"], "score": true["mean"], **ends})
     return points

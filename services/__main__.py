@@ -19,7 +19,7 @@ from meta_learning.errors import MetaLearningError, WorldError
 from meta_learning.serving.ending import end
 from meta_learning.serving.settings import read_settings
 from services.demo import Demo, read_rows
-from services.programs import Doors
+from services.programs import PORTS, Doors
 from services.system import AllInOneSettings, start
 
 
@@ -32,6 +32,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--scale", default="auto", help="its scores: auto, 0-1, 0-100, 1-5, or LOW,HIGH such as -1,1")
     parser.add_argument("--leave", action="store_true", help="end after the demo's summary instead of staying up")
     parser.add_argument("--no-evolution", action="store_true", help="leave out the demo's prompt evolution")
+    parser.add_argument(
+        "--without", choices=PORTS, action="append", default=[], help="leave out a service: --without evolver"
+    )
     parser.add_argument("--data", type=Path, help="where everything is kept (default: META_LEARNING_DATA_FOLDER)")
     return parser.parse_args()
 
@@ -45,7 +48,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
         demo = Demo(rows, console, settings.cycle_size, evolve=not options.no_evolution)
     stopped = asyncio.create_task(_told_to_stop(console))
     async with contextlib.AsyncExitStack() as stack:
-        starting = asyncio.create_task(start(settings, console, stack))
+        starting = asyncio.create_task(start(settings, console, stack, options.without))
         if not await _before(stopped, starting):
             return 0
         doors = starting.result()

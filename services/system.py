@@ -7,7 +7,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from pydantic import Field
@@ -35,8 +35,10 @@ class AllInOneSettings(Settings):
         return {service: getattr(self, f"{service}_port") for service in PORTS}
 
 
-async def start(settings: AllInOneSettings, console: Console, stack: contextlib.AsyncExitStack) -> Doors:
-    """Start the broker (unless ``REDIS_URL`` names one) and the services; what ``stack`` unwinds stops them again.
+async def start(
+    settings: AllInOneSettings, console: Console, stack: contextlib.AsyncExitStack, without: Collection[str] = ()
+) -> Doors:
+    """Start the broker (unless ``REDIS_URL`` names one) and the services but those in ``without``; ``stack`` stops them again.
 
     Raises:
         ConfigurationError: a setting is wrong, another system runs over this folder, or a service refuses its settings.
@@ -49,7 +51,7 @@ async def start(settings: AllInOneSettings, console: Console, stack: contextlib.
     url = given or await _own_broker(settings, console, stack)
     await _check_layout(url, settings)
     console.print(f"broker    {_without_password(url)}")
-    doors, remarks = choose_doors(settings.ports())
+    doors, remarks = choose_doors({name: port for name, port in settings.ports().items() if name not in without})
     for remark in remarks:
         console.print(remark, style="yellow")
     claim.write_text(f"dashboard {doors.url('monitor')}/, process {os.getpid()}", encoding="utf-8")

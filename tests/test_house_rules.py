@@ -74,6 +74,7 @@ def test_only_programs_read_the_environment() -> None:
         "shared/meta_learning/serving/settings.py",  # the one place where settings are read
         "shared/meta_learning/cli/printing.py",  # the width of the screen
         "shared/meta_learning/llm/wrapping.py",  # keys of the SDKs, in the names that the SDKs gave them
+        "shared/meta_learning/experiments/loops/system.py",  # the programs that a study starts get the environment of this one
         "services/programs.py",
     }
     reading = re.compile(r"\bos\.(environ|getenv)\b")

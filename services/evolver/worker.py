@@ -16,12 +16,11 @@ import sys
 import threading
 from typing import Any
 
-from rq import Worker
-
 from meta_learning.serving.logs import log_as_json
 from meta_learning.serving.running import exit_on_bad_settings
 from meta_learning.serving.settings import read_settings
 from services.evolver import interrupt, jobs
+from services.evolver.giving_way import GivingWay
 from services.evolver.in_turn import InTurn
 from services.evolver.queueing import HELP_QUEUE, QUEUE, STUDIES, connect
 from services.evolver.settings import EvolverSettings
@@ -31,9 +30,10 @@ log = logging.getLogger("evolver.worker")
 WORKER_TTL_S = 30
 MAINTENANCE_S = 30
 MONITORING_S = 5
+CELLS = "cells"  # the folder of what cells of studies have paid for: a cell that was cut off goes on from there
 
 
-class EvolutionWorker(Worker):  # type: ignore[misc]  # rq is untyped here
+class EvolutionWorker(GivingWay):
     """RQ's forking worker, whose horse is asked to stop between two model calls instead of being waited for or killed."""
 
     queue_class = InTurn
@@ -45,12 +45,6 @@ class EvolutionWorker(Worker):  # type: ignore[misc]  # rq is untyped here
     def prepare_job_execution(self, job: Any, remove_from_intermediate_queue: bool = False) -> None:
         """Taken off the one queue that it came from, whatever others there are (see `in_turn`)."""
         super().prepare_job_execution(job, remove_from_intermediate_queue=True)
-
-    def perform_job(self, job: Any, queue: Any, execution: Any) -> bool:
-        """Called by RQ in the horse. A cell starts anew where it is taken up again, so it has no safe point to wait for."""
-        if job.origin == STUDIES:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        return bool(super().perform_job(job, queue, execution))
 
     def handle_warm_shutdown_request(self) -> None:
         """Pass SIGTERM on: the horse puts its job back on the queue, resumable."""
@@ -79,6 +73,7 @@ def work(name: str) -> None:
         job_monitoring_interval=MONITORING_S,
         log_job_description=False,
     )
+    worker.cells_folder = settings.data_folder / CELLS
     log.info("worker started", extra={"worker": name, "job": jobs.evolve.__name__})
     worker.work(logging_level=settings.log_level)
 

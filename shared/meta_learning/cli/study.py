@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 Data = Annotated[Path, typer.Option(envvar="META_LEARNING_DATA_FOLDER", help="Where studies and runs are kept.")]
 Queue = Annotated[str | None, typer.Option("--redis-url", help="Spread the cells over the workers of this broker.")]
+OWN = "own"
 
 
 @app.command()
@@ -24,6 +25,12 @@ def run(
     file: Path,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes on this machine.")] = 1,
     redis_url: Queue = None,
+    services: Annotated[
+        str | None,
+        typer.Option(
+            help="Send the loops through a running system: http://HOST, http://INGEST,http://MONITOR, or `own`."
+        ),
+    ] = None,
     figures: Annotated[bool, typer.Option(help="Also draw the report as one HTML page.")] = True,
     data_folder: Data = DATA_FOLDER,
 ) -> None:
@@ -36,11 +43,13 @@ def run(
     from meta_learning.experiments.study import Study
 
     try:
-        config = read_study(file)
+        config = _served(read_study(file), services)
         study = Study(config, data_folder / STUDIES)
         with shown(*study.counts) as on_cell:
             at_work = QueueWorkers(connect(redis_url)) if redis_url else workers
-            report = ExperimentRunner(folder=data_folder).run_study(config, at_work, on_cell)
+            report = ExperimentRunner(folder=data_folder).run_study(
+                config, at_work, on_cell, services if services != OWN else None
+            )
     except MetaLearningError as error:
         refuse(error)
     say(report)
@@ -63,6 +72,20 @@ def work(
         work_on_cells(redis_url, burst)
     except MetaLearningError as error:
         refuse(error)
+
+
+def _served(config: Any, services: str | None) -> Any:
+    """The study as its file says, or with its loops in a running system."""
+    from meta_learning.experiments.loops.config import LoopStudyConfig
+    from meta_learning.experiments.loops.served import Doors
+
+    if services is None:
+        return config
+    if services != OWN:
+        Doors.at(services)
+    if not isinstance(config, LoopStudyConfig):
+        raise ConfigurationError("--services is for studies of feedback loops: the others ask no service")
+    return LoopStudyConfig.read(config.model_dump() | {"services": True})
 
 
 def _draw(report: dict[str, Any]) -> None:

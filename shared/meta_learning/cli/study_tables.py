@@ -19,8 +19,20 @@ def say(report: Mapping[str, Any]) -> None:
             printed(_correlations(group["arms"]))
         else:
             _of_prompts(group)
+    if through := report.get("services"):
+        typer.echo(f"\n{_agreement(through)}")
     for error in report["errors"]:
         typer.echo(f"not run: {error['cell']}: {error['error']}", err=True)
+
+
+def _agreement(through: Mapping[str, Any]) -> str:
+    """What the services did with the events, beside what the library does with them in process."""
+    said = (
+        f"through the services: {through['agreeing']} of {through['cells']} cells came out as the same events do in process "
+        f"({through['questions']:,} questions, {through['cycles']:,} cycles; largest difference of a score "
+        f"{through['expected_difference']:.2g}, other versions {through['versions_differing']:,}"
+    )
+    return said + (f"; unequal: {', '.join(through['differing'])})" if through["differing"] else ")")
 
 
 def _of_prompts(group: Mapping[str, Any]) -> None:

@@ -48,6 +48,18 @@ def tune(
 
 
 def _say(report: dict[str, Any]) -> None:
+    for error in report["errors"]:
+        typer.echo(f"not run: {error['cell']}: {error['error']}", err=True)
+    if report["best"] is None:
+        typer.echo(
+            f"none of {report['trials_failed']} trials could be run: mend that, and the same command tries them again"
+        )
+    else:
+        _say_found(report)
+    typer.echo(f"report: {report['folder']}/report.json")
+
+
+def _say_found(report: dict[str, Any]) -> None:
     names = list(report["best"]["settings"])
     table = table_of("trial", "score", *names)
     for one in sorted(report["trials"], key=lambda one: (-one["score"], one["trial"]))[:10]:
@@ -56,13 +68,13 @@ def _say(report: dict[str, Any]) -> None:
     typer.echo(f"\ntrial 0 is the default; {len(report['trials'])} trials, {report['trials_failed']} failed")
     gain = report["gain"]
     typer.echo("on other seeds: " + ", ".join(f"{name} {mean_of(found)}" for name, found in report["judged"].items()))
+    if gain["gain"] is None:
+        typer.echo("the best cannot be compared with the default: no other seed could be run for both")
+        return
     typer.echo(
         f"gain of the best over the default there: {gain['gain']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f}), "
         f"p = {gain['p_value']:.3f} over {gain['pairs_count']} seeds"
     )
-    for error in report["errors"]:
-        typer.echo(f"not run: {error['cell']}: {error['error']}", err=True)
-    typer.echo(f"report: {report['folder']}/report.json")
 
 
 def _shown(value: Any) -> str:

@@ -13,8 +13,9 @@ from meta_learning.experiments.config import Cell, ModelSpec
 from meta_learning.experiments.grid import GridCell
 from meta_learning.experiments.judging import JudgingCell, run_judging
 from meta_learning.experiments.kinds import read_cell
-from meta_learning.experiments.loops.cell import run_loop_cell
+from meta_learning.experiments.loops.cell import run_loop_cell, run_served_cell
 from meta_learning.experiments.loops.config import LoopCell
+from meta_learning.experiments.loops.system import doors_of
 from meta_learning.experiments.sharing import ReadAsText, SharedReplies
 from meta_learning.llm import LLM, connect
 from meta_learning.llm.cache import FileCache
@@ -33,18 +34,28 @@ def run_encoded(cell: str, searches_folder: str | None = None) -> str:
 
     An error that belongs to the cell comes back as ``{"error": …}``: raising it here would end the worker of other cells.
     """
-    return asyncio.run(run_here(read_cell(cell), None if searches_folder is None else Path(searches_folder)))
+    asked = read_cell(cell)
+    folder = None if searches_folder is None else Path(searches_folder)
+    if not isinstance(asked, LoopCell):
+        return asyncio.run(run_here(asked, folder))
+    try:
+        served = asked.services
+        return json.dumps(run_served_cell(asked, doors_of(folder)) if served else run_loop_cell(asked))
+    except MetaLearningError as error:
+        return _refusal(asked, error)
 
 
 async def run_here(cell: GridCell, folder: Path | None) -> str:
-    """Run the cell beside whatever else this event loop does; the same JSON."""
+    """Run a cell that asks a model beside whatever else this event loop does; the same JSON."""
+    assert isinstance(cell, Cell | JudgingCell)
     try:
-        if isinstance(cell, LoopCell):
-            return json.dumps(run_loop_cell(cell))
-        assert isinstance(cell, Cell | JudgingCell)
         return json.dumps(await _run(cell, folder))
     except MetaLearningError as error:
-        return json.dumps({"id": cell.id, "error": f"{type(error).__name__}: {error}"})
+        return _refusal(cell, error)
+
+
+def _refusal(cell: GridCell, error: MetaLearningError) -> str:
+    return json.dumps({"id": cell.id, "error": f"{type(error).__name__}: {error}"})
 
 
 def asks_in_batches(cell: GridCell) -> bool:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from meta_learning.experiments.comparison_study import HAND_WRITTEN, META, STATI
 from meta_learning.experiments.drawing_items import Items, Wanted, draw
 from meta_learning.experiments.grid import Grid
 from meta_learning.experiments.kinds import read_study, reported
+from meta_learning.experiments.loops.config import LoopStudyConfig
+from meta_learning.experiments.loops.system import doors_open
 from meta_learning.experiments.predictions import labels_of
 from meta_learning.experiments.study import OnCell, Study, Workers
 from meta_learning.experiments.workers import OneProcess, Processes
@@ -126,15 +129,18 @@ class ExperimentRunner:
         config: Grid | Mapping[str, Any] | str | Path,
         workers: int | Workers = 1,
         on_cell: OnCell = lambda cell, result: None,
+        services: str | None = None,
     ) -> dict[str, Any]:
         """Run a grid of any kind; started again with the same settings it goes on where it stopped.
 
         ``workers``: how many processes, or who else runs cells (`meta_learning.experiments.queueing.QueueWorkers`). The models
         are those of the settings: a client object cannot go to another process. The report lies in ``report.json``.
+        ``services``: the address of the system whose loops a study with ``services = true`` uses; without it one is started.
 
         Raises:
             NotFound, ConfigurationError: the settings.
             BrokerUnavailable: the queue does not answer.
+            WorldError: a service of the system does not answer.
         """
         checked = config if isinstance(config, Grid) else read_study(config)
         study = Study(checked, self._folder / STUDIES)
@@ -150,7 +156,8 @@ class ExperimentRunner:
 
         with ExperimentLogger(study.config.id, self._folder, study.config.id, self._sinks) as log:
             log.log_config(checked.model_dump(mode="json"), {"seeds": len(checked.seeds)})
-            results = study.run(at_work, told)
+            with _through(checked, study, services):
+                results = study.run(at_work, told)
             report = {"title": checked.name, "study": checked.id, **reported(checked, results, errors)}
             write_whole(study.folder / "report.json", json.dumps(report, ensure_ascii=False, indent=1).encode())
             log.log_summary({"cells": len(results), "errors": len(errors), "report": str(study.folder / "report.json")})
@@ -199,3 +206,11 @@ class ExperimentRunner:
         if META in outcome.predictions and self._flip_samples:
             result["flip_rate"] = await judge.flip_rate(best, self._flip_samples, outcome.predictions[META])
         return result
+
+
+def _through(config: Grid, study: Study, services: str | None) -> AbstractContextManager[object]:
+    """The system that the cells need, as long as some of them are not done."""
+    done, total = study.counts
+    if not isinstance(config, LoopStudyConfig) or not config.services or done == total:
+        return nullcontext()
+    return doors_open(study.folder, config.settings, services)

@@ -17,7 +17,7 @@ import pytest
 
 from meta_learning.errors import CallerError
 from meta_learning.utils import MetaLearningVisualizer
-from meta_learning.utils.figures import palette
+from meta_learning.utils.figures import curves, drawing, naming, palette, pareto
 from meta_learning.utils.figures.histories import read_history
 
 pytest.importorskip("matplotlib", reason="figures are an extra")
@@ -124,6 +124,66 @@ def test_series_stay_apart_in_grey_and_stand_out_from_the_paper() -> None:
     assert min(b - a for a, b in pairwise(greys)) >= 12
     assert all(palette.lightness(palette.PAPER) - grey >= 20 for grey in greys)
     assert len(set(palette.MARKERS)) == len(set(palette.DASHES)) == len(palette.SERIES)
+
+
+def test_more_series_than_colours_never_look_alike_in_grey() -> None:
+    looks = [palette.look(number) for number in range(palette.LOOKS_MAX)]
+    assert len({look.marker for look in looks}) == len(looks)
+    assert len({(look.colour, look.dash) for look in looks}) == len(looks)
+    with pytest.raises(CallerError, match="at most 15 series"):
+        palette.look(palette.LOOKS_MAX)
+
+
+def _boxes(figure: Any) -> list[Any]:
+    """Where the names of a figure lie, in pixels; without the lines that lead to them."""
+    from matplotlib.offsetbox import AnnotationBbox
+    from matplotlib.text import Annotation, Text
+
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    found = [child for child in axes.get_children() if isinstance(child, AnnotationBbox | Annotation)]
+    return [Text.get_window_extent(one) if isinstance(one, Text) else one.get_window_extent() for one in found]
+
+
+@pytest.mark.parametrize("count", [2, 4, 11, 15])
+def test_names_of_lines_cover_neither_each_other_nor_the_lines_even_where_all_end_alike(count: int) -> None:
+    with drawing.styled():
+        figure = curves.anytime({f"only:strategy_{n}": read_history(HISTORY) for n in range(count)})
+        boxes = _boxes(figure)
+    right = figure.axes[0].get_window_extent().x1
+    assert len(boxes) == count
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+    assert all(right < box.x0 and box.x1 <= figure.bbox.width for box in boxes)
+
+
+@pytest.mark.parametrize("count", [5, 12])
+def test_names_of_points_do_not_cover_each_other_where_points_lie_on_each_other(count: int) -> None:
+    points = [
+        {"name": f"without:strategy_{n}", "cost": 62, "score": 0.6, "low": 0.5, "high": 0.7} for n in range(count)
+    ]
+    with drawing.styled():
+        boxes = _boxes(pareto.front(points, "calls"))
+    assert len(boxes) == count
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_of_too_many_runs_those_that_end_best_are_drawn_and_the_title_says_so() -> None:
+    with drawing.styled():
+        figure = curves.anytime({f"arm {n}": read_history([0.5, 0.5 + n / 100]) for n in range(30)})
+        assert len(pareto.front([{"name": n, "cost": n, "score": 0.5} for n in range(30)], "calls").axes) == 1
+    (axes,) = figure.axes
+    assert axes.get_title(loc="left") == "Best score by iteration, the best 15 of 30"
+    assert {line.get_label() for line in axes.get_lines()} == {f"arm {n}" for n in range(15, 30)}
+
+
+def test_places_keep_their_order_and_their_distance_within_the_panel() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        wanted = rng.uniform(-0.1, 1.1, size=rng.integers(1, 12)).tolist()
+        places = naming.spread(wanted, 0.07, 0.0, 1.0)
+        ordered = [place for _, place in sorted(zip(wanted, places, strict=True))]
+        assert min((b - a for a, b in pairwise(ordered)), default=1.0) >= 0.07 - 1e-5
+        assert 0.0 <= ordered[0] <= ordered[-1] <= 1.0 + 1e-5
 
 
 def test_text_is_readable_on_paper() -> None:

@@ -9,9 +9,11 @@ import numpy as np
 
 from meta_learning.clrs import ClosedLoopSystem
 from meta_learning.clrs.settings import LoopSettings
+from meta_learning.experiments.loops.agreement import agreement
 from meta_learning.experiments.loops.config import LoopCell
 from meta_learning.experiments.loops.following import Followed, Way, ceiling, follow
 from meta_learning.experiments.loops.measures import correct, correlations, measured, satisfaction, tenths
+from meta_learning.experiments.loops.served import LOOP_SEED, Doors, ServedLoop
 from meta_learning.experiments.loops.streams import Stream, stream_of
 from meta_learning.utils.provenance import data_digest
 
@@ -24,17 +26,48 @@ def run_loop_cell(cell: LoopCell) -> dict[str, Any]:
         ConfigurationError: a setting of the loop is out of bounds.
     """
     stream = stream_of(cell)
-    way = Way(
+    way, settings = _way(cell, stream), _settings(cell, cell.seed)
+    told = follow(ClosedLoopSystem(settings=settings), stream.interactions, way, cell.seed)
+    return _plain(_result(cell, stream, told, way, settings.cycle_size))
+
+
+def run_served_cell(cell: LoopCell, doors: Doors, attempts_max: int = 100) -> dict[str, Any]:
+    """The same through the services behind ``doors``, in a loop of its own, then compared with the same events in process.
+
+    A cell that was cut off begins again with another loop: what the first one was sent stays there.
+
+    Raises:
+        WorldError: a service is away for too long.
+        NotFound, CallerError, ConfigurationError: as `run_loop_cell`.
+    """
+    stream = stream_of(cell)
+    way = _way(cell, stream)
+    with ServedLoop(doors, f"study-{cell.id[:16]}", attempts_max) as served:
+        told = follow(served, stream.interactions, way, cell.seed)
+        served.finish()
+        told.counts = dict(served.get_system_summary()["counts"])
+        here = ClosedLoopSystem(settings=_settings(cell, LOOP_SEED, served.cycle_size), loop=served.loop)
+        found = _result(cell, stream, told, way, served.cycle_size)
+    return _plain(found | {"loop": served.loop, "agreement": agreement(here, served.steps, told)})
+
+
+def _way(cell: LoopCell, stream: Stream) -> Way:
+    return Way(
         liked=stream.liked,
         candidates=stream.labels if cell.answers == "chosen" else (),
         answer=cell.texts.name,
         asked=cell.asked,
         by_chance=cell.asked_by == "chance",
     )
-    said: dict[str, Any] = dict(cell.settings)
-    system = ClosedLoopSystem(settings=LoopSettings(seed=cell.seed, **said))
-    told = follow(system, stream.interactions, way, cell.seed)
-    plain: dict[str, Any] = json.loads(json.dumps(_result(cell, stream, told, way, system.settings.cycle_size)))
+
+
+def _settings(cell: LoopCell, seed: int, cycle_size: int | None = None) -> LoopSettings:
+    said: dict[str, Any] = dict(cell.settings) | ({} if cycle_size is None else {"cycle_size": cycle_size})
+    return LoopSettings(seed=seed, **said)
+
+
+def _plain(found: dict[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(found))
     return plain
 
 

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,8 @@ KIND: Literal["feedback_loop"] = "feedback_loop"
 Percent = Annotated[float, Field(gt=0, le=100)]
 Answers = Literal["one", "chosen"]
 AskedBy = Literal["margin", "chance"]
+# What a running system can be told of its loops; the rest is the trainer's default.
+SERVED_SETTINGS = ("cycle_size", "drift_threshold", "alignment_threshold")
 
 
 class Source(Strict):
@@ -50,7 +52,9 @@ class Texts(Source):
 
 
 class LoopCell(GridCell):
-    """One loop over one stream."""
+    """One loop over one stream; with ``services`` a loop of a running system."""
+
+    added: ClassVar[tuple[str, ...]] = ("services",)
 
     kind: Literal["feedback_loop"] = KIND
     texts: Texts
@@ -60,11 +64,12 @@ class LoopCell(GridCell):
     asked_by: AskedBy = "margin"
     events: Annotated[int, Field(ge=100, le=1_000_000)] = 5000
     settings: dict[str, int | float] = Field(default_factory=dict)
+    services: bool = False
 
     @property
     def label(self) -> str:
         """For people."""
-        return f"{self.arm} · seed {self.seed}"
+        return f"{self.arm} · seed {self.seed}" + (" · through the services" if self.services else "")
 
     @property
     def arm(self) -> str:
@@ -80,7 +85,12 @@ class LoopCell(GridCell):
 
 
 class LoopStudyConfig(Grid):
-    """A grid of loops. ``settings`` are those of `ClosedLoopSystem`, by name; ``asked`` is in per cent of the interactions."""
+    """A grid of loops. ``settings`` are those of `ClosedLoopSystem`, by name; ``asked`` is in per cent of the interactions.
+
+    ``services``: the loops are those of a running system, which is started for the study unless its address is given.
+    """
+
+    added: ClassVar[tuple[str, ...]] = ("services",)
 
     kind: Literal["feedback_loop"]
     texts: Annotated[list[Texts], Field(min_length=1, max_length=20)]
@@ -92,10 +102,14 @@ class LoopStudyConfig(Grid):
     asked_by: Annotated[list[AskedBy], Field(min_length=1)] = Field(default_factory=lambda: list[AskedBy](["margin"]))
     events: Annotated[int, Field(ge=100, le=1_000_000)] = 5000
     settings: dict[str, int | float] = Field(default_factory=dict)
+    services: bool = False
 
     @model_validator(mode="after")
     def _known_settings(self) -> Self:
         checked_settings(self.settings)
+        fixed = [name for name in self.settings if name not in SERVED_SETTINGS]
+        if self.services and fixed:
+            raise ValueError(f"through the services {fixed[0]} cannot be set, only {', '.join(SERVED_SETTINGS)}")
         return self
 
     def cells(self) -> list[LoopCell]:
@@ -110,6 +124,7 @@ class LoopStudyConfig(Grid):
                 asked_by="margin" if asked >= 100 else asked_by,
                 events=self.events,
                 settings=self.settings,
+                services=self.services,
             )
             for texts in self.texts
             for users in self.users

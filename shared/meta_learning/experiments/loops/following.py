@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from meta_learning.clrs import ClosedLoopSystem, OnlineTextModel
-from meta_learning.clrs.asking import Asker
+from meta_learning.clrs import OnlineTextModel
+from meta_learning.clrs.asking import Asked, Asker
 from meta_learning.experiments.intervals import Floats
 from meta_learning.experiments.loops.interactions import Interaction
 
@@ -44,9 +44,47 @@ class Followed:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def follow(system: ClosedLoopSystem, interactions: Sequence[Interaction], way: Way, seed: int = 0) -> Followed:
+class Loop(Protocol):
+    """What is followed: a `ClosedLoopSystem` here, or a loop of a running system (`served.ServedLoop`)."""
+
+    @property
+    def asker(self) -> Asker:
+        """Who decides whom to ask."""
+
+    def act(self, input_text: str, candidates: tuple[str, ...], unit: str) -> Shown:
+        """The candidate to show."""
+
+    def score(self, input_text: str, output_text: str) -> float:
+        """The feedback that is expected."""
+
+    def should_ask(self, input_text: str, output_text: str, unit: str) -> Asked:
+        """Whether to ask about it."""
+
+    def collect_feedback(
+        self, input_text: str, output_text: str, feedback_score: float, *, user_id: str, propensity: float
+    ) -> object | None:
+        """Take one piece of feedback; something, if that filled a cycle."""
+
+    def get_system_summary(self) -> Mapping[str, Any]:
+        """What the loop says of itself."""
+
+
+class Shown(Protocol):
+    """An answer, and how likely it was to be shown."""
+
+    @property
+    def output_text(self) -> str:
+        """The answer."""
+
+    @property
+    def propensity(self) -> float:
+        """Its probability."""
+
+
+def follow(system: Loop, interactions: Sequence[Interaction], way: Way, seed: int = 0) -> Followed:
     """Run ``system`` over the interactions; it sees what users say, never what they want."""
-    system.asker, coin, told = Asker(way.asked), random.Random(seed), Followed()
+    system.asker.per_100, system.asker.level = way.asked, None
+    coin, told = random.Random(seed), Followed()
     for at, one in enumerate(interactions):
         answer, judged, propensity = way.answer, way.liked, 1.0
         if way.candidates:
@@ -65,15 +103,13 @@ def follow(system: ClosedLoopSystem, interactions: Sequence[Interaction], way: W
         told.labelled.append(at)
         cycle = system.collect_feedback(one.text, answer, said, user_id=one.user, propensity=asked * propensity)
         if cycle is not None:
-            told.cycles.append(cycle_line(system, at + 1, len(told.alarms)))
+            told.cycles.append(cycle_line(system.get_system_summary(), at + 1, len(told.alarms)))
             told.alarms += told.cycles[-1]["alarms"]
     told.counts = dict(system.get_system_summary()["counts"])
     return told
 
 
-def _asked(
-    system: ClosedLoopSystem, one: Interaction, answer: str, at: int, how: tuple[Way, random.Random]
-) -> float | None:
+def _asked(system: Loop, one: Interaction, answer: str, at: int, how: tuple[Way, random.Random]) -> float | None:
     """The probability with which this user is asked; None if they are not."""
     way, coin = how
     if way.asked >= 100:
@@ -84,9 +120,8 @@ def _asked(
     return asked.propensity if asked.ask else None
 
 
-def cycle_line(system: ClosedLoopSystem, interactions: int, alarms_before: int) -> dict[str, Any]:
-    """What the loop says of itself after a cycle, when ``alarms_before`` alarms were told already."""
-    said = system.get_system_summary()
+def cycle_line(said: Mapping[str, Any], interactions: int, alarms_before: int) -> dict[str, Any]:
+    """What a loop ``said`` of itself after a cycle, when ``alarms_before`` alarms were told already."""
     drift, alignment, coherence = said["drift"], said["alignment"], said["coherence"]
     fresh = drift["raised"][len(drift["raised"]) - (drift["alarms"] - alarms_before) :]
     kept = ("kind", "event", "since", "score", "words", "cause")

@@ -39,8 +39,25 @@ def loops_report(results: Sequence[Result], errors: Sequence[Mapping[str, str]] 
         "kind": "feedback_loop",
         "satisfaction": {name: satisfaction_curve(_fullest(by_world[name])) for name in _ordered(by_world)},
         "groups": {name: _of_world(by_world[name]) for name in sorted(by_world)},
+        **({"services": services} if (services := agreed(results)) else {}),
         "cells_count": len(results),
         "errors": list(errors),
+    }
+
+
+def agreed(results: Sequence[Result]) -> dict[str, Any] | None:
+    """Of the cells that went through the services: how many came out as the same events did in process; None without any."""
+    found = [(result["cell"], result["agreement"]) for result in results if "agreement" in result]
+    if not found:
+        return None
+    return {
+        "cells": len(found),
+        "agreeing": sum(one["agrees"] for _, one in found),
+        "questions": sum(one["questions"] for _, one in found),
+        "cycles": sum(one["cycles"] for _, one in found),
+        "versions_differing": sum(one["versions_differing"] for _, one in found),
+        "expected_difference": max(one["expected_difference"] for _, one in found),
+        "differing": sorted({name for _, one in found for name in one["differing"]}),
     }
 
 

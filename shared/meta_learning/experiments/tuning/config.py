@@ -88,12 +88,6 @@ class TuningConfig(Grid):
         unknown = [name for name in self.space if name not in known or name == "seed"]
         if unknown:
             raise ValueError(f"space: there is no setting {unknown[0]!r} here; there are {', '.join(known)}")
-        for name, default in self.defaults().items():
-            choices = self.space[name].choices
-            if choices is not None and default not in choices:
-                raise ValueError(
-                    f"space: the choices of {name} must hold its default, {default!r}: it is the first trial"
-                )
         if set(self.seeds) & set(self.judge_seeds):
             raise ValueError("judge_seeds must be others than seeds: what was chosen on a seed is flattered by it")
         return self

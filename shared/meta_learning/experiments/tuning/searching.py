@@ -1,14 +1,14 @@
-"""Trials asked of Optuna and told to it: kept in one file beside their cells, and drawn again alike after any death.
+"""Trials drawn by Optuna, and judged by cells of the same runner; drawn again alike after any death.
 
-Optuna's journal is lines of JSON. Its storage on Redis keeps pickles, so that whoever writes to the broker could run code
-here: it is not used.
+A trial is one line of JSON, written when it has its score; Optuna holds in memory what the lines say. So there is no trial that was
+begun and never told, and no line that a kill leaves in the way. Optuna's own journal has both, and its storage on Redis keeps pickles.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from meta_learning.experiments.grid import GridCell
 from meta_learning.experiments.loops.report import estimate
 from meta_learning.experiments.study import OnCell, Workers
 from meta_learning.experiments.tuning.config import Range, TuningConfig, checked
+from meta_learning.experiments.tuning.trials import Trial, TrialLines
 from meta_learning.utils.lines import write_whole
 
-JOURNAL = "trials.journal"
+TRIALS = "trials.jsonl"
 STARTUP_COUNT = 8
 
 
@@ -39,63 +40,66 @@ class Tuning:
     def run(self, workers: Workers, on_cell: OnCell = lambda cell, result: None) -> dict[str, Any]:
         """Search, judge, and report; the report also lies in ``report.json``."""
         write_whole(self.folder / "config.json", self.config.model_dump_json(indent=2).encode())
-        runner = _Cells(self.folder, workers, on_cell)
-        with self._study() as study:
-            while (trials := self._next(study)) is not None:
-                self._tell(study, trials, runner)
-            report = self._report(study, runner)
+        runner, trials = _Cells(self.folder, workers, on_cell), TrialLines(self.folder / TRIALS)
+        trials.forget_failed()
+        try:
+            while drawn := self._next(trials.known):
+                self._judge(drawn, runner, trials)
+        finally:
+            trials.close()
+        report = self._report(trials.known, runner)
         write_whole(self.folder / "report.json", json.dumps(report, ensure_ascii=False, indent=1).encode())
         return report | {"folder": str(self.folder)}
 
-    @contextmanager
-    def _study(self) -> Iterator[Any]:
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
+    def _next(self, known: Sequence[Trial]) -> list[Trial]:
+        """The trials of this round that have no score yet; none when there were enough. All are drawn from earlier rounds alone."""
+        first = len(known) - len(known) % self.config.at_once
+        last = min(first + self.config.at_once, self.config.trials)
+        return [Trial(number, self._drawn(number, known[:first]), None) for number in range(len(known), last)]
 
-        self.folder.mkdir(parents=True, exist_ok=True)
-        storage = JournalStorage(JournalFileBackend(str(self.folder / JOURNAL)))
-        study = self._optuna.create_study(
-            study_name=self.config.id, storage=storage, direction="maximize", load_if_exists=True
+    def _drawn(self, number: int, earlier: Sequence[Trial]) -> dict[str, Value]:
+        """The settings of trial ``number``, which depend on that and on ``earlier`` alone; the first is the default."""
+        if number == 0:
+            return self.config.defaults()
+        optuna, distributions = self._optuna, self._distributions()
+        # A sampler for each trial, seeded by its number: else the draws would depend on where the search was cut off.
+        sampler = optuna.samplers.TPESampler(
+            seed=self.config.sampler_seed * 1_000_003 + number, n_startup_trials=STARTUP_COUNT
         )
-        if not study.trials:
-            study.enqueue_trial(self.config.defaults())
-        yield study
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        for trial in earlier:
+            if trial.score is None:
+                continue
+            # A default outside the space is judged like the others, but cannot say where in it to look.
+            with suppress(ValueError):
+                study.add_trial(
+                    optuna.trial.create_trial(params=trial.settings, distributions=distributions, value=trial.score)
+                )
+        return dict(study.ask(distributions).params)
 
-    def _next(self, study: Any) -> list[tuple[int, dict[str, Value]]] | None:
-        """The trials of this round: those that an earlier life had begun, then new ones; None when there were enough."""
-        state = self._optuna.trial.TrialState
-        begun = [trial for trial in study.trials if trial.state != state.WAITING]
-        running = [(trial.number, dict(trial.params)) for trial in begun if trial.state == state.RUNNING]
-        first = len(begun) - len(running)
-        count = min(self.config.at_once - first % self.config.at_once, self.config.trials - first)
-        if count <= 0:
-            return None
-        for number in range(len(begun), first + count):
-            # A sampler for each trial, seeded by its number: else the draws would depend on where the search was cut off.
-            study.sampler = self._optuna.samplers.TPESampler(
-                seed=self.config.sampler_seed * 1_000_003 + number, n_startup_trials=STARTUP_COUNT
-            )
-            trial = study.ask(self._distributions())
-            running.append((trial.number, dict(trial.params)))
-        return running
-
-    def _tell(self, study: Any, trials: Sequence[tuple[int, dict[str, Value]]], runner: _Cells) -> None:
-        cells = {number: self.config.trial_cells(settings) for number, settings in trials}
+    def _judge(self, drawn: Sequence[Trial], runner: _Cells, trials: TrialLines) -> None:
+        cells = {trial.number: self.config.trial_cells(trial.settings) for trial in drawn}
         runner.run([cell for group in cells.values() for cell in group])
-        for number, group in cells.items():
+        for trial in drawn:
+            group = cells[trial.number]
             scores = [self.config.score_of(result) for result in runner.results(group)]
-            if len(scores) == len(group):
-                study.tell(number, sum(scores) / len(scores))
-            else:
-                study.tell(number, state=self._optuna.trial.TrialState.FAIL)
+            score = sum(scores) / len(scores) if len(scores) == len(group) else None
+            trials.add(trial._replace(score=score))
 
-    def _report(self, study: Any, runner: _Cells) -> dict[str, Any]:
-        complete = [trial for trial in study.trials if trial.value is not None]
+    def _report(self, trials: Sequence[Trial], runner: _Cells) -> dict[str, Any]:
+        """What came of it; where no trial could be run, that, with the errors of the cells."""
+        complete = [(trial.score, trial) for trial in trials if trial.score is not None]
+        said = {
+            "kind": self.config.kind,
+            "title": self.config.name,
+            "trials": [{"trial": one.number, "score": score, **one.settings} for score, one in complete],
+            "trials_failed": len(trials) - len(complete),
+        }
         if not complete:
-            raise ConfigurationError("no trial could be run to its end: see the errors of its cells")
+            return said | {"best": None, "judged": {}, "gain": None, "errors": runner.errors}
         # Of equals the first, so that the default stays where nothing is better.
-        best = max(complete, key=lambda trial: (trial.value, -trial.number))
-        arms = {"default": self.config.defaults(), "best": dict(best.params)}
+        score, best = max(complete, key=lambda one: (one[0], -one[1].number))
+        arms = {"default": self.config.defaults(), "best": best.settings}
         judged = {name: self.config.trial_cells(settings, judged=True) for name, settings in arms.items()}
         runner.run([cell for group in judged.values() for cell in group])
         scores = {
@@ -103,15 +107,8 @@ class Tuning:
             for name, group in judged.items()
         }
         against = compare("best", scores["best"], {"default": scores["default"]})[0]
-        return {
-            "kind": self.config.kind,
-            "title": self.config.name,
-            "trials": [
-                {"trial": trial.number, "score": trial.value, **trial.params}
-                for trial in sorted(complete, key=lambda trial: int(trial.number))
-            ],
-            "trials_failed": len(study.trials) - len(complete),
-            "best": {"trial": best.number, "settings": dict(best.params), "score": best.value},
+        return said | {
+            "best": {"trial": best.number, "settings": best.settings, "score": score},
             "judged": {name: estimate(list(found.values())) for name, found in scores.items()},
             "gain": against.as_dict(),
             "errors": runner.errors,

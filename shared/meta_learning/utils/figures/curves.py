@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from meta_learning.utils.figures import drawing, palette
+from meta_learning.utils.figures import drawing, naming, palette
 from meta_learning.utils.figures.histories import History
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LABELLED_CHANGES_MAX = 8
 NOTE = "band: 95 % interval"
+ENDS_NOTE = "right of the panel: where each line ends, with its 95 % interval"
+BARS_FROM_PT, BAR_PT = 8.0, 8.0
 
 
 def curriculum(history: History) -> Figure:
@@ -56,39 +58,39 @@ def comparison(meta: History, baseline: History) -> Figure:
     drawing.unit_axis(axes, [meta, baseline])
     drawing.whole_numbers(axes)
     axes.set_xlabel("iteration")
-    axes.legend(*_ordered(axes), loc="best")
+    ends = (("meta-prompting", meta), ("static prompt", baseline))
+    endings = [naming.Ending(name, one.last, at) for at, (name, one) in enumerate(ends) if one.last is not None]
+    naming.named(axes, endings, 72 * figure.get_figheight() - naming.MARGINS_PT)
     return figure
 
 
 def anytime(curves: Mapping[str, History]) -> Figure:
     """The best score that each run had when it had spent so many calls; iterations where calls are not known.
 
-    Raises:
-        CallerError: more curves than can be told apart.
+    Of more runs than can be told apart those are drawn that end best.
     """
-    names = list(curves)
-    figure, (axes,) = drawing.new_figure()
-    by_calls = all(one.has_calls for one in curves.values() if one.last is not None)
-    unit = "calls" if by_calls else "iteration"
-    drawing.titled(
-        axes,
-        f"Best score by {unit}",
-        "lines end in their 95 % interval" if len(curves) > 2 else _note(*curves.values()),
-    )
-    known = [name for name in names if curves[name].last is not None]
+    ended = {name: one for name, one in curves.items() if one.last is not None}
+    best = sorted(ended, key=lambda name: -(ended[name].last or 0.0))[: palette.LOOKS_MAX]
+    known = {name: one for name, one in ended.items() if name in best}
+    figure, (axes,) = drawing.new_figure(width=8.6, height=naming.height_for(len(known)))
+    by_calls = all(one.has_calls for one in known.values())
     # Bands that lie over each other hide what they show: with more than two lines, bars at their ends instead.
     banded = len(known) <= 2
-    for place, name in enumerate(known):
-        series = names.index(name) % len(palette.SERIES)
-        drawing.line(axes, curves[name], series, name, by_calls, banded)
-        if not banded:
-            _end_bar(axes, curves[name], series, place, by_calls)
+    note = _note(*known.values()) if banded else ENDS_NOTE if _note(*known.values()) else ""
+    which = "" if len(known) == len(ended) else f", the best {len(known)} of {len(ended)}"
+    drawing.titled(axes, f"Best score by {'calls' if by_calls else 'iteration'}{which}", note)
     if not known:
         drawing.empty(axes)
         return figure
-    drawing.unit_axis(axes, [curves[name] for name in known])
+    for series, (name, history) in enumerate(known.items()):
+        drawing.line(axes, history, series, name, by_calls, banded)
+    drawing.unit_axis(axes, list(known.values()))
     axes.set_xlabel("model calls spent" if by_calls else "iteration")
-    axes.legend(loc="best")
+    if not by_calls:
+        drawing.whole_numbers(axes)
+    bars = 0 if banded else _end_bars(axes, list(known.values()))
+    endings = [naming.Ending(name, one.last or 0.0, series) for series, (name, one) in enumerate(known.items())]
+    naming.named(axes, endings, 72 * figure.get_figheight() - naming.MARGINS_PT, BARS_FROM_PT + BAR_PT * bars)
     return figure
 
 
@@ -96,35 +98,21 @@ def _note(*histories: History) -> str:
     return NOTE if any(one.has_interval for one in histories) else ""
 
 
-def _end_bar(axes: Axes, history: History, series: int, place: int, by_calls: bool) -> None:
-    """The interval of a line's last point, a little to the right of it, beside those of the other lines."""
-    from matplotlib.transforms import ScaledTranslation
+def _end_bars(axes: Axes, histories: Sequence[History]) -> int:
+    """The interval of each line's last point, in a column of its own right of the panel, best first; how many there are."""
+    from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 
-    index = int(np.flatnonzero(history.known)[-1])
-    x = float((history.calls if by_calls else history.iterations)[index])
-    ends = [float(history.lows[index]), float(history.highs[index])]
-    if not np.isfinite(ends).all():
-        return
-    shift = ScaledTranslation((9 + 7 * place) / 72, 0, axes.figure.dpi_scale_trans)
-    style: dict[str, Any] = {
-        "color": palette.SERIES[series],
-        "linewidth": 1.6,
-        "marker": "_",
-        "markersize": 6,
-        "clip_on": False,
-    }
-    axes.plot([x, x], ends, transform=axes.transData + shift, **style)
-
-
-def _ordered(axes: Axes) -> tuple[list[Any], list[str]]:
-    """The legend in the order in which the lines end, top first."""
-    handles, labels = axes.get_legend_handles_labels()
-    last = []
-    for handle in handles:
-        end = np.asarray(cast(Any, handle).get_ydata(), dtype=np.float64)
-        last.append(float(end[np.isfinite(end)][-1]) if np.isfinite(end).any() else -1.0)
-    order = sorted(range(len(handles)), key=lambda index: -last[index])
-    return [handles[index] for index in order], [labels[index] for index in order]
+    ends = [(float(one.lows[one.known][-1]), float(one.highs[one.known][-1])) for one in histories]
+    order = sorted(range(len(histories)), key=lambda index: -(histories[index].last or 0.0))
+    shown = [index for index in order if np.isfinite(ends[index]).all()]
+    beside = blended_transform_factory(axes.transAxes, axes.transData)
+    for place, index in enumerate(shown):
+        look = palette.look(index)
+        shift = ScaledTranslation((BARS_FROM_PT + BAR_PT * place) / 72, 0, axes.figure.dpi_scale_trans)
+        style: dict[str, Any] = {"color": look.colour, "clip_on": False, "transform": beside + shift}
+        axes.plot([1.0, 1.0], ends[index], linewidth=1.6, solid_capstyle="butt", **style)
+        axes.plot([1.0], [histories[index].last or 0.0], marker=look.marker, markersize=4.5, linestyle="", **style)
+    return len(shown)
 
 
 def _mark_changes(axes: Axes, history: History) -> None:

@@ -93,26 +93,29 @@ def empty(axes: Axes, said: str = "collecting: nothing can be said yet") -> None
 def line(axes: Axes, history: History, series: int, label: str, by_calls: bool = False, banded: bool = True) -> None:
     """A line with its interval; a gap where nothing was known, and a dot where a point stands alone."""
     x = history.calls if by_calls else history.iterations
-    colour = palette.SERIES[series]
+    look = palette.look(series)
     if history.has_interval and banded:
-        axes.fill_between(x, history.lows, history.highs, color=colour, alpha=0.16, linewidth=0)
+        axes.fill_between(x, history.lows, history.highs, color=look.colour, alpha=0.16, linewidth=0)
     axes.plot(
         x,
         history.scores,
-        color=colour,
-        linestyle=palette.DASHES[series],
-        marker=palette.MARKERS[series],
-        markersize=4.5 if len(x) <= 60 else 0,
+        color=look.colour,
+        linestyle=look.dash,
+        marker=look.marker,
+        markersize=4.5,
+        # Of a long line only some: enough to tell it from the others in grey, and few enough to see its course.
+        markevery=max(1, round(len(x) / 24)) if len(x) > 60 else 1,
         linewidth=1.8,
         label=label,
     )
 
 
-def unit_axis(axes: Axes, histories: Sequence[History], label: str = "score") -> None:
-    """A y axis for scores in [0, 1]: as much of it as the numbers need, and never less than a tenth."""
+def unit_axis(axes: Axes, histories: Sequence[History], label: str = "score", banded: bool = True) -> None:
+    """A y axis for scores in [0, 1]: as much of it as what is drawn needs (intervals too if ``banded``), at least a tenth."""
     import numpy as np
 
-    seen = np.concatenate([np.concatenate([one.scores, one.lows, one.highs]) for one in histories] or [np.zeros(0)])
+    drawn = [[one.scores, one.lows, one.highs] if banded else [one.scores] for one in histories]
+    seen = np.concatenate([column for columns in drawn for column in columns] or [np.zeros(0)])
     seen = seen[np.isfinite(seen)]
     low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 1.0)
     room = max(0.05, 0.12 * (high - low))

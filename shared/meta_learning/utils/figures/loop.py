@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from meta_learning.utils.figures import drawing, palette
+from meta_learning.utils.figures import drawing, naming, palette
 from meta_learning.utils.figures.histories import History
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Name, threshold by default, and on which side of it the loop is in trouble.
 SCORES = (("drift", 0.3, "above"), ("alignment", 0.7, "below"), ("coherence", None, "below"))
+PANEL_IN = 3.2
 
 
 def clrs_metrics(scores: Mapping[str, History], thresholds: Mapping[str, float | None] | None = None) -> Figure:
@@ -35,7 +36,7 @@ def drift(kinds: Mapping[str, History], alarms: Sequence[float], threshold: floa
     drawing.titled(axes, f"Drift: {raised}", "triangles at the top: alarms; dashed: threshold")
     known = {name: one for name, one in kinds.items() if one.last is not None}
     for series, (name, history) in enumerate(known.items()):
-        drawing.line(axes, history, series % len(palette.SERIES), name)
+        drawing.line(axes, history, series, name)
     if not known:
         drawing.empty(axes)
     axes.axhline(threshold, color=palette.FAINT, linewidth=1.2, linestyle=(0, (4, 2)))
@@ -47,35 +48,52 @@ def drift(kinds: Mapping[str, History], alarms: Sequence[float], threshold: floa
     drawing.span(axes, kinds.values())
     axes.set_xlabel("cycle")
     drawing.whole_numbers(axes)
-    if len(known) > 1:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    endings = [naming.Ending(name, one.last or 0.0, series) for series, (name, one) in enumerate(known.items())]
+    naming.named(axes, endings, 72 * figure.get_figheight() - naming.MARGINS_PT)
     return figure
 
 
 def satisfaction(histories: Mapping[str, History]) -> Figure:
     """The share of interactions in which users got what they wanted, a line a world; no more in one panel than can be told apart."""
     known = {name: one for name, one in histories.items() if one.last is not None}
-    names = list(known)
-    count = len(palette.SERIES)
-    groups = [names[start : start + count] for start in range(0, len(names), count)] or [[]]
-    figure, panels = drawing.new_figure(width=8.6, height=1.2 + 3.2 * len(groups), rows=len(groups))
+    groups = _panels(list(known))
+    figure, panels = drawing.new_figure(width=8.6, height=1.3 + PANEL_IN * len(groups), rows=len(groups))
     # Bands that lie over each other hide what they show.
     banded = len(known) <= 2 and any(one.has_interval for one in known.values())
     note = "bands: 95 % interval over the seeds" if banded else "means over the seeds" if known else ""
-    drawing.titled(panels[0], "Satisfied users by cycle", note)
+    said = {name: short for group in groups for name, short in zip(group, naming.in_common(group)[1], strict=True)}
+    kinds = list(dict.fromkeys(said.values()))
     for axes, group in zip(panels, groups, strict=True):
-        for series, name in enumerate(group):
-            drawing.line(axes, known[name], series, name, banded=banded)
+        shared = naming.in_common(group)[0] if group else ""
+        drawing.titled(axes, f"Satisfied users by cycle{': ' * bool(shared)}{shared}", note)
         if not group:
             drawing.empty(axes)
             continue
-        drawing.unit_axis(axes, list(known.values()), "satisfied")
-        # Beside the axes: inside, it would cover the lines.
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8.5)
+        # The same users look the same in every panel, as long as there are looks enough.
+        looks = {
+            name: kinds.index(said[name]) if len(kinds) <= palette.LOOKS_MAX else at for at, name in enumerate(group)
+        }
+        for name in group:
+            drawing.line(axes, known[name], looks[name], name, banded=banded)
+        drawing.unit_axis(axes, list(known.values()), "satisfied", banded)
+        ends = [naming.Ending(said[name], known[name].last or 0.0, looks[name]) for name in group]
+        naming.named(axes, ends, 72 * PANEL_IN - 40)
     drawing.span(panels[-1], known.values())
     drawing.whole_numbers(panels[-1])
     panels[-1].set_xlabel("cycle")
     return figure
+
+
+def _panels(names: Sequence[str]) -> list[list[str]]:
+    """Worlds of one way to answer together, no more in a panel than there are colours; a name is ``texts · users · way``.
+
+    >>> _panels(["tweets · stable", "tweets · stable · chosen", "tweets · lazy"])
+    [['tweets · stable', 'tweets · lazy'], ['tweets · stable · chosen']]
+    """
+    count, by_way = len(palette.SERIES), dict[tuple[str, ...], list[str]]()
+    for name in names:
+        by_way.setdefault(tuple(name.split(" · ")[2:]), []).append(name)
+    return [way[start : start + count] for way in by_way.values() for start in range(0, len(way), count)] or [[]]
 
 
 def _panel(axes: Axes, history: History, series: int, name: str, limit: float | None, trouble: str) -> None:

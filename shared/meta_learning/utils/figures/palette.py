@@ -6,6 +6,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from meta_learning.errors import CallerError
+
 # From dark to light; neighbours are at least 12 steps of CIE lightness apart, and all stand out from white.
 SERIES = ("#0b2748", "#a3263c", "#1b7fbd", "#df8615", "#84ccb8")
 MARKERS = ("o", "s", "^", "D", "v")
@@ -16,9 +20,37 @@ DASHES: tuple[tuple[int, tuple[float, ...]], ...] = (
     (0, (6, 1.4, 1.2, 1.4)),
     (0, (3, 1.2)),
 )
+# Beyond as many series as there are colours: each round of colours has markers of its own, and another dash for a colour.
+LATER_MARKERS = ("P", "X", "<", ">", "h", "*", "p", "d", "8", "H")
+LOOKS_MAX = 15
 INK, FAINT, GRID, PAPER, ALARM = "#1d2330", "#667085", "#dfe3ea", "#ffffff", "#a3263c"
 # Counts, light to dark.
 SHADES = ("#f4f7fb", "#c9dcee", "#7fb0d8", "#2d74ad", "#0b2748")
+
+
+class Look(NamedTuple):
+    """How one series is drawn."""
+
+    colour: str
+    marker: str
+    dash: tuple[int, tuple[float, ...]]
+
+
+def look(number: int) -> Look:
+    """The look of series ``number``: no two share a marker, and none shares both colour and dash with another.
+
+    >>> len({look(number) for number in range(LOOKS_MAX)}), len({look(number).marker for number in range(LOOKS_MAX)})
+    (15, 15)
+    >>> look(0).colour == look(5).colour, look(0).dash == look(5).dash
+    (True, False)
+
+    Raises:
+        CallerError: more series than can be told apart.
+    """
+    if number >= LOOKS_MAX:
+        raise CallerError(f"a figure tells at most {LOOKS_MAX} series apart; draw fewer, or several figures")
+    again, place = divmod(number, len(SERIES))
+    return Look(SERIES[place], (MARKERS + LATER_MARKERS)[number], DASHES[(place + 2 * again) % len(DASHES)])
 
 
 def lightness(colour: str) -> float:
