@@ -31,8 +31,8 @@ class StrategyStudyConfig(Grid):
     """A grid of all arms, and what the learned mix came to, judged on ``perturbations``, other data sets and other models.
 
     ``transfer_datasets`` must have the labels of those that prompts are found on, to mean anything; their ``initial_prompt`` is
-    not used. Nothing is searched there, so their items are for testing; ``transfer_samples`` of them, and of those that another
-    model is asked (None: as many as the arms were tested on).
+    not used, and nothing is searched there, so that all their items are for testing. ``judged_samples``: how many items each of
+    these judgements takes (None: as many as the arms were tested on).
     """
 
     kind: Literal["strategies"]
@@ -48,7 +48,7 @@ class StrategyStudyConfig(Grid):
     perturbations: list[Perturbation] = Field(default_factory=lambda: list(PERTURBATIONS))
     transfer_datasets: list[DatasetSpec] = Field(default_factory=list)
     transfer_models: list[ModelSpec] = Field(default_factory=list)
-    transfer_samples: Annotated[int, Field(ge=20)] | None = None
+    judged_samples: Annotated[int, Field(ge=20)] | None = None
 
     def cells(self) -> list[Cell]:
         """The arms, in a fixed order."""
@@ -92,10 +92,10 @@ class StrategyStudyConfig(Grid):
             model=cell.model,
             sizes=self.sizes,
         )
-        few = here.model_copy(update={"count": self.transfer_samples})
+        few = here.model_copy(update={"count": self.judged_samples})
         only_tested = self.sizes.model_copy(update={"sample_size": KNOWN_COUNT, "gate_samples": 0})
         return [
-            *(here.model_copy(update={"perturbation": one}) for one in self.perturbations),
+            *(few.model_copy(update={"perturbation": one}) for one in self.perturbations),
             *(few.model_copy(update={"dataset": one, "sizes": only_tested}) for one in self.transfer_datasets),
             *(few.model_copy(update={"model": one.here}) for one in self.transfer_models),
         ]
