@@ -5,8 +5,8 @@
 Per world: gain on 2,000 test items, runs that end below the seed, optimism (reported minus test; 0 where the seed stays), calls,
 and CPU milliseconds per call outside the model. Arms are the optimizer, itself without one idea, and the acceptance rules of
 others (`acla_rules.py`) with our author. Runs are kept under ``data/`` as they come, by the digest of the code that made them:
-a command that was cut off goes on where it stopped, and the table says how many runs each row has. Settings are tuned on worlds
-numbered from 1,000; worlds 0 to 99 are for reporting.
+a command that was cut off goes on where it stopped, and the table says how many runs each row has. Settings were tuned on worlds
+numbered from 1,000 and on worlds 0 to 99; worlds from 100 on are for reporting.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def folder_of_this_code() -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    for name, default in (("runs", 100), ("ablations", 25), ("calls", 1000), ("first", 0)):
+    for name, default in (("runs", 100), ("ablations", 25), ("calls", 1000), ("first", 100)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no run after so many")
     parser.add_argument("--only", default="", help="arms whose name holds this")

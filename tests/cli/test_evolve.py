@@ -254,11 +254,11 @@ def test_a_finished_run_is_shown_again_without_a_call(table: Path, model: tuple[
 
 
 def test_a_budget_is_turned_into_calls_and_too_small_a_one_is_refused(table: Path, model: tuple[Model, str]) -> None:
-    capped = asked(*words(table, model[1], "--tokens", "9000"))
+    capped = asked(*words(table, model[1], "--tokens", "15000"))
     found = re.search(r"up to (\d+) calls, [\d,]+ to ([\d,]+) tokens", capped.output)
     assert found, capped.output
     assert 60 <= int(found[1]) < 400
-    assert 8500 <= int(found[2].replace(",", "")) <= 9000
+    assert 14500 <= int(found[2].replace(",", "")) <= 15000
     assert "fewer than 60 decide nothing" in asked(*words(table, model[1], "--calls", "59")).output
 
 

@@ -94,3 +94,10 @@ def test_only_studies_of_loops_go_through_the_services(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["study", "run", str(tmp_path / "study.json"), "--services", "own"])
     assert result.exit_code != 0
     assert "--services is for studies of feedback loops" in result.output
+
+
+def test_a_study_through_the_services_is_not_put_on_a_queue(tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text(json.dumps(STUDY))
+    words = ["study", "run", str(tmp_path / "study.json"), "--redis-url", "redis://127.0.0.1:1/0"]
+    result = CliRunner().invoke(app, [*words, "--data-folder", str(tmp_path)])
+    assert (result.exit_code, "do not reach the services" in result.output) == (1, True)

@@ -14,8 +14,9 @@ STRATEGIES = ("performance_based", "error_analysis", "ablation", "chain_of_thoug
 class CurriculumConfig:
     """What to evolve, how far, and what it may cost.
 
-    ``min_performance_threshold``: once the best prompt is this good and every strategy had its turn, two iterations
-    without a gain of ``improvement_threshold`` end the search. ``temperature`` is the proposer's; the task is always asked at 0.
+    ``min_performance_threshold``: once the best prompt is surely this good (the lower end of its 95 % interval) and every
+    strategy had its turn, two iterations without a gain of ``improvement_threshold``, and little chance of one, end the
+    search. ``temperature`` is the proposer's; the task is always asked at 0.
     ``alpha``: the chance of calling a useless prompt an improvement. ``gate_samples``: fresh items for that decision,
     in addition to ``num_samples``. ``calls_max``, ``tokens_max`` and ``money_usd_max`` are never exceeded, and no call starts after
     ``seconds_max``; a third of the calls is kept for the gate. ``initial_calibrated``: the initial prompt is in use with

@@ -18,12 +18,14 @@ Floats = npt.NDArray[np.float64]
 
 # With less of a chance than this to be better at all, nobody is worth a test: the others would pay for it with their levels.
 CHANCE_MIN = 0.05
-NOMINEES_COUNT_MAX = 6
+NOMINEES_COUNT_MAX, CONSIDERED_COUNT_MAX = 6, 12
 DRAWS_COUNT = 2000
 # Two packages never differ on fewer items than this, however equal they were on those that both were asked.
 DISCORDANT_MIN = 0.02
-# What one more must add to be nominated, in accuracy.
-ADDED_MIN = 0.0002
+# By what factor one more must raise the expected gain to be nominated: what is believed is rough.
+RAISE_MIN = 1.1
+# All are compared with the same answers of what is in use: so much of the noise, in variance, is common to them.
+COMMON_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Terms:
 def nominated(nominees: Sequence[Nominee], terms: Terms) -> list[Nominee]:
     """The slate with the largest expected gain, grown one by one, the largest gain first; empty where nobody has a chance."""
     hopeful = [one for one in nominees if one.gain.chance_above(0.0) >= CHANCE_MIN]
+    hopeful = sorted(hopeful, key=lambda one: -one.gain.mean)[:CONSIDERED_COUNT_MAX]
     slate: list[Nominee] = []
     least = 0.0
     while len(slate) < NOMINEES_COUNT_MAX:
@@ -64,7 +67,7 @@ def nominated(nominees: Sequence[Nominee], terms: Terms) -> list[Nominee]:
         worth, found = max(allowed, key=lambda one: one[0], default=(0.0, []))
         if worth <= least:
             break
-        slate, least = found, worth + ADDED_MIN
+        slate, least = found, worth * RAISE_MIN
     return sorted(slate, key=lambda one: -one.gain.mean)
 
 
@@ -83,8 +86,8 @@ def expected_gain(slate: Sequence[Nominee], items_count: int, alpha: float) -> f
     error = np.array([[math.sqrt(max(one.discordant, DISCORDANT_MIN) / items_count)] for one in slate])
     true = mean + sd * believed[:wide]
     seen = true + error * noise[:wide]
-    # Bonferroni, Holm's first step.
-    seen[seen <= NormalDist().inv_cdf(1.0 - alpha / wide) * error] = -np.inf
+    # Bonferroni, Holm's first step; the exact test asks for about one win more than the normal approximation.
+    seen[seen <= NormalDist().inv_cdf(1.0 - alpha / wide) * error + 1.0 / items_count] = -np.inf
     winner = seen.argmax(axis=0)
     won = true[winner, np.arange(true.shape[1])]
     return float(np.where(np.isfinite(seen.max(axis=0)), won, 0.0).mean())
@@ -94,5 +97,6 @@ def expected_gain(slate: Sequence[Nominee], items_count: int, alpha: float) -> f
 def _draws() -> tuple[Floats, Floats]:
     """The same for every slate, so that slates are compared without chance between them."""
     rng = np.random.default_rng(0)
-    shape = (NOMINEES_COUNT_MAX, DRAWS_COUNT)
-    return rng.standard_normal(shape), rng.standard_normal(shape)
+    own, common = rng.standard_normal((2, NOMINEES_COUNT_MAX, DRAWS_COUNT)), rng.standard_normal((2, 1, DRAWS_COUNT))
+    believed, noise = math.sqrt(1.0 - COMMON_SHARE) * own + math.sqrt(COMMON_SHARE) * common
+    return believed, noise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from meta_learning.acla.asking import Asking
 from meta_learning.acla.calibration import UNCALIBRATED
@@ -10,7 +10,7 @@ from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.evaluating import FunctionEvaluator, ModelEvaluator
 from meta_learning.acla.judging import Ending, judge
 from meta_learning.acla.nominating import Nominee, Terms, nominated
-from meta_learning.acla.outcomes import Answer
+from meta_learning.acla.outcomes import Answer, Candidate
 from meta_learning.acla.planning import FINALISTS_COUNT_MAX, GatePlan
 from meta_learning.acla.search import Search, TooManyMissing
 from meta_learning.acla.splits import Splits, free_text_share
@@ -61,7 +61,9 @@ class Run:
                 return Ending("no_headroom", f"the prompt already scores {seed_score:.3f} on the search items")
             await self._ask_again(plan)
             await self._iterate()
-            return await self._finish(plan)
+            ending = await self._finish(plan)
+            self._explain_calls_left(ending)
+            return ending
         except TooManyMissing as error:
             return Ending("failed", str(error))
         except Cancelled as error:
@@ -100,7 +102,7 @@ class Run:
             await search.race.ask(search.seed, self._splits.search[:8])
             if self._evaluator.gives_means:
                 search.race.pair_nothing()
-        score = await search.measure_seed()
+        score = await search.measure_seed(self._calibrates)
         self._progress(0, f"the seed prompt scores {score:.3f}")
         return score
 
@@ -165,20 +167,49 @@ class Run:
             return Ending("no_evidence", nobody)
         items = self._splits.gate[: terms.items_for(terms.prompts_count(slate))]
         finalists = [one.candidate for one in slate]
+        await self._fit_on_more(finalists, len(items) * (len(terms.in_use) + terms.prompts_count(slate)))
         return await judge(search, finalists, items, self._config, self._log, self._stopped_by)
+
+    def _explain_calls_left(self, ending: Ending) -> None:
+        """Why calls that were granted were not used."""
+        left, tracker = self._asking.calls_left, self.search.tracker
+        if not left:
+            return
+        if self._stopped_by:
+            why = f"neither a step of the search nor an item more for all finalists fits into them: {self._stopped_by}"
+        elif ending.gate is None:
+            why = f"the search came to its end before them, and {ending.reason}"
+        else:
+            why = "the search came to its end before them, and the gate has no more items to ask"
+        tracker.explain(len(tracker.history), f"{left} calls are left", why, calls_left=left)
+
+    async def _fit_on_more(self, finalists: Sequence[Candidate], kept_calls: int) -> None:
+        """Ask those with weights on their labels the search items that the gate leaves calls for: thresholds get better by them."""
+        race = self.search.race
+        if self._asking.calls_left is None or race.out_of_time or self._has_other_caps:
+            return
+        for candidate in finalists:
+            if candidate.calibrated:
+                unasked = race.matrix.unasked(candidate.prompt, self._splits.search)
+                spare = max(0, (self._asking.calls_left or 0) - kept_calls)
+                await race.ask(candidate, unasked[:spare], kept_calls=0)
 
     def _terms(self, plan: GatePlan) -> Terms:
         """What the gate can be now: as planned, or more where the calls that are left are all that limits it."""
         search, config, left = self.search, self._config, self._asking.calls_left
         in_use = frozenset(one.prompt.version for one in search.incumbent)
-        others = (config.tokens_max, config.money_usd_max, config.seconds_max)
-        if left is None or search.race.out_of_time or any(cap is not None for cap in others):
+        if left is None or search.race.out_of_time or self._has_other_caps:
             # Out of time there is time for one, as `time_is_up` planned.
             prompts_max = 1 if search.race.out_of_time else plan.finalists_count
             return Terms(lambda count: plan.items_count, in_use, prompts_max, config.alpha)
         available = len(self._splits.gate)
         prompts_max = max(plan.finalists_count, FINALISTS_COUNT_MAX)
         return Terms(lambda count: min(available, left // (len(in_use) + count)), in_use, prompts_max, config.alpha)
+
+    @property
+    def _has_other_caps(self) -> bool:
+        config = self._config
+        return any(cap is not None for cap in (config.tokens_max, config.money_usd_max, config.seconds_max))
 
     def _slate(self, terms: Terms) -> list[Nominee]:
         """Who is asked the fresh items; where prompts may vote together, as many as were planned."""

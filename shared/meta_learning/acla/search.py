@@ -14,7 +14,12 @@ from meta_learning.acla.nominating import Nominee
 from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.performance_tracker import Birth
 from meta_learning.acla.prompt_evolver import PromptEvolver
-from meta_learning.acla.racing.convergence import CHANCE_MIN, chance_of_newcomers, chance_that_any_beats
+from meta_learning.acla.racing.convergence import (
+    CHANCE_MIN,
+    CHANCE_OF_BETTER_MIN,
+    chance_of_newcomers,
+    chance_that_any_beats,
+)
 from meta_learning.acla.racing.race import Race
 from meta_learning.acla.racing.shrinkage import Gain, shrunken_gain
 from meta_learning.acla.splits import Item
@@ -75,16 +80,20 @@ class Search:
         """Who leads."""
         return self.race.best
 
-    async def measure_seed(self) -> float:
+    async def measure_seed(self, weighs_labels: bool = False) -> float:
         """The incumbent's score on the first items, or on all where little seems left to gain.
+
+        ``weighs_labels``: thresholds will be fitted on these answers, so that there must be enough of them.
 
         Raises:
             TooManyMissing: the model refuses more than a fifth of them.
         """
-        count = min(HEADROOM_COUNT, self.race.ladder.rungs[-1])
+        count = HEADROOM_COUNT if weighs_labels else min(HEADROOM_COUNT, self.race.ladder.rungs[-1])
         first = self._items[:count] if self.race.ladder.last else self._items
         scores = await self._ask_incumbent(first)
         self.check_missing(self.seed, first)
+        if not any(scores):
+            scores = await self._ask_incumbent(self._items[:HEADROOM_COUNT])
         if not self.has_headroom(scores):
             scores = await self._ask_incumbent(self._items)
         self.note_best(0)
@@ -103,6 +112,7 @@ class Search:
     def calibrate(self) -> None:
         """From now on race packages with fitted thresholds: that costs no call, and the plain seed stays what must be beaten."""
         race = self.race
+        race.lengthen(HEADROOM_COUNT)
         race.anchor = race.best = replace(self.seed, calibrated=True, strategy="calibration", parent=self.seed.version)
         self.tracker.note_birth(Birth(0, race.anchor.version, self.seed.version, "calibration", "labels weighed"))
         self.tracker.explain(0, "labels are weighed", "the model gives the log-probability of each label")
@@ -148,14 +158,15 @@ class Search:
         config, tracker = self._tools.config, self.tracker
         if not self.bandit.tried >= set(config.evolution_strategies):
             return False
-        if tracker.is_good_and_still(config.min_performance_threshold, config.improvement_threshold):
-            tracker.explain(iteration, "the search ends", "the best is good enough and has not gained of late")
-            return True
         live = chance_that_any_beats(self._live(), config.improvement_threshold)
         new = chance_of_newcomers(self._since_lead, 0)
+        chances = {"chance_of_live": live, "chance_of_newcomer": new}
+        is_good = tracker.is_good_and_still(config.min_performance_threshold, config.improvement_threshold)
+        if is_good and max(live, new) <= CHANCE_OF_BETTER_MIN:
+            tracker.explain(iteration, "the search ends", "the best is surely good enough and still", **chances)
+            return True
         if max(live, new) > CHANCE_MIN:
             return False
-        chances = {"chance_of_live": live, "chance_of_newcomer": new}
         if self._restarted_from is None:
             await self._restart(iteration)
             tracker.explain(

@@ -2,6 +2,7 @@
 
 ``operations``: ``lag`` · ``dead-letters`` · ``replay ID …`` · ``versions LOOP``, asked of a running system
 ``off-policy``: what a stored version would have earned on logged feedback
+``data``: ``data card DATA`` · ``data feedback LOOP``, data sets and what is in them
 ``runs``: ``runs list`` · ``runs show RUN`` · ``runs compare RUN RUN …`` · ``runs export RUN``, experiments on this machine
 ``study``: ``study run FILE`` · ``study work``, grids of experiments
 ``tune``: settings of a loop, or of the agent that evolves prompts
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import typer
 
-from meta_learning.cli import off_policy, operations, runs, study, tune
+from meta_learning.cli import data, off_policy, operations, runs, study, tune
 from meta_learning.cli.evolve import evolve
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ operations.add_to(app)
 app.command()(evolve)
 app.command("off-policy")(off_policy.off_policy)
 app.command()(tune.tune)
+app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
 app.add_typer(study.app, name="study")
 

@@ -26,7 +26,8 @@ def off_policy(
     # Here, not above: they load numerical libraries for seconds, which no other command needs.
     from meta_learning.clrs.acting import policy_named
     from meta_learning.clrs.models.loading import load_model
-    from meta_learning.clrs.off_policy import METHODS, estimate, logged_events, replayed
+    from meta_learning.clrs.off_policy import METHODS, estimate, replayed
+    from meta_learning.datasets.recorded import feedback_of
 
     table = table_of("estimate", "value", "low", "high", "n", "effective n", "clipped", "left out")
     try:
@@ -34,7 +35,7 @@ def off_policy(
         version = manifest_of(store, digest)
         policy, model = policy_named(exploration), load_model(store.get(version.content))
         with feedback.open(encoding="utf-8") as lines:
-            found = replayed((event for event in logged_events(lines) if event.loop == version.loop), model, policy)
+            found = replayed((event for event in feedback_of(lines) if event.loop == version.loop), model, policy)
     except (MetaLearningError, OSError) as error:
         refuse(error)
     reasons = list[str]()

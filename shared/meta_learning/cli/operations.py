@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 def lag(redis_url: Url = DEFAULT_URL, partitions: Partitions = 4, data_folder: Data = DEFAULT_DATA) -> None:
     """How far every reader is behind, by partition and stream, with the age of its oldest entry."""
     table = table_of("role", "partition", "stream", "entries behind", "oldest, s")
-    for item in _ask(_found(redis_url, data_folder), partitions, lambda log: log.lags()):
+    for item in _ask(found_broker(redis_url, data_folder), partitions, lambda log: log.lags()):
         table.add_row(
             item.role, str(item.partition), item.stream, f"{item.entries_count:,}", f"{item.oldest_age_s:.1f}"
         )
@@ -39,7 +39,7 @@ def dead_letters(
 ) -> None:
     """The entries that could not be read: what they are called, who parked them and why."""
     table = table_of("id", "stream", "entry", "parked by", "reason")
-    for letter in _ask(_found(redis_url, data_folder), partitions, lambda log: log.dead_letters(count)):
+    for letter in _ask(found_broker(redis_url, data_folder), partitions, lambda log: log.dead_letters(count)):
         table.add_row(letter.id, letter.source.stream, letter.source.id, letter.role, letter.reason)
     printed(table)
 
@@ -49,12 +49,13 @@ def replay(
 ) -> None:
     """Put parked entries back on their streams (after the cause is mended)."""
     known = {
-        letter.id for letter in _ask(_found(redis_url, data_folder), partitions, lambda log: log.dead_letters(100_000))
+        letter.id
+        for letter in _ask(found_broker(redis_url, data_folder), partitions, lambda log: log.dead_letters(100_000))
     }
     if unknown := [name for name in ids if name not in known]:
         refuse(NotFound(f"no dead letter {', '.join(unknown)}: `meta-learning dead-letters` lists them"))
     typer.echo(
-        f"replayed {_ask(_found(redis_url, data_folder), partitions, lambda log: log.replay(ids))} of {len(ids)}"
+        f"replayed {_ask(found_broker(redis_url, data_folder), partitions, lambda log: log.replay(ids))} of {len(ids)}"
     )
 
 
@@ -62,7 +63,7 @@ def versions(
     loop: str, redis_url: Url = DEFAULT_URL, partitions: Partitions = 4, data_folder: Data = DEFAULT_DATA
 ) -> None:
     """The model that answers for LOOP now, and its ancestors."""
-    pointer = _ask(_found(redis_url, data_folder), partitions, lambda log: log.pointer(loop, "model"))
+    pointer = _ask(found_broker(redis_url, data_folder), partitions, lambda log: log.pointer(loop, "model"))
     if pointer is None:
         refuse(NotFound(f"loop {loop!r} has no model yet: one is promoted once it beats the constant predictor"))
     table = table_of("version", "cycle", "gain", "made with")
@@ -96,7 +97,7 @@ def _ask(url: str, partitions: int, question: Callable[[Log], Awaitable[_T]]) ->
         refuse(error)
 
 
-def _found(url: str, data: Path) -> str:
+def found_broker(url: str, data: Path) -> str:
     """The given broker, or the embedded one of `make up` where none was given."""
     embedded = socket_path((data / "broker").absolute())
     return f"unix://{embedded}" if url == DEFAULT_URL and embedded.exists() else url

@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 
 from meta_learning.cli.printing import printed, refuse, table_of
-from meta_learning.errors import MetaLearningError
+from meta_learning.errors import CallerError, MetaLearningError
+from meta_learning.utils.lines import write_whole
 from meta_learning.utils.logger import DATA_FOLDER
 from meta_learning.utils.runs import compare_runs, export_run, list_runs, read_run
 
@@ -30,7 +31,11 @@ class Form(StrEnum):
 def list_all(data_folder: Data = DATA_FOLDER) -> None:
     """Every run, oldest first: state, how far it got, and its last numbers."""
     table = table_of("run", "started", "state", "iterations", "last")
-    for run in _asked(lambda: list_runs(data_folder)):
+    found = _asked(lambda: list_runs(data_folder))
+    if not found:
+        typer.echo(f"no run under {data_folder} yet (--data-folder says where to look)")
+        return
+    for run in found:
         last = {name: value for name, value in (run.history or [{}])[-1].items() if name != "iteration"}
         started = run.manifest["started_at"][0][:19].replace("T", " ")
         table.add_row(run.run_id, started, run.state, str(len(run.history)), escape(_short(last)))
@@ -62,6 +67,8 @@ def show(run_id: str, data_folder: Data = DATA_FOLDER) -> None:
 @app.command()
 def compare(run_ids: list[str], data_folder: Data = DATA_FOLDER) -> None:
     """Where two or more runs differ: settings, data, code, last numbers and results."""
+    if len(set(run_ids)) < 2:
+        refuse(CallerError("name two runs or more to compare; `meta-learning runs list` has them"))
     runs = _asked(lambda: [read_run(run_id, data_folder) for run_id in run_ids])
     table = table_of("", *(run.run_id for run in runs))
     for name, row in compare_runs(runs).items():
@@ -81,7 +88,7 @@ def export(
     if to is None:
         typer.echo(text, nl=False)
     else:
-        to.write_text(text, encoding="utf-8")
+        _asked(lambda: write_whole(to, text.encode()))
         typer.echo(f"{len(text.encode()):,} bytes in {to}")
 
 

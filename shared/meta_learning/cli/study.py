@@ -45,6 +45,11 @@ def run(
     try:
         config = _served(read_study(file), services)
         study = Study(config, data_folder / STUDIES)
+        if getattr(config, "services", False):
+            if redis_url:
+                raise ConfigurationError("workers of a queue do not reach the services: leave --redis-url out")
+            through = services if services not in (None, OWN) else f"a system of its own, in {study.folder / 'system'}"
+            typer.echo(f"through the services: {through}", err=True)
         with shown(*study.counts) as on_cell:
             at_work = QueueWorkers(connect(redis_url)) if redis_url else workers
             report = ExperimentRunner(folder=data_folder).run_study(

@@ -13,7 +13,9 @@ from meta_learning.datasets.commonsense_qa import CommonsenseQALoader
 from meta_learning.datasets.feedback import FeedbackLoader
 from meta_learning.datasets.feedback_row import FeedbackRow
 from meta_learning.datasets.files import FeedbackRows, read_feedback
+from meta_learning.datasets.hub import PREFIX, HubLoader
 from meta_learning.datasets.labelled import label_feedback
+from meta_learning.datasets.parquet import ParquetLoader
 from meta_learning.datasets.sentiment140 import Sentiment140Loader
 from meta_learning.datasets.tabular import TabularLoader
 from meta_learning.errors import NotFound
@@ -24,13 +26,19 @@ __all__ = [
     "FeedbackLoader",
     "FeedbackRow",
     "FeedbackRows",
+    "HubLoader",
+    "ParquetLoader",
     "Sample",
     "Sentiment140Loader",
     "TabularLoader",
     "label_feedback",
     "load",
+    "open_dataset",
     "read_feedback",
 ]
+
+
+NAMED: tuple[type[CommonsenseQALoader | Sentiment140Loader], ...] = (CommonsenseQALoader, Sentiment140Loader)
 
 
 def load(name: str, path: str | Path | None = None) -> BaseDatasetLoader:
@@ -39,7 +47,27 @@ def load(name: str, path: str | Path | None = None) -> BaseDatasetLoader:
     Raises:
         NotFound: no data set has this name.
     """
-    loaders = {loader.name: loader for loader in (CommonsenseQALoader, Sentiment140Loader)}
+    loaders = {loader.name: loader for loader in NAMED}
     if name not in loaders:
         raise NotFound(f"there is no data set {name!r}; there are {', '.join(sorted(loaders))}")
     return loaders[name](path)
+
+
+def open_dataset(where: str, *, input: str = "input", expected: str = "expected") -> BaseDatasetLoader:  # noqa: A002
+    """The data set at ``where``: a name, a file (CSV, TSV, JSON lines, Parquet) with these columns, or ``hub:REPOSITORY``.
+
+    >>> open_dataset("answers.parquet", input="question").columns
+    ('question', 'expected')
+
+    Raises:
+        NotFound, CallerError: there is no such data set; what the file lacks is told when it is read.
+    """
+    if where in {loader.name for loader in NAMED}:
+        return load(where)
+    if where.startswith(PREFIX):
+        return HubLoader.named(where, input=input, expected=expected)
+    if "." not in Path(where).name:
+        names = ", ".join(loader.name for loader in NAMED)
+        raise NotFound(f"there is no data set {where!r}; give a file, hub:REPOSITORY, or one of {names}")
+    kind = ParquetLoader if where.lower().endswith(".parquet") else TabularLoader
+    return kind(where, input=input, expected=expected)

@@ -49,10 +49,14 @@ class FeedbackLoader(BaseDatasetLoader):
         self.events = events
         self.loop, self.score_min, self.since, self.until, self.version = loop, score_min, since, until, version
 
+    def wanted(self) -> list[FeedbackReceived]:
+        """The events that the filters let through."""
+        return list(filter(self._wanted, self.events))
+
     def load_data(self) -> Sequence[FeedbackReceived]:
         """Fold the events to the best one for each loop and input, in the order in which the inputs first came."""
         best: dict[tuple[str, str], FeedbackReceived] = {}
-        for event in filter(self._wanted, self.events):
+        for event in self.wanted():
             rival = best.get((event.loop, event.input_text))
             if rival is None or _rank(event) >= _rank(rival):
                 best[event.loop, event.input_text] = event

@@ -26,7 +26,6 @@ from meta_learning.llm.retry import Retrying
 IN_PROCESS = ("local", "transformers")
 BATCHED = "transformers"
 _kept: dict[ModelSpec, LLM] = {}
-_shared: dict[Path, SharedReplies] = {}
 
 
 def run_encoded(cell: str, searches_folder: str | None = None) -> str:
@@ -71,7 +70,9 @@ async def _run(cell: Cell | JudgingCell, folder: Path | None) -> dict[str, Any]:
     try:
         # A ledger for its retries alone: what a cell may cost is its budget.
         kept = None if folder is None else model_store(folder)
-        asked = llm if folder is None else _sharing(llm, folder / "replies" / cell.model.digest[:16], cell.model)
+        asked: LLM = (
+            llm if folder is None else SharedReplies(llm, FileCache(folder / "replies" / cell.model.digest[:16]))
+        )
         read = asked if cell.model.label_logprobs else ReadAsText(asked)
         counted = metered(read, Ledger(), None, Retrying())
         if isinstance(cell, JudgingCell):
@@ -90,12 +91,3 @@ def _model(spec: ModelSpec) -> LLM:
     if weights not in _kept:
         _kept[weights] = connect(spec.provider, spec.model_name)
     return _kept[weights]
-
-
-def _sharing(llm: LLM, folder: Path, spec: ModelSpec) -> SharedReplies:
-    """Cells of one process share the object too, so that none asks what another has just asked."""
-    if spec.provider not in IN_PROCESS:
-        return SharedReplies(llm, FileCache(folder))
-    if folder not in _shared:
-        _shared[folder] = SharedReplies(llm, FileCache(folder))
-    return _shared[folder]

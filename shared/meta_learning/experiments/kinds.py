@@ -16,6 +16,7 @@ from meta_learning.experiments.config import Cell, StudyConfig
 from meta_learning.experiments.grid import Grid, GridCell, settings_of
 from meta_learning.experiments.judging import KIND as JUDGING
 from meta_learning.experiments.judging import JudgingCell
+from meta_learning.experiments.loading import Named
 from meta_learning.experiments.loops.config import KIND as FEEDBACK_LOOP
 from meta_learning.experiments.loops.config import LoopCell, LoopStudyConfig
 from meta_learning.experiments.loops.report import loops_report
@@ -66,7 +67,32 @@ def reported(config: Grid, results: Sequence[Mapping[str, Any]], errors: Sequenc
 
 
 def headline(result: Mapping[str, Any]) -> str:
+    """A cell's result in one number, for people."""
+    score = score_of(result)
+    return f"satisfied {score:.3f} in the last quarter" if "numbers" in result else f"{score:.3f}"
+
+
+def score_of(result: Mapping[str, Any]) -> float:
     """A cell's result in one number."""
-    if "numbers" in result:
-        return f"satisfied {result['numbers']['accuracy_end']:.3f} in the last quarter"
-    return f"{result['evaluation']['accuracy']['value']:.3f}"
+    found = result["numbers"]["accuracy_end"] if "numbers" in result else result["evaluation"]["accuracy"]["value"]
+    return float(found)
+
+
+def scores_of(report: Mapping[str, Any]) -> dict[str, float | None]:
+    """The number of each arm of a report, by group and arm.
+
+    >>> scores_of({"groups": {"tweets": {"arms": [{"arm": "static", "score": 0.5}]}}})
+    {'tweets · static': 0.5}
+    """
+    return {
+        f"{group} · {arm['arm']}": arm["score"] if "score" in arm else arm["accuracy_end"]["mean"]
+        for group, found in report["groups"].items()
+        for arm in found["arms"]
+    }
+
+
+def data_of(config: Grid) -> list[Named]:
+    """The data sets that a study names, each once."""
+    named = [one for field in ("datasets", "transfer_datasets", "texts") for one in getattr(config, field, None) or ()]
+    named += [one.foreign for one in named if getattr(one, "foreign", None) is not None]
+    return list({(one.name, one.path, one.input, one.expected): one for one in named}.values())

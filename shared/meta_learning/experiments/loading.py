@@ -39,4 +39,4 @@ def dataset_of(named: Named) -> datasets.BaseDatasetLoader:
         return datasets.load(named.name, named.path)
     if named.path is None:
         raise CallerError(f"data set {named.name}: columns are named, but no path is")
-    return datasets.TabularLoader(named.path, input=named.input or "input", expected=named.expected or "expected")
+    return datasets.open_dataset(named.path, input=named.input or "input", expected=named.expected or "expected")

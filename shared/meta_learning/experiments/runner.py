@@ -23,12 +23,15 @@ from typing import Any
 
 from meta_learning import datasets
 from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig
+from meta_learning.datasets.card import card_of
+from meta_learning.errors import MetaLearningError
 from meta_learning.experiments.asking import Package, PromptAsker
 from meta_learning.experiments.comparator import ALPHA
 from meta_learning.experiments.comparison_study import HAND_WRITTEN, META, STATIC, Judge, result_of, tested
 from meta_learning.experiments.drawing_items import Items, Wanted, draw
 from meta_learning.experiments.grid import Grid
-from meta_learning.experiments.kinds import read_study, reported
+from meta_learning.experiments.kinds import data_of, read_study, reported, score_of, scores_of
+from meta_learning.experiments.loading import dataset_of
 from meta_learning.experiments.loops.config import LoopStudyConfig
 from meta_learning.experiments.loops.system import doors_open
 from meta_learning.experiments.predictions import labels_of
@@ -152,15 +155,20 @@ class ExperimentRunner:
         def told(cell: Any, result: dict[str, Any]) -> None:
             if "error" in result:
                 errors.append({"cell": cell.label, "error": result["error"]})
+                log.log_event("error", f"{cell.label}: {result['error']}")
+            else:
+                log.log_iteration(study.counts[0], {"cell": cell.label, "score": score_of(result)})
             on_cell(cell, result)
 
         with ExperimentLogger(study.config.id, self._folder, study.config.id, self._sinks) as log:
-            log.log_config(checked.model_dump(mode="json"), {"seeds": len(checked.seeds)})
+            log.log_config(checked.model_dump(mode="json"), {"seeds": checked.seeds})
+            _note_data(checked, study.folder, log)
             with _through(checked, study, services):
                 results = study.run(at_work, told)
             report = {"title": checked.name, "study": checked.id, **reported(checked, results, errors)}
             write_whole(study.folder / "report.json", json.dumps(report, ensure_ascii=False, indent=1).encode())
-            log.log_summary({"cells": len(results), "errors": len(errors), "report": str(study.folder / "report.json")})
+            said = {"cells": len(results), "errors": len(errors), "report": str(study.folder / "report.json")}
+            log.log_summary(said | {"scores": scores_of(report)})
         return report | {"folder": str(study.folder)}
 
     def _settings(self, initial_prompt: str, dataset_name: str, num_iterations: int) -> CurriculumConfig:
@@ -214,3 +222,14 @@ def _through(config: Grid, study: Study, services: str | None) -> AbstractContex
     if not isinstance(config, LoopStudyConfig) or not config.services or done == total:
         return nullcontext()
     return doors_open(study.folder, config.settings, services)
+
+
+def _note_data(config: Grid, folder: Path, log: ExperimentLogger) -> None:
+    """The digest and the card of each data set, ``data-NAME.md`` beside the report; what cannot be read its cells will say."""
+    for named in data_of(config):
+        try:
+            loader = dataset_of(named)
+            log.log_data(named.name, loader.get_samples(len(loader)))
+            write_whole(folder / f"data-{named.name}.md", card_of(named.name, loader).as_markdown().encode())
+        except MetaLearningError as error:
+            log.log_event("no_data", f"{named.name}: {error}")

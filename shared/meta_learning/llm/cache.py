@@ -60,7 +60,7 @@ class FileCache:
     """Replies as files, one each, for every run on this machine. Any number of processes may share the folder."""
 
     def __init__(self, folder: str | Path) -> None:
-        self._folder = Path(folder)
+        self.folder = Path(folder)
 
     def get(self, digest: str) -> Reply | None:
         """The reply; None also where its file is damaged, since it can be asked for again."""
@@ -89,7 +89,7 @@ class FileCache:
         """Nothing to keep: another run shall ask."""
 
     def _path(self, digest: str) -> Path:
-        return self._folder / digest[:2] / f"{digest}.json"
+        return self.folder / digest[:2] / f"{digest}.json"
 
 
 class RememberingLLM:

@@ -74,7 +74,7 @@ class ExperimentLogger:
         lives = len(self._manifest["started_at"])
         self._record("started", f"run {self.run_id}" if lives == 1 else f"run {self.run_id} goes on, life {lives}")
 
-    def log_config(self, config: Mapping[str, Any], seeds: Mapping[str, int] | None = None) -> None:
+    def log_config(self, config: Mapping[str, Any], seeds: Mapping[str, Any] | None = None) -> None:
         """Note the settings; a ``seed`` or ``seeds`` among them is noted as the run's seeds, unless ``seeds`` says otherwise."""
         said = plain(config)
         self._manifest["config"] |= said

@@ -15,8 +15,8 @@ from meta_learning.clrs import ClosedLoopSystem, OnlineTextModel
 from meta_learning.clrs.acting import Cause, EpsilonGreedy, Greedy, Shown, choose
 from meta_learning.clrs.models.port import Floats
 from meta_learning.clrs.off_policy import Logged, estimate, replayed, what_if
-from meta_learning.clrs.off_policy import logged_events as read
 from meta_learning.clrs.off_policy.estimators import Interval, Method
+from meta_learning.datasets.recorded import feedback_of as read
 from meta_learning.errors import CallerError, MalformedEvent
 from meta_learning.events import FeedbackReceived
 from meta_learning.registry.store import FileStore

@@ -18,17 +18,16 @@ import pytest
 from typer.testing import CliRunner
 
 from meta_learning.cli import app
-from meta_learning.errors import ConfigurationError, LLMUnavailable, NotFound
+from meta_learning.errors import ConfigurationError, NotFound
 from meta_learning.experiments import ExperimentRunner, LoopStudyConfig, StudyConfig
 from meta_learning.experiments.asking import Package, PromptAsker
 from meta_learning.experiments.grid import GridCell
 from meta_learning.experiments.progress import shown
 from meta_learning.experiments.report import report_of
-from meta_learning.experiments.sharing import ReadAsText, SharedReplies
+from meta_learning.experiments.sharing import ReadAsText
 from meta_learning.experiments.study import Study
 from meta_learning.experiments.workers import OneProcess, Processes
-from meta_learning.llm import Capabilities, Message, Reply, Request
-from meta_learning.llm.cache import FileCache
+from meta_learning.llm import Capabilities
 from meta_learning.llm.scripted import ScriptedLLM
 from meta_learning.utils.runs import list_runs
 
@@ -115,6 +114,13 @@ def test_a_study_says_of_itself_what_it_was_made_with(tmp_path: Path) -> None:
     run = list_runs(tmp_path)[0]
     assert run.manifest["config"]["datasets"][0]["name"] == "sentiment140"
     assert run.summary["cells"] == 4
+    assert run.manifest["seeds"] == {"seeds": GRID["seeds"]}
+    assert run.manifest["data"]["sentiment140"]["rows"] == 212
+    assert len(run.history) == 4
+    assert run.summary["scores"] == {
+        f"sentiment140 · {arm['arm']}": arm["score"] for arm in report["groups"]["sentiment140"]["arms"]
+    }
+    assert "212 items" in (Path(report["folder"]) / "data-sentiment140.md").read_text()
     result = json.loads(next(Path(report["folder"]).glob("cells/*.json")).read_text())
     assert len(result["data"]["test"]) == 64
     assert json.loads((Path(report["folder"]) / "report.json").read_text())["groups"] == report["groups"]
@@ -239,26 +245,6 @@ def test_cells_that_run_together_come_to_the_results_of_cells_one_after_the_othe
     together = {cell.id: result for cell, result in OneProcess(3, lambda cell: True).run(cells, tmp_path)}
     assert together == alone
     assert sum("error" in result for result in together.values()) == 2
-
-
-def test_of_two_cells_that_ask_the_same_at_the_same_moment_one_asks(tmp_path: Path) -> None:
-    asked: list[str] = []
-
-    async def both() -> list[Reply | BaseException]:
-        def answer(request: Request) -> str:
-            asked.append(request.messages[0].text)
-            if len(asked) == 1:
-                raise LLMUnavailable("once")
-            return "yes"
-
-        llm = SharedReplies(ScriptedLLM(answer), FileCache(tmp_path))
-        request = Request((Message("user", "well?"),))
-        return await asyncio.gather(*(llm.complete(request) for _ in range(3)), return_exceptions=True)
-
-    first, *others = asyncio.run(both())
-    assert isinstance(first, LLMUnavailable)  # whoever waited for the one that failed asks for itself
-    assert [one.text for one in others if isinstance(one, Reply)] == ["yes", "yes"]
-    assert len(asked) == 2
 
 
 def test_a_model_can_be_read_as_text_though_it_ranks_labels() -> None:

@@ -119,12 +119,12 @@ def test_a_search_of_which_nothing_could_be_run_says_so_and_is_tried_again(tmp_p
 
 
 def test_the_command_says_why_nothing_could_be_run(tmp_path: Path) -> None:
-    small = {**SEARCH, "trials": 2, "judge_seeds": [11], "loop": {"texts": {"name": "mine", "path": "nowhere.csv"}}}
+    small = {**SEARCH, "trials": 2, "judge_seeds": [11], "loop": {"texts": {"name": "mine"}}}
     (tmp_path / "tuning.json").write_text(json.dumps(small))
     result = CliRunner().invoke(app, ["tune", str(tmp_path / "tuning.json"), "--data-folder", str(tmp_path)])
     assert result.exit_code == 1
     assert "none of 2 trials could be run" in result.output
-    assert "nowhere.csv: there is no such file" in result.output
+    assert "there is no data set 'mine'" in result.output
     assert "Traceback" not in result.output
 
 

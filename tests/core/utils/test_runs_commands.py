@@ -72,3 +72,15 @@ def test_a_run_that_is_not_there_is_refused_in_one_line(data: Path) -> None:
     result = CliRunner().invoke(app, ["runs", "show", "nothing", "--data-folder", str(data)])
     assert result.exit_code == 1
     assert "none begins with 'nothing'" in result.output
+
+
+def test_what_there_is_nothing_of_is_said(tmp_path: Path, data: Path) -> None:
+    assert f"no run under {tmp_path / 'empty'} yet" in asked("runs", "list", "--data-folder", str(tmp_path / "empty"))
+    result = CliRunner().invoke(app, ["runs", "compare", "rates-0.1", "rates-0.1", "--data-folder", str(data)])
+    assert (result.exit_code, "name two runs or more" in result.output) == (1, True)
+
+
+def test_an_export_makes_its_folder(data: Path) -> None:
+    path = data / "new" / "run.csv"
+    asked("runs", "export", "rates-0.1", "--form", "csv", "--to", str(path), "--data-folder", str(data))
+    assert path.read_text().splitlines()[0] == "iteration,accuracy,drift"

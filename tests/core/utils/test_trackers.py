@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -85,10 +86,32 @@ def test_weights_and_biases_has_the_run_offline(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_tensorboard_has_the_scalars(tmp_path: Path) -> None:
+def test_tensorboard_has_the_scalars_by_step_and_the_texts(tmp_path: Path) -> None:
     needs("tensorboardX")
     run(LOGGED, str(tmp_path), "tensorboard")
     assert "sink_failed" not in records(tmp_path)
-    events = next((tmp_path / "tensorboard").rglob("events.*")).read_bytes()
-    assert events.count(b"accuracy") >= 3
-    assert b"convergence: no gain" in events
+    scalars, texts = read_tensorboard(next((tmp_path / "tensorboard").rglob("events.*")).read_bytes())
+    assert scalars == {("accuracy", 1): 0.25, ("accuracy", 2): 0.5, ("accuracy", 3): 0.75}
+    assert texts["events/text_summary"] == "convergence: no gain"
+    assert json.loads(texts["summary/text_summary"].strip("`\n")) == {"accuracy": 0.75, "outcome": "improved"}
+    assert json.loads(texts["config/text_summary"].strip("`\n"))["budget"] == {"calls": 30}
+
+
+def read_tensorboard(content: bytes) -> tuple[dict[tuple[str, int], float], dict[str, str]]:
+    """Scalars by name and step, and texts by name, out of an event file: records of length, checksum, event, checksum."""
+    from tensorboardX.crc32c import crc32c
+    from tensorboardX.proto.event_pb2 import Event
+
+    scalars, texts, at = dict[tuple[str, int], float](), dict[str, str](), 0
+    while at < len(content):
+        (size,) = struct.unpack("<Q", content[at : at + 8])
+        body = content[at + 12 : at + 12 + size]
+        masked = ((crc32c(body) >> 15 | crc32c(body) << 17) + 0xA282EAD8) & 0xFFFFFFFF
+        assert struct.unpack("<I", content[at + 12 + size : at + 16 + size]) == (masked,)
+        event, at = Event.FromString(body), at + 16 + size
+        for value in event.summary.value:
+            if value.HasField("tensor"):
+                texts[value.tag] = value.tensor.string_val[0].decode()
+            else:
+                scalars[value.tag, event.step] = value.simple_value
+    return scalars, texts

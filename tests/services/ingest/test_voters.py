@@ -13,6 +13,7 @@ from meta_learning.acla.ensembles import vote as measured_vote
 from meta_learning.acla.outcomes import Answer, Candidate, OutcomeMatrix
 from meta_learning.acla.splits import read_items
 from meta_learning.client import FeedbackClient
+from meta_learning.client.answers import prompt_of
 from meta_learning.client.voting import Said, Voter, vote
 from meta_learning.errors import CallerError
 from meta_learning.events import PromptPromoted
@@ -42,9 +43,17 @@ def test_an_application_gets_all_voters_with_their_price_under_one_version() -> 
             prompt = client.prompt("support")
     assert (prompt.prompt_version, prompt.text, prompt.price) == ("v2", "Judge it.", price)
     assert prompt.voters == (Voter("Judge it.", {"good": 0.5}, 2.0), Voter("Decide."))
+    assert [one.messages("Fine.")[0]["content"] for one in prompt.voters] == ["Judge it.", "Decide."]
     assert prompt.vote(["good", "bad"]) == "good"
     with pytest.raises(CallerError, match="1 answers of 2 voters"):
         prompt.vote(["good"])
+
+
+def test_a_client_does_not_guess_what_an_older_door_does_not_say() -> None:
+    prompt = prompt_of({"text": "Judge it.", "prompt_version": "v1", "voters": [{"text": "Judge it."}]})
+    for messages in (prompt.messages, prompt.voters[0].messages):
+        with pytest.raises(CallerError, match="too old"):
+            messages("Fine.")
 
 
 @pytest.mark.parametrize("number", range(6))

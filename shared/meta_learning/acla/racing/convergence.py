@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from meta_learning.acla.racing.shrinkage import Gain
 
 CHANCE_MIN = 0.02
+# What is good enough already is not worth more than that: a prompt that needs no other is not sought for so long.
+CHANCE_OF_BETTER_MIN = 0.1
 
 
 def chance_that_any_beats(live: Iterable[Gain], threshold: float) -> float:

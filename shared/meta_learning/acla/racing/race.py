@@ -80,6 +80,11 @@ class Race:
         for item, answer in zip(unasked, await self._evaluator.answers(candidate.prompt, unasked), strict=True):
             self.matrix.record(candidate.prompt, item, answer)
 
+    def lengthen(self, count: int) -> None:
+        """See to it that the last rung has at least ``count`` items, before anybody races."""
+        if self.ladder.rungs[-1] < min(count, len(self.items)):
+            self.ladder = Ladder(rungs_up_to(min(count, len(self.items))))
+
     def pair_nothing(self) -> None:
         """Measure on all items at once from now on: a mean hides its items."""
         self.ladder = Ladder([len(self.items)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Sequence
 
 from meta_learning.acla.prompt import Exemplar, Prompt
@@ -18,7 +17,8 @@ EXEMPLAR_CHARS_MAX = 400
 class FewShotOptimization:
     """Swaps whole sets of exemplars: on small models that beats rewording (Wan et al., 2024). It asks no author.
 
-    Of each label those come first that the model answered right itself; where it never does, the items' own answers stand in.
+    The model's own correct answers are no better examples for a small model than the items' own answers, so both are shown: also
+    where the model never gets a label right, all labels are shown equally often.
     """
 
     name = "few_shot_optimization"
@@ -48,10 +48,11 @@ def _kinds(
     while len(kinds) < count:
         mixed = [*right, *wrong]
         own, missed = rng.sample(right, len(right)), rng.sample(wrong, len(wrong))
-        kinds.append(("own correct answers first", [*own, *missed]))
         kinds.append(("at random", rng.sample(mixed, len(mixed))))
-        if wrong and right:
-            kinds.append(("near to its errors", [*_near_to_errors(right, missed[: len(missed) // 2 + 1]), *missed]))
+        if right:
+            kinds.append(("its own correct answers first", [*own, *missed]))
+        if wrong:
+            kinds.append(("its errors first, put right", [*missed, *own]))
     return kinds
 
 
@@ -96,18 +97,3 @@ def _balanced(ordered: Sequence[Answered], count: int) -> list[Answered]:
         by_answer.setdefault(one.item.expected, []).append(one)
     turns = [queue[turn] for turn in range(count) for queue in by_answer.values() if turn < len(queue)]
     return turns[:count]
-
-
-def _near_to_errors(pool: Sequence[Answered], failures: Sequence[Answered]) -> list[Answered]:
-    """Most words shared with some failure first (Jaccard); ties by id, so that the order is always the same."""
-    wrong = [_words(one) for one in failures]
-
-    def nearness(one: Answered) -> float:
-        words = _words(one)
-        return max((len(words & other) / max(1, len(words | other)) for other in wrong), default=0.0)
-
-    return sorted(pool, key=lambda one: (-nearness(one), one.item.id))
-
-
-def _words(one: Answered) -> frozenset[str]:
-    return frozenset(re.findall(r"\w+", one.item.input.casefold()))

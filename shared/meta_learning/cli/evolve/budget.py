@@ -63,8 +63,9 @@ async def settled(order: Order, loader: BaseDatasetLoader, llm: LLM) -> Budget:
         raise ConfigurationError(PRICED_NOBODY.format(f"{llm.model} ({llm.provider})"))
     items = read_items(loader.get_samples(min(len(loader), MEASURED_COUNT), order.seed))
     chars, turns = _length(order.prompt, items)
+    example = fmean(len(item.input) + len(item.expected) for item in items)
     answer = _answer_tokens(order, items, llm)
-    calls = _calls_within(order, estimate(1, chars, answer, price, turns))
+    calls = _calls_within(order, estimate(1, chars, answer, price, turns, example))
     if calls < CALLS_MIN:
         raise ConfigurationError(f"the budget pays for about {calls} calls; fewer than {CALLS_MIN} decide nothing")
     order = divided(order, len(loader), calls)
@@ -74,7 +75,7 @@ async def settled(order: Order, loader: BaseDatasetLoader, llm: LLM) -> Budget:
     if (left := calls - plan["calls_kept"]) <= len(splits.search):
         asked = f"{len(splits.search)} items to search on take more than the {left} calls that the decision leaves of {calls}"
         raise ConfigurationError(f"{asked}: give fewer --samples or more --calls")
-    return Budget(order, config, splits, estimate(calls, chars, answer, price, turns), plan)
+    return Budget(order, config, splits, estimate(calls, chars, answer, price, turns, example), plan)
 
 
 def _calls_within(order: Order, one: Estimate) -> int:

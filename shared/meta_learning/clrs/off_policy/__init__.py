@@ -2,7 +2,8 @@
 
 from meta_learning.clrs.off_policy.estimators import METHODS, OffPolicyEstimate, effective_sample_size, estimate
 from meta_learning.clrs.off_policy.logged import Logged
-from meta_learning.clrs.off_policy.replaying import Replayed, logged_events, replayed, what_if
+from meta_learning.clrs.off_policy.replaying import Replayed, replayed, what_if
+from meta_learning.datasets.recorded import feedback_of as logged_events
 
 __all__ = [
     "METHODS",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,6 @@ from meta_learning.clrs.acting.record import shown_of
 from meta_learning.clrs.models.port import Floats, Model, Pair
 from meta_learning.clrs.off_policy.estimators import Method, OffPolicyEstimate, estimate
 from meta_learning.clrs.off_policy.logged import Logged
-from meta_learning.errors import MalformedEvent
 from meta_learning.events import FeedbackReceived
 
 BLOCK_EVENTS = 500
@@ -58,25 +56,6 @@ def replayed(events: Iterable[FeedbackReceived], model: Model, policy: Policy, l
     rows += _judged(block, model, policy, learnt_count)
     columns = np.array(rows, dtype=np.float64).reshape(-1, 6).T
     return Replayed(Logged(*(np.ascontiguousarray(column) for column in columns)), left_out)
-
-
-def logged_events(lines: Iterable[str]) -> Iterator[FeedbackReceived]:
-    """Feedback from JSON lines: events as they are, or the trainer's archive, where other types lie between.
-
-    Raises:
-        MalformedEvent: a line is no JSON object, or a damaged piece of feedback; the message says which line.
-    """
-    for number, line in enumerate(lines, start=1):
-        try:
-            said = json.loads(line)
-            kind, body = said["type"], said.get("body", line)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise MalformedEvent(f"line {number} is no event") from None
-        if kind == "FeedbackReceived":
-            try:
-                yield FeedbackReceived.decode(str(body).encode())
-            except MalformedEvent as error:
-                raise MalformedEvent(f"line {number}: {error}", error.field) from None
 
 
 def usable(event: FeedbackReceived) -> bool:

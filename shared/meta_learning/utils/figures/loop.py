@@ -42,7 +42,7 @@ def drift(kinds: Mapping[str, History], alarms: Sequence[float], threshold: floa
     axes.axhline(threshold, color=palette.FAINT, linewidth=1.2, linestyle=(0, (4, 2)))
     for alarm in alarms:
         axes.axvline(alarm, color=palette.ALARM, linewidth=1, alpha=0.7, zorder=1)
-        axes.plot(alarm, 1.0, marker="v", color=palette.ALARM, markersize=8, clip_on=False, linestyle="")
+        axes.plot(alarm, 1.0, marker="v", color=palette.ALARM, markersize=6, clip_on=False, linestyle="")
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("drift score")
     drawing.span(axes, kinds.values())

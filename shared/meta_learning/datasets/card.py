@@ -1,0 +1,122 @@
+"""A data set's card: how much there is, of what, and what to beware of, before anything is concluded from it.
+
+>>> from meta_learning.datasets.sentiment140 import Sentiment140Loader
+>>> card = card_of("sentiment140", Sentiment140Loader())
+>>> card.rows, card.labels
+(212, {'negative': 106, 'positive': 106})
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from meta_learning.datasets.base import BaseDatasetLoader
+
+LABELS_MAX = 30
+EXAMPLES_COUNT = 3
+EXAMPLE_CHARS_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Counts and lengths in characters. ``labels`` is None where answers are free text (more than 30 different ones).
+
+    ``contradictions``: inputs that stand there with different answers. ``sha256``: over all items in the order of the source.
+    """
+
+    name: str
+    rows: int
+    sha256: str
+    distinct_inputs: int
+    contradictions: int
+    labels: Mapping[str, int] | None
+    distinct_answers: int
+    input_chars: Mapping[str, int]
+    answer_chars: Mapping[str, int]
+    fields: Mapping[str, int]
+    examples: Sequence[Mapping[str, str]]
+
+    @property
+    def majority(self) -> float:
+        """What an arm gets that always gives the most frequent answer."""
+        return max(self.labels.values()) / self.rows if self.labels else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return asdict(self) | {"majority": self.majority if self.labels else None}
+
+    def as_markdown(self) -> str:
+        """For people."""
+        lines = [f"# {self.name}", "", f"- {self.rows:,} items, SHA-256 `{self.sha256}`"]
+        repeated = self.rows - self.distinct_inputs
+        lines += [
+            f"- {self.distinct_inputs:,} different inputs" + (f"; {repeated:,} rows repeat one" if repeated else "")
+        ]
+        if self.contradictions:
+            lines += [f"- **{self.contradictions:,} inputs stand there with different answers**"]
+        lines += [f"- inputs: {_said(self.input_chars)}", f"- answers: {_said(self.answer_chars)}"]
+        if self.labels is None:
+            lines += [f"- {self.distinct_answers:,} different answers: free text"]
+        else:
+            shares = [f"{label} {count:,} ({count / self.rows:.1%})" for label, count in self.labels.items()]
+            lines += [f"- labels: {', '.join(shares)}; always the most frequent one: {self.majority:.3f}"]
+        if self.fields:
+            lines += ["- further columns: " + ", ".join(f"{name} ({count:,})" for name, count in self.fields.items())]
+        lines += ["", "## The first items", ""]
+        lines += [f"- {_cut(one['input'])} → **{_cut(one['expected'])}**" for one in self.examples]
+        return "\n".join(lines) + "\n"
+
+
+def card_of(name: str, loader: BaseDatasetLoader) -> Card:
+    """The card of everything that ``loader`` has.
+
+    Raises:
+        MalformedDataset, NotFound: as the loader's own.
+    """
+    answers, digest = defaultdict[str, set[str]](set), hashlib.sha256()
+    labels, fields, lengths = Counter[str](), Counter[str](), list[tuple[int, int]]()
+    examples = list[dict[str, str]]()
+    for item in loader.load_data():
+        sample = loader.format_sample(item)
+        asked, expected = str(sample["input"]), str(sample["expected"])
+        digest.update(json.dumps([asked, expected], ensure_ascii=False).encode("utf-8", errors="replace") + b"\n")
+        answers[asked].add(expected)
+        labels[expected] += 1
+        fields.update(key for key, value in sample.get("metadata", {}).items() if value is not None)
+        lengths.append((len(asked), len(expected)))
+        if len(examples) < EXAMPLES_COUNT:
+            examples.append({"input": asked, "expected": expected})
+    asked_chars, answer_chars = (sorted(column) for column in zip(*lengths, strict=True)) if lengths else ([], [])
+    return Card(
+        name=name,
+        rows=len(lengths),
+        sha256=digest.hexdigest(),
+        distinct_inputs=len(answers),
+        contradictions=sum(len(found) > 1 for found in answers.values()),
+        labels=dict(sorted(labels.items())) if len(labels) <= LABELS_MAX else None,
+        distinct_answers=len(labels),
+        input_chars=_spread(asked_chars),
+        answer_chars=_spread(answer_chars),
+        fields=dict(fields),
+        examples=examples,
+    )
+
+
+def _spread(ordered: Sequence[int]) -> dict[str, int]:
+    if not ordered:
+        return {"least": 0, "median": 0, "most": 0}
+    return {"least": ordered[0], "median": ordered[len(ordered) // 2], "most": ordered[-1]}
+
+
+def _said(spread: Mapping[str, int]) -> str:
+    return f"{spread['least']:,} to {spread['most']:,} characters, half of them up to {spread['median']:,}"
+
+
+def _cut(text: str) -> str:
+    plain = " ".join(text.split())
+    return plain if len(plain) <= EXAMPLE_CHARS_MAX else plain[:EXAMPLE_CHARS_MAX] + "…"

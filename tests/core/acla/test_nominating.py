@@ -1,0 +1,86 @@
+"""Who is asked the fresh items, with which calls, and when a search may end before they are spent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from benchmarks.acla_worlds import SEED_PROMPT, World
+from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig, Prompt
+from meta_learning.acla.asking import Asking
+from meta_learning.acla.nominating import Nominee, Terms, nominated
+from meta_learning.acla.outcomes import Answer, Candidate
+from meta_learning.acla.performance_tracker import PerformanceTracker
+from meta_learning.acla.racing.ladder import rungs_up_to
+from meta_learning.acla.racing.race import Race
+from meta_learning.acla.racing.shrinkage import Gain
+from meta_learning.acla.splits import read_items
+from meta_learning.acla.store import MemoryRunStore, RunLog
+from meta_learning.llm.scripted import ScriptedLLM
+from tests.core.acla.simulated import config, model, nothing_helps, samples
+
+SEED = Candidate(Prompt.parse("Prompt in use. Answer with one word."))
+
+
+def nominee(name: str, mean: float, sd: float = 0.02) -> Nominee:
+    return Nominee(Candidate(Prompt.parse(f"Prompt {name}. Answer with one word.")), Gain(mean, sd, mean, 100), 0.15)
+
+
+def terms(calls: int, available: int = 200) -> Terms:
+    in_use = frozenset({SEED.prompt.version})
+    return Terms(lambda count: min(available, calls // (1 + count)), in_use, 3, alpha=0.1)
+
+
+def test_one_who_is_surely_best_is_asked_alone_and_two_who_are_level_together_where_calls_reach() -> None:
+    best, level, behind = nominee("best", 0.06), nominee("level", 0.06), nominee("behind", -0.01)
+    assert nominated([behind, best], terms(200)) == [best]
+    assert len(nominated([best, level], terms(2000))) == 2
+    assert nominated([nominee("hopeless", -0.08)], terms(2000)) == []
+
+
+def test_the_prompt_in_use_with_thresholds_is_asked_at_no_calls_of_its_own_although_it_was_not_ahead() -> None:
+    weighed = Nominee(replace(SEED, calibrated=True), Gain(-0.005, 0.02, -0.01, 100), 0.1)
+    found = terms(100)
+    assert nominated([weighed], found) == [weighed]
+    assert found.prompts_count([weighed]) == 0
+    assert found.items_for(0) == 100
+
+
+def test_a_package_that_is_unsure_and_right_is_not_behind_one_that_is_sure_and_right() -> None:
+    asked = read_items([{"input": f"text {n}", "expected": ("no", "yes")[n % 2]} for n in range(60)])
+    asking = Asking(ScriptedLLM(lambda request: ""), RunLog(MemoryRunStore(), "r", "scripted"), None, lambda: False)
+    race = Race(CurriculumConfig("Say it.", "made"), None, asking, SEED, asked)  # type: ignore[arg-type]  # nobody is asked
+    for item in asked:
+        said = {one: -0.6 if one == item.expected else -0.8 for one in ("no", "yes")}
+        race.matrix.record(SEED.prompt, item, Answer(label_logprobs=said))
+    assert race.gain(replace(SEED, calibrated=True), SEED).raw == 0.0
+
+
+def test_a_lucky_score_on_few_items_is_not_good_enough_to_end_a_search() -> None:
+    def ends(right: int, count: int) -> bool:
+        tracker = PerformanceTracker()
+        for iteration in range(4):
+            tracker.note_best(iteration, [1.0] * right + [0.0] * (count - right), 0, "a")
+        return tracker.is_good_and_still(0.7, 0.05)
+
+    assert not ends(34, 48)
+    assert ends(320, 400)
+
+
+def test_with_few_calls_the_last_rung_leaves_some_for_more_candidates() -> None:
+    assert rungs_up_to(200, 200)[-1] < rungs_up_to(200, 668)[-1] < rungs_up_to(200, 5000)[-1] == rungs_up_to(200)[-1]
+
+
+async def test_calls_that_no_finalist_takes_ask_more_fresh_items_than_were_planned() -> None:
+    truth = World(0, logprobs=True, leaning=2.0, effect=0.0, drift=0.0, base=0.8)
+    wanted = CurriculumConfig(SEED_PROMPT, "world", calls_max=240, gate_samples=100, max_iterations=2)
+    results = await AdaptiveCurriculumAgent(wanted, truth.model()).run_curriculum(truth.samples, num_samples=150)
+    assert results["judged"]["pairs_count"] > results["plan"]["gate_items"]
+    assert results["calls"] <= 240
+
+
+async def test_why_calls_are_left_is_said() -> None:
+    agent = AdaptiveCurriculumAgent(config(calls_max=5000, max_iterations=2), model(nothing_helps))
+    results = await agent.run_curriculum(samples, num_samples=60)
+    said = results["decisions"][-1]
+    assert said["decision"] == f"{5000 - results['calls']} calls are left"
+    assert "came to its end" in said["because"]
