@@ -69,7 +69,7 @@ class StrategyStudyConfig(Grid):
         found = [
             cell
             for result in results
-            if result["cell"]["strategy"] in JUDGED
+            if result["cell"].get("strategy") in JUDGED
             for cell in self._judged(Cell.model_validate(result["cell"]), result["made"])
         ]
         return list({cell.id: cell for cell in found}.values())
