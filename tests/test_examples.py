@@ -41,8 +41,12 @@ def test_there_is_an_example_for_each_loop() -> None:
 def test_the_settings_of_a_study_are_what_its_command_takes(path: Path) -> None:
     from meta_learning.experiments import read_study
     from meta_learning.experiments.tuning import TuningConfig
+    from meta_learning.experiments.tuning.asking_config import KIND, AskingConfig
 
     command = path.read_text(encoding="utf-8").partition("meta-learning ")[2]
     assert f"examples/studies/{path.name}" in command.partition("\n")[0]
+    if f'kind = "{KIND}"' in path.read_text(encoding="utf-8"):
+        assert AskingConfig.read(path).defaults()
+        return
     config = TuningConfig.read(path) if command.startswith("tune") else read_study(path)
     assert config.cells()

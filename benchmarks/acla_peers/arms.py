@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 import time
 from contextlib import closing
@@ -15,9 +14,17 @@ import openai
 
 from benchmarks.acla_peers.items import TASKS, Draw
 from benchmarks.peers import ask
-from benchmarks.peers.acla_client import AT_ONCE, TASK_TOKENS, CapReached, Client, prepared, system_text
+from benchmarks.peers.acla_client import (
+    AT_ONCE,
+    PROPOSER_TOKENS,
+    TASK_TOKENS,
+    CapReached,
+    Client,
+    package_text,
+    prepared,
+)
 from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig
-from meta_learning.acla.calibration import fitted
+from meta_learning.acla.prompt import Prompt
 from meta_learning.llm import Capabilities, Message, Reply, Request
 from meta_learning.llm.openai import OpenAILLM
 
@@ -26,6 +33,8 @@ PEERS = {
     "gepa": ("gepa", "acla_gepa.py"),
     "capo": ("promptolution", "acla_capo.py"),
 }
+# An arm with this at its end is the same rival, and its metric sees the most probable label instead of the text.
+BY_LABEL = "-label"
 MARK_EVERY = 20
 TIMEOUT_S = 3600.0
 
@@ -46,48 +55,52 @@ class Cell:
         """Of its file, and of its tag at the meter."""
         return f"{self.arm}:{self.task}:{self.seed}:b{self.budget}{'' if self.prepared else '.own'}"
 
+    @property
+    def kind(self) -> str:
+        """How the answers to its prompts are read."""
+        return "label" if self.arm.endswith(BY_LABEL) or self.arm == "ours" else "text"
+
+    @property
+    def method(self) -> str:
+        """The arm, whatever it reads."""
+        return self.arm.removesuffix(BY_LABEL)
+
 
 def run(cell: Cell, url: str, tag: str, items: Draw) -> dict[str, Any]:
     """What the arm found: the package, the score that it reports, and what it would have answered earlier (``trace``)."""
     began, worked = time.perf_counter(), time.thread_time()
-    if cell.arm in PEERS:
+    task, start = TASKS[cell.task], package_of(TASKS[cell.task].seed_prompt, cell.kind)
+    if cell.method in PEERS:
         found = _peer(cell, url, tag, items)
-    elif cell.arm == "random":
-        with closing(Client(url, tag, TASKS[cell.task].labels)) as client:
+    elif cell.method == "random":
+        with closing(Client(url, tag, task.labels, by_label=cell.kind == "label")) as client:
             found = _random_few_shot(cell, client, items)
-    elif cell.arm == "seed":
-        found = {
-            "package": text_package(TASKS[cell.task].seed_prompt),
-            "reported": None,
-            "trace": [],
-            "ended": "finished",
-        }
+    elif cell.method == "seed":
+        found = {"package": start, "reported": None, "trace": [], "ended": "finished"}
     else:
         found = asyncio.run(_ours(cell, url, tag, items))
     found["cpu_s"], found["wall_s"] = time.thread_time() - worked, time.perf_counter() - began
     # What an arm would answer before it has anything of its own.
-    found["start"] = text_package(TASKS[cell.task].seed_prompt)
+    found["start"] = start
     return asdict(cell) | found
 
 
-def text_package(system: str) -> dict[str, Any]:
-    """A prompt whose answers are read as text."""
-    return {"kind": "text", "system": system, "bias": {}}
+def package_of(prompt: str, kind: str) -> dict[str, Any]:
+    """A prompt whose answers are read as ``text`` or as the most probable ``label``."""
+    return {"kind": kind, "prompt": prompt, "bias": {}}
 
 
 def _peer(cell: Cell, url: str, tag: str, items: Draw) -> dict[str, Any]:
-    environment, program = PEERS[cell.arm]
+    environment, program = PEERS[cell.method]
     task = TASKS[cell.task]
     question = {
         "url": url, "tag": tag, "labels": task.labels, "seed_prompt": task.seed_prompt, "calls_max": cell.budget,
         "train": items.train, "val": items.val, "settings": cell.settings, "seed": cell.seed, "prepared": cell.prepared,
+        "task": task.rewrites, "by_label": cell.kind == "label",
     }  # fmt: skip
     found: dict[str, Any] = ask(environment, program, question, timeout_s=2 * TIMEOUT_S)
-    found["package"] = text_package(found.pop("system"))
-    found["trace"] = [
-        {"calls": one["calls"], "package": text_package(one["system"]), "reported": one["reported"]}
-        for one in found["trace"]
-    ]
+    for one in (found, *found["trace"]):
+        one["package"] = package_of(one["package"], cell.kind)
     return found
 
 
@@ -99,15 +112,15 @@ def _random_few_shot(cell: Cell, client: Client, items: Draw) -> dict[str, Any]:
     ended, count = "finished", 0
     while client.calls + len(val) <= cell.budget:
         shown = rng.sample(items.train, rng.choice(cell.settings["shots"])) if count else []
-        system = system_text(task.seed_prompt, shown)
+        package = package_text(task.seed_prompt, shown)
         count += 1
         try:
-            score = fmean(client.score(system, val))
+            score = fmean(client.score(package, val))
         except CapReached:
             ended = "cap"
             break
         if not trace or score > trace[-1]["reported"]:
-            trace.append({"calls": client.calls, "package": text_package(system), "reported": score})
+            trace.append({"calls": client.calls, "package": package_of(package, cell.kind), "reported": score})
     best = trace[-1]
     return {"package": best["package"], "reported": best["reported"], "trace": trace, "ended": ended, "tried": count}
 
@@ -118,11 +131,10 @@ class Watched:
     provider = "openai"
     model = "local"
 
-    def __init__(self, llm: OpenAILLM, blind: bool, answers: dict[str, str]) -> None:
-        self._llm, self._blind, self._answers = llm, blind, answers
+    def __init__(self, llm: OpenAILLM, blind: bool) -> None:
+        self._llm, self._blind = llm, blind
         self.rewrites: list[str] = []
         self.author: openai.AsyncOpenAI | None = None
-        self._asked: dict[str, list[tuple[Any, str]]] = {}
         self.calls = self._written = 0
         self.agent: AdaptiveCurriculumAgent | None = None
         self.trace: list[dict[str, Any]] = []
@@ -137,15 +149,11 @@ class Watched:
         )
 
     async def complete(self, request: Request) -> Reply:
-        """One call; what labels got is kept for the thresholds at that moment."""
+        """One call."""
         if request.purpose == "proposer" and self.author is not None:
             return await self._prepared()
         reply = await self._llm.complete(request)
         self.calls += 1
-        if request.purpose == "task" and len(request.messages) == 2:
-            known = self._asked.setdefault(request.messages[0].text, [])
-            if reply.label_logprobs is not None:
-                known.append((reply.label_logprobs, self._answers[request.messages[1].text]))
         if self.calls % MARK_EVERY == 0:
             self._note()
         return reply
@@ -168,14 +176,10 @@ class Watched:
     def _note(self) -> None:
         moment = self.agent.snapshot() if self.agent else None
         leader = next((one for one in moment.rows if one.leads), None) if moment else None
-        if leader is None:
+        if moment is None or leader is None:
             return
-        by_version = {_version(system): (system, known) for system, known in self._asked.items()}
-        system, known = by_version[leader.version.removesuffix("-c")]
-        if leader.version.endswith("-c"):
-            package = {"kind": "label", "system": system, "bias": dict(fitted(known).bias)}
-        else:
-            package = {"kind": "text" if self._blind else "label", "system": system, "bias": {}}
+        by_text = self._blind or Prompt.parse(moment.leader).thinks_aloud
+        package = package_of(moment.leader, "text" if by_text else "label") | {"bias": dict(moment.leader_bias)}
         self.trace.append({"calls": self.calls, "package": package, "reported": leader.score})
 
 
@@ -184,24 +188,20 @@ def _author(url: str, tag: str) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(base_url=url, api_key=tag, timeout=TIMEOUT_S, default_headers={"x-purpose": "proposer"})
 
 
-def _version(system: str) -> str:
-    return hashlib.sha256(system.encode()).hexdigest()[:16]
-
-
 async def _ours(cell: Cell, url: str, tag: str, items: Draw) -> dict[str, Any]:
     task, blind = TASKS[cell.task], cell.arm == "ours-text"
     samples = items.samples
     config = CurriculumConfig(
         task.seed_prompt, cell.task, llm_provider="openai", model_name="local", calls_max=cell.budget, seed=cell.seed,
-        gate_samples=len(items.val), answer_tokens=TASK_TOKENS, reasoning_tokens=16, calibrate=not blind, **cell.settings,
+        gate_samples=len(items.val), answer_tokens=TASK_TOKENS, reasoning_tokens=16, proposal_tokens=PROPOSER_TOKENS,
+        calibrate=not blind, **cell.settings,
     )  # fmt: skip
     watched = Watched(
         OpenAILLM("local", base_url=url, api_key=tag, timeout_s=TIMEOUT_S),
         blind,
-        {one["input"]: one["expected"] for one in samples},
     )
     if cell.prepared:
-        watched.rewrites, watched.author = prepared(cell.seed), _author(url, tag)
+        watched.rewrites, watched.author = prepared(cell.seed, task.rewrites), _author(url, tag)
     agent = AdaptiveCurriculumAgent(config, watched)
     watched.agent = agent
     try:
@@ -209,10 +209,9 @@ async def _ours(cell: Cell, url: str, tag: str, items: Draw) -> dict[str, Any]:
     finally:
         await watched.close()
     best = results["best_package"]
-    thinks = best["prompt"] != task.seed_prompt and "Answer: <your answer>" in best["prompt"]
-    kind = "text" if blind or thinks or results["scoring"] == "text" else "label"
+    by_text = blind or Prompt.parse(best["prompt"]).thinks_aloud or results["scoring"] == "text"
     return {
-        "package": {"kind": kind, "system": best["prompt"], "bias": best["label_bias"]},
+        "package": package_of(best["prompt"], "text" if by_text else "label") | {"bias": best["label_bias"]},
         "reported": results["best_performance"], "trace": watched.trace, "ended": "finished",
         "outcome": results["outcome"], "reason": results["reason"], "plan": results["plan"], "lineage": results["lineage"],
         "gate": results["gate"], "decisions": results["decisions"], "calls_counted": results["calls"],

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.acla_peers.arms import Cell, run
 from benchmarks.acla_peers.items import TASKS, Draw, draw
-from benchmarks.acla_peers.settings import CURVE, CURVE_ITEMS, READ_OFF
+from benchmarks.acla_peers.settings import CURVE_ITEMS, PLANS
 from benchmarks.acla_peers.testing import Tested
 
 
@@ -38,11 +38,11 @@ class Bench:
                     flush=True,
                 )
 
-    def read_by_label(self, cells: list[Cell]) -> None:
-        """Ask the test items of every final prompt a second time, for the most probable label."""
-        for cell in cells:
-            found = json.loads(self.file(cell).read_text())
-            self.tested(cell.task, cell.seed).answers(by_label(found["package"]), self.url)
+    def ask_more(self, cells: list[Cell]) -> None:
+        """Ask what is missing of the test items of finished cells: more of them may be wanted than when those ran."""
+        found = [json.loads(self.file(cell).read_text()) for cell in cells if self.file(cell).exists()]
+        with ThreadPoolExecutor(self._at_once) as pool:
+            list(pool.map(self._ask_tests, found))
 
     def file(self, cell: Cell) -> Path:
         """Where a cell's result is."""
@@ -64,17 +64,17 @@ class Bench:
         self._meter("POST", "/caps", {cell.name: cell.budget})
         found = run(cell, self.url, cell.name, self.items(cell.task, cell.seed))
         found["meter"] = self._meter("GET", f"/meter?tag={cell.name}")
-        tested = self.tested(cell.task, cell.seed)
-        tested.answers(found["package"], self.url)
-        if cell.arm == "seed":
-            # The same prompt as ours reads it: the most probable label.
-            tested.answers(by_label(found["package"]), self.url)
-        for calls in CURVE if cell.budget > READ_OFF else ():
-            package = package_at(found, calls)
-            if package is not None:
-                tested.answers(package, self.url, None if calls == READ_OFF else CURVE_ITEMS)
+        self._ask_tests(found)
         self.file(cell).parent.mkdir(parents=True, exist_ok=True)
         self.file(cell).write_text(json.dumps(found, indent=1))
+
+    def _ask_tests(self, found: dict[str, Any]) -> None:
+        tested, plan = self.tested(found["task"], found["seed"]), PLANS[found["task"]]
+        tested.answers(found["package"], self.url)
+        for calls in plan.curve if found["budget"] > plan.read_off else ():
+            package = package_at(found, calls)
+            if package is not None:
+                tested.answers(package, self.url, None if calls == plan.read_off else CURVE_ITEMS)
 
     def _meter(self, method: str, path: str, body: Any = None) -> Any:
         root = self.url.removesuffix("/v1")
@@ -92,9 +92,9 @@ def package_at(found: dict[str, Any], calls: int) -> dict[str, Any] | None:
     return package
 
 
-def by_label(package: dict[str, Any]) -> dict[str, Any]:
-    """The same prompt, read as the most probable label without thresholds."""
-    return package | {"kind": "label", "bias": {}}
+def read_as(kind: str, package: dict[str, Any]) -> dict[str, Any]:
+    """The same prompt, read as ``text`` or as the most probable ``label`` without thresholds."""
+    return package | {"kind": kind, "bias": {}}
 
 
 def _failure(error: BaseException | None) -> str:

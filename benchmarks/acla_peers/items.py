@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import os
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from meta_learning.acla.splits import item_id
-from meta_learning.datasets import Sentiment140Loader
+from meta_learning.datasets import CommonsenseQALoader, Sentiment140Loader
 
 DATA = Path(os.environ.get("META_LEARNING_DATA_SETS", "../shared/data"))
 Pair = tuple[str, str]
@@ -19,14 +17,19 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A classification task with the prompt that every arm starts from, and how many items there are to learn from."""
+    """A classification task with the prompt that every arm starts from, and how many items there are to learn from.
+
+    ``rewrites``: the file of prepared instructions; ``is_packaged``: whether the packaged model is meant.
+    """
 
     name: str
     seed_prompt: str
     labels: tuple[str, ...]
     rows: Callable[[int, int], list[Pair]]
+    rewrites: str
     search_count: int = 200
     gate_count: int = 166
+    is_packaged: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +56,20 @@ def _bundled(count: int, seed: int) -> list[Pair]:
     return [(one["input"], one["expected"]) for one in drawn]
 
 
-def _messages(count: int, seed: int) -> list[Pair]:
-    """SMS, as many spam as ham."""
-    with (DATA / "sms_spam_collection.tsv").open(encoding="utf-8", newline="") as lines:
-        rows = [(text, label) for label, text in csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)]
-    random.Random(f"sms {seed}").shuffle(rows)
-    ham, spam = ([one for one in rows if one[1] == label] for label in ("ham", "spam"))
-    return [one for pair in zip(ham, spam, strict=False) for one in pair][:count]
+def _questions(count: int, seed: int) -> list[Pair]:
+    drawn = CommonsenseQALoader(DATA / "csqa_train_rand_split.jsonl").get_samples(count, seed=seed)
+    return [(one["input"], one["expected"]) for one in drawn]
 
 
 SENTIMENT_PROMPT = "Classify the sentiment of the tweet. Answer with one word: positive or negative."
+CHOICE_PROMPT = "Answer the question. Reply with only the letter of the right choice: A, B, C, D or E."
+SENTIMENT_LABELS, LETTERS = ("negative", "positive"), ("A", "B", "C", "D", "E")
 TASKS = {
     one.name: one
     for one in (
-        Task("sentiment140", SENTIMENT_PROMPT, ("negative", "positive"), _tweets),
-        Task("bundled", SENTIMENT_PROMPT, ("negative", "positive"), _bundled, 60, 40),
-        Task("sms", "Is this text message spam? Answer with one word: spam or ham.", ("ham", "spam"), _messages),
+        Task("sentiment140", SENTIMENT_PROMPT, SENTIMENT_LABELS, _tweets, "sentiment140"),
+        Task("bundled", SENTIMENT_PROMPT, SENTIMENT_LABELS, _bundled, "sentiment140", 60, 40),
+        Task("commonsense", CHOICE_PROMPT, LETTERS, _questions, "commonsense", is_packaged=False),
     )
 }
 

@@ -55,7 +55,7 @@ def main() -> None:
     asked = said.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         Bench(Path(folder), asked.url, TEST_COUNT, at_once=2).run(CELLS)
-    tags = [*(cell.name for cell in CELLS), "test:bundled:7:text", "test:bundled:7:label"]
+    tags = [*(cell.name for cell in CELLS), "test:bundled:7"]
     with closing(sqlite3.connect(asked.record)) as base:
         [model] = base.execute("SELECT model FROM served").fetchone()
     recordings = kept(asked.record, tags)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.acla_peers.cells import Bench, package_at
-from benchmarks.acla_peers.settings import BUDGET, CURVE, CURVE_ITEMS
+from benchmarks.acla_peers.settings import CURVE_ITEMS, PLANS
 from meta_learning.acla.statistics import mcnemar_one_sided
 
 RESAMPLES_COUNT = 4000
@@ -28,7 +28,7 @@ class Outcome:
     rights: Rights
     said: list[list[str | None]]
     reported: list[float | None]
-    systems: list[str]
+    prompts: list[str]
 
     @property
     def accuracy(self) -> float:
@@ -61,7 +61,7 @@ def outcome(bench: Bench, cells: Sequence[dict[str, Any]], budget: int, count: i
         rights,
         said,
         [reported for _, reported in packages],
-        [one["system"] for one, _ in packages],
+        [one["prompt"] for one, _ in packages],
     )
 
 
@@ -125,7 +125,8 @@ def shares(found: Outcome) -> dict[str, float]:
 
 def curve(bench: Bench, cells: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
     """Mean accuracy on the first test items of every data seed, of what the arm would have answered after so many calls."""
-    return [(calls, outcome(bench, cells, calls, CURVE_ITEMS).accuracy) for calls in CURVE if calls <= BUDGET]
+    points = PLANS[cells[0]["task"]].curve
+    return [(calls, outcome(bench, cells, calls, CURVE_ITEMS).accuracy) for calls in points]
 
 
 def calls_to_reach(points: Sequence[tuple[int, float]], accuracy: float) -> int | None:

@@ -17,8 +17,10 @@ STARTING_S_MAX = 180.0
 
 
 @contextmanager
-def serving(recordings: Path, *, replay_only: bool = False) -> Iterator[str]:
-    """The base URL of a server over ``recordings``; with ``replay_only`` no model is loaded.
+def serving(
+    recordings: Path, *, replay_only: bool = False, model: Path | None = None, threads_count: int = 1
+) -> Iterator[str]:
+    """The base URL of a server over ``recordings``; with ``replay_only`` no model is loaded, without ``model`` it is the packaged one.
 
     Raises:
         RuntimeError: it ended, or did not answer in time.
@@ -34,12 +36,14 @@ def serving(recordings: Path, *, replay_only: bool = False) -> Iterator[str]:
         "--record",
         str(recordings),
         "--batch",
-        "64",
+        "96",
+        "--threads",
+        str(threads_count),
+        *(["--model", str(model)] if model else []),
+        *(["--replay-only"] if replay_only else []),
     ]
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "shared")))
-    server = subprocess.Popen(
-        [*command, *(["--replay-only"] if replay_only else [])], env=os.environ | {"PYTHONPATH": paths}
-    )
+    server = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": paths})
     try:
         _wait_for(server, f"http://127.0.0.1:{port}/v1/models")
         yield f"http://127.0.0.1:{port}/v1"

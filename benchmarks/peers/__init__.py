@@ -12,12 +12,15 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import venv
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent / ".venv-peers"
+# Many cells may ask for the same environment at once; it is made by the first.
+_MAKING = threading.Lock()
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 
@@ -30,13 +33,14 @@ def environment(name: str) -> Path:
     wanted, folder = HERE / f"{name}.txt", ROOT / name
     python, stamp = folder / "bin" / "python", folder / "requirements.sha256"
     digest = hashlib.sha256(wanted.read_bytes()).hexdigest()
-    if not stamp.exists() or stamp.read_text() != digest:
-        print(f"installing the peer {name} into {folder}", file=sys.stderr)
-        venv.create(folder, with_pip=True, clear=True)
-        subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", wanted], check=True
-        )
-        stamp.write_text(digest)
+    with _MAKING:
+        if not stamp.exists() or stamp.read_text() != digest:
+            print(f"installing the peer {name} into {folder}", file=sys.stderr)
+            venv.create(folder, with_pip=True, clear=True)
+            subprocess.run(
+                [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", wanted], check=True
+            )
+            stamp.write_text(digest)
     return python
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import promptolution.utils.capo_utils as capo_utils
 import promptolution.utils.prompt as prompts
-from acla_client import answer, label_of, system_text
+from acla_client import answer, package_text, parse_answer
 from promptolution.llms.base_llm import BaseLLM
 from promptolution.optimizers import CAPO
 from promptolution.predictors.base_predictor import BasePredictor
@@ -30,32 +30,32 @@ class Line(BaseLLM):
 
 
 class Predictor(BasePredictor):
-    """Our messages and our parser instead of the package's: a prompt's text is taken apart and rendered as for all arms."""
+    """Our messages and our parser instead of the package's: a prompt is taken apart, its examples become turns."""
 
     def __init__(self, llm):
         super().__init__(llm)
         self.classes = llm.client.labels
-        self.extraction_description = (
-            f"The labels are {', '.join(self.classes)}; the first that occurs in the reply counts."
-        )
+        self.extraction_description = f"The labels are {', '.join(self.classes)}; the one that the reply names counts."
 
     def predict(self, prompts, xs, system_prompts=None):
         """Labels, and the replies as the package keeps them."""
         said = [prompts] if isinstance(prompts, str) else prompts
-        texts = self.llm.client.replies([rendered(one) for one in said], xs)
+        texts = self.llm.client.replies([rendered(one, self.classes) for one in said], xs)
         return self._extract_preds(texts), [f"{x}\n{text}" for x, text in zip(xs, texts, strict=True)]
 
     def _extract_preds(self, preds):
-        return [label_of(text, self.classes) or "" for text in preds]
+        # The package compares with labels that it has written small.
+        return [(parse_answer(text, self.classes) or "").lower() for text in preds]
 
 
-def rendered(text):
-    """CAPO's prompt text (instruction, examples) as the one system message of all arms."""
+def rendered(text, labels):
+    """CAPO's prompt text (instruction, examples) in the form of all arms, its labels as they are written in the data."""
+    written = {label.lower(): label for label in labels}
     instruction, _, shown = text.partition(MARK)
     pairs = [
         one.removeprefix("Input: ").partition("\nAnswer: ")[::2] for one in shown.split("\n\n") if "\nAnswer: " in one
     ]
-    return system_text(instruction, [(text, " ".join(label.split())) for text, label in pairs])
+    return package_text(instruction, [(text, written.get(" ".join(label.split()), label)) for text, label in pairs])
 
 
 class Trace(BaseCallback):
@@ -69,7 +69,7 @@ class Trace(BaseCallback):
         self.points.append(
             {
                 "calls": self.client.calls,
-                "system": rendered(str(optimizer.prompts[0])),
+                "package": rendered(str(optimizer.prompts[0]), self.client.labels),
                 "reported": float(optimizer.scores[0]),
             }
         )
@@ -97,9 +97,9 @@ def optimize(client, question):
         create_fs_reasoning=settings["reasoning"], callbacks=[trace],
     )  # fmt: skip
     optimizer.optimize(n_steps=settings["steps"])
-    start = {"calls": 0, "system": question["seed_prompt"], "reported": None}
+    start = {"calls": 0, "package": question["seed_prompt"], "reported": None}
     best = trace.points[-1] if trace.points else start
-    return {"system": best["system"], "reported": best["reported"], "trace": trace.points, "version": version("promptolution"),
+    return {"package": best["package"], "reported": best["reported"], "trace": trace.points, "version": version("promptolution"),
             "steps": len(trace.points)}  # fmt: skip
 
 

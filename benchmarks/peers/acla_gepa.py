@@ -3,7 +3,7 @@
 from importlib.metadata import version
 
 import gepa
-from acla_client import CapReached, answer, label_of, system_text
+from acla_client import CapReached, answer, parse_answer
 from gepa.adapters.default_adapter.default_adapter import DefaultAdapter, EvaluationResult
 
 MINIBATCH = 3
@@ -21,19 +21,19 @@ class Adapter(DefaultAdapter):
 
     def evaluate(self, batch, candidate, capture_traces=False):
         """The base class judges; the replies are asked for at once."""
-        system = system_text(candidate["system_prompt"])
+        package = candidate["system_prompt"]
         before = self.client.calls
-        self._replies = self.client.replies([system] * len(batch), [one["input"] for one in batch])
+        self._replies = self.client.replies([package] * len(batch), [one["input"] for one in batch])
         judged = super().evaluate(batch, candidate, capture_traces)
         if len(batch) == self.val_count:
             self.full_calls = self.client.calls - before
             score = sum(judged.scores) / len(judged.scores)
             if not self.trace or score > self.trace[-1]["reported"]:
-                self.trace.append({"calls": self.client.calls, "system": system, "reported": score})
+                self.trace.append({"calls": self.client.calls, "package": package, "reported": score})
         return judged
 
     def _judge(self, data, response):
-        said = label_of(response, self.client.labels)
+        said = parse_answer(response, self.client.labels)
         right = said == data["answer"]
         feedback = (
             f"Correct: the answer is '{data['answer']}'."
@@ -69,7 +69,7 @@ def optimize(client, question):
     except CapReached:
         ended = "cap"
     best = adapter.trace[-1]
-    return {"system": best["system"], "reported": best["reported"], "trace": adapter.trace, "ended": ended,
+    return {"package": best["package"], "reported": best["reported"], "trace": adapter.trace, "ended": ended,
             "version": version("gepa")}  # fmt: skip
 
 

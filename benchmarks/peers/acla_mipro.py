@@ -4,7 +4,7 @@ import types
 from importlib.metadata import version
 
 import dspy
-from acla_client import AT_ONCE, CapReached, answer, label_of, system_text
+from acla_client import AT_ONCE, CapReached, answer, messages_of, package_text, parse_answer
 from dspy.utils.exceptions import AdapterParseError
 
 
@@ -43,19 +43,16 @@ class Plain(dspy.ChatAdapter):
         self.labels = labels
 
     def format(self, signature, demos, inputs):
-        """System and user message."""
-        if "tweet_label" not in signature.output_fields:
+        """System message, examples as turns, user message: those of all arms, rendered from the same text."""
+        if "task_label" not in signature.output_fields:
             return super().format(signature, demos, inputs)
-        shown = [(one["text"], one["tweet_label"]) for one in demos]
-        return [
-            {"role": "system", "content": system_text(signature.instructions, shown)},
-            {"role": "user", "content": inputs["text"]},
-        ]
+        shown = [(one["text"], one["task_label"]) for one in demos]
+        return messages_of(package_text(signature.instructions, shown), inputs["text"])
 
     def parse(self, signature, completion):
         """The label, or the text of a proposer."""
-        if "tweet_label" in signature.output_fields:
-            return {"tweet_label": label_of(completion, self.labels) or ""}
+        if "task_label" in signature.output_fields:
+            return {"task_label": parse_answer(completion, self.labels) or ""}
         try:
             return super().parse(signature, completion)
         except AdapterParseError:
@@ -65,22 +62,22 @@ class Plain(dspy.ChatAdapter):
 
 def program_text(program):
     predictor = program.predictors()[0]
-    shown = [(one["text"], one["tweet_label"]) for one in predictor.demos]
-    return system_text(predictor.signature.instructions, shown)
+    shown = [(one["text"], one["task_label"]) for one in predictor.demos]
+    return package_text(predictor.signature.instructions, shown)
 
 
 def optimize(client, question):
     settings = question["settings"]
     items = [
-        dspy.Example(text=text, tweet_label=label).with_inputs("text")
+        dspy.Example(text=text, task_label=label).with_inputs("text")
         for text, label in question["train"] + question["val"]
     ]
     val, train = items[-settings["val_count"] :], items[: -settings["val_count"]]
     task, author = Line(client, "task"), Line(client, "proposer")
     dspy.configure(lm=task, adapter=Plain(question["labels"]))
-    signature = dspy.Signature("text -> tweet_label", question["seed_prompt"])
+    signature = dspy.Signature("text -> task_label", question["seed_prompt"])
     optimizer = dspy.MIPROv2(
-        metric=lambda example, said, trace=None: float(example.tweet_label == said.tweet_label),
+        metric=lambda example, said, trace=None: float(example.task_label == said.task_label),
         prompt_model=author, task_model=task, auto=None, num_candidates=settings["candidates"],
         max_bootstrapped_demos=settings["demos"], max_labeled_demos=settings["demos"], num_threads=AT_ONCE, seed=question["seed"] + 1,
     )  # fmt: skip
@@ -94,11 +91,11 @@ def optimize(client, question):
     except CapReached:
         # MIPROv2 has no state that could be read from outside: what it had found is lost.
         ended = "cap, seed returned"
-    system, score = program_text(student), getattr(student, "score", None)
+    package, score = program_text(student), getattr(student, "score", None)
     reported = None if score is None else score / 100.0
     if client.refused and ended == "finished":
         ended = "cap"
-    return {"system": system, "reported": reported, "trace": [{"calls": client.calls, "system": system, "reported": reported}],
+    return {"package": package, "reported": reported, "trace": [{"calls": client.calls, "package": package, "reported": reported}],
             "ended": ended, "version": version("dspy")}  # fmt: skip
 
 

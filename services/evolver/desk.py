@@ -3,7 +3,8 @@
 A question is taken by one process only, and only while the run's owner holds its lease and has reserved the call: so helpers can
 never pass a cap. What was said stays until the run ends, also when its owner is killed: the successor finds it and pays nothing.
 
-A field of the hash ``said`` is ``?WHO`` while WHO asks, then a reply or a failure as JSON.
+A field of the hash ``said`` is ``?WHO`` while WHO asks, then a reply or a failure as JSON. One of the hash ``due`` is the ticket of
+the one call that was reserved for a question; whoever claims the question uses it up, however often the question lies open.
 """
 
 from __future__ import annotations
@@ -24,15 +25,29 @@ ASKING = "?"
 _PUT = """
 local said = redis.call('HGET', KEYS[1], ARGV[1])
 if said then return said end
+redis.call('HSET', KEYS[3], ARGV[1], ARGV[4])
+redis.call('EXPIRE', KEYS[3], ARGV[3])
 redis.call('RPUSH', KEYS[2], ARGV[2])
 redis.call('EXPIRE', KEYS[2], ARGV[3])
 return false
 """
+# 1: it lies open again; 0: somebody asks it, or has answered; -1: the broker knows nothing of it.
+_PUT_AGAIN = """
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then return 0 end
+if redis.call('HGET', KEYS[3], ARGV[1]) ~= ARGV[4] then return -1 end
+redis.call('RPUSH', KEYS[2], ARGV[2])
+redis.call('EXPIRE', KEYS[2], ARGV[3])
+return 1
+"""
 _CLAIM = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('EXISTS', KEYS[3]) == 0 then return 0 end
+local said = redis.call('HGET', KEYS[2], ARGV[2])
+if said then return said == ARGV[3] and 1 or 0 end
+if redis.call('HGET', KEYS[4], ARGV[2]) ~= ARGV[5] then return 0 end
+redis.call('HDEL', KEYS[4], ARGV[2])
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
-if redis.call('HSETNX', KEYS[2], ARGV[2], ARGV[3]) == 1 then return 1 end
-return redis.call('HGET', KEYS[2], ARGV[2]) == ARGV[3] and 1 or 0
+return 1
 """
 # Also where nothing is known of the question: it was withdrawn, or a broker lost its last second. The call was paid for.
 _SAY = """
@@ -52,11 +67,12 @@ return redis.call('HDEL', KEYS[1], ARGV[1])
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A request on the desk. ``token`` is the lease's of the owner that reserved the call."""
+    """A request on the desk. ``token`` is the lease's of the owner that reserved the call, ``ticket`` names the reservation."""
 
     digest: str
     token: str
     request: Request
+    ticket: str
 
     def encode(self) -> str:
         """As JSON."""
@@ -66,7 +82,7 @@ class Question:
     def decode(cls, text: str | bytes) -> Question:
         """Out of what `encode` made."""
         said = json.loads(text)
-        return cls(said["digest"], said["token"], _request_from(said["request"]))
+        return cls(said["digest"], said["token"], _request_from(said["request"]), said["ticket"])
 
 
 class Desk:
@@ -77,14 +93,18 @@ class Desk:
         self._connection = connection
         self._lease, self._prefix = lease_key(loop, run_id), prefix
         self._open, self._said, self._told = f"{prefix}:open", f"{prefix}:said", f"{prefix}:told"
-        self._put, self._claim, self._say, self._withdraw = map(
-            connection.register_script, (_PUT, _CLAIM, _SAY, _WITHDRAW)
+        self._due, self._staff = f"{prefix}:due", f"{prefix}:staff"
+        self._put, self._put_again, self._claim, self._say, self._withdraw = map(
+            connection.register_script, (_PUT, _PUT_AGAIN, _CLAIM, _SAY, _WITHDRAW)
         )
 
     async def put(self, question: Question) -> str | None:
         """Lay a question open; what is known of it already, None where it was not asked yet."""
-        keys, arguments = [self._said, self._open], [question.digest, question.encode(), RESULT_TTL_S]
-        return _text(await self._put(keys=keys, args=arguments))
+        return _text(await self._put(**self._lay(question)))
+
+    async def put_again(self, question: Question) -> bool:
+        """Lay a question open that seems to lie nowhere; False where the broker has lost it: it may have been asked."""
+        return int(await self._put_again(**self._lay(question))) >= 0
 
     async def take(self, wait_s: float) -> Question | None:
         """The next question, None after ``wait_s``; it is nobody's yet."""
@@ -93,8 +113,9 @@ class Desk:
 
     async def claim(self, who: str, question: Question) -> bool:
         """Whether a question is now ``who``'s to ask, or was already; not where it is another's or not to be asked any more."""
-        keys = [self._lease, self._said, self._here(who)]
-        return bool(await self._claim(keys=keys, args=[question.token, question.digest, ASKING + who, RESULT_TTL_S]))
+        keys = [self._lease, self._said, self._here(who), self._due]
+        arguments = [question.token, question.digest, ASKING + who, RESULT_TTL_S, question.ticket]
+        return bool(await self._claim(keys=keys, args=arguments))
 
     async def say(self, who: str, digest: str, said: str) -> bool:
         """Lay the answer down; refused where somebody else asks or has answered meanwhile."""
@@ -122,6 +143,18 @@ class Desk:
     async def note_here(self, who: str, ttl_s: float) -> None:
         """``who`` lives, for ``ttl_s`` seconds more."""
         await self._connection.set(self._here(who), "1", px=round(ttl_s * 1000))
+        await self._connection.sadd(self._staff, who)
+        await self._connection.expire(self._staff, RESULT_TTL_S)
+
+    async def gone(self, token: str) -> list[str]:
+        """The helpers that came to the owner of this lease and are not here any more, killed or called away."""
+        names = [name.decode() for name in await self._connection.smembers(self._staff)]
+        came = sorted(name for name in names if name.startswith(helper_name(token)))
+        return [name for name in came if not await self.is_here(name)]
+
+    async def dismiss(self, who: str) -> bool:
+        """Whether ``who`` was still counted among the staff; not from now on."""
+        return bool(await self._connection.srem(self._staff, who))
 
     async def note_gone(self, who: str) -> None:
         """``who`` will not say any more."""
@@ -137,10 +170,19 @@ class Desk:
 
     async def clear(self) -> None:
         """Put everything away: the run has ended."""
-        await self._connection.delete(self._open, self._said, self._told)
+        await self._connection.delete(self._open, self._said, self._told, self._due, self._staff)
+
+    def _lay(self, question: Question) -> dict[str, Any]:
+        arguments = [question.digest, question.encode(), RESULT_TTL_S, question.ticket]
+        return {"keys": [self._said, self._open, self._due], "args": arguments}
 
     def _here(self, who: str) -> str:
         return f"{self._prefix}:here:{who}"
+
+
+def helper_name(token: str, own: str = "") -> str:
+    """What a helper of the lease's owner calls itself."""
+    return f"helper-{token}-{own}"
 
 
 def answered(reply: Reply) -> str:

@@ -73,11 +73,14 @@ class GivingWay(Worker):  # type: ignore[misc]  # rq is untyped here
             return bool(super().perform_job(job, queue, execution))
 
     def _may_give(self, job: Any) -> bool:
+        # First, so that a cell that gives no more does not keep the turn from the others'.
+        if int(self.connection.get(gave_way_key(job.id)) or 0) >= GIVES_MAX:
+            return False
         if not self.connection.set(TURN_KEY, self.name, nx=True, ex=TURN_S):
             return False
-        count = self.connection.incr(gave_way_key(job.id))
+        self.connection.incr(gave_way_key(job.id))
         self.connection.expire(gave_way_key(job.id), RESULT_TTL_S)
-        return int(count) <= GIVES_MAX
+        return True
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from meta_learning.serving.ending import end
 from meta_learning.serving.settings import read_settings
 from services.evolver import interrupt
 from services.evolver.asker import Asker
-from services.evolver.desk import Desk
+from services.evolver.desk import Desk, helper_name
 from services.evolver.models import CountedLLM, connect_model
 from services.evolver.queueing import COUNTERS_KEY, HELP_QUEUE, QUEUE, open_queue
 from services.evolver.settings import EvolverSettings
@@ -26,6 +26,7 @@ from services.evolver.settings import EvolverSettings
 log = logging.getLogger("evolver.helping")
 JOB = "services.evolver.helping.assist"
 LOOK_S = 0.5
+CONNECTING_S = 60.0
 HELPER_RESULT_TTL_S = 600
 
 
@@ -70,11 +71,14 @@ class _Help:
         try:
             if await self._desk.owner() != self._token:
                 return {"answered": 0, "ended": "the run ended"}
+            who = helper_name(self._token, uuid.uuid4().hex[:12])
+            # Before the model is there, which may take long: from now on the owner replaces whoever is killed.
+            await self._desk.note_here(who, CONNECTING_S)
             llm = CountedLLM(
                 connect_model(self._asked, self._settings), self._counts.update, self._settings.llm_concurrency_max
             )
             try:
-                asker = Asker(self._desk, llm, f"helper-{uuid.uuid4().hex[:12]}", self._settings.lease_ttl_s)
+                asker = Asker(self._desk, llm, who, self._settings.lease_ttl_s)
                 count = await asker.run(lambda: bool(self._reason) or interrupt.requested.is_set() or look.done())
             finally:
                 await llm.close()

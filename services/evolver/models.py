@@ -12,7 +12,8 @@ from meta_learning.acla.request import EvolutionSettings
 from meta_learning.errors import ConfigurationError, MetaLearningError
 from meta_learning.llm import LLM, Capabilities, Reply, Request
 from meta_learning.llm.ledger import Caps
-from meta_learning.llm.models import current_model, price_of
+from meta_learning.llm.models import price_of
+from meta_learning.llm.wrapping import served_model
 from services.evolver.settings import EvolverSettings
 
 Provider = Literal["anthropic", "openai", "local", "transformers"]
@@ -42,23 +43,23 @@ def connect_model(asked: EvolutionSettings, settings: EvolverSettings) -> LLM:
             from meta_learning.llm.anthropic import AnthropicLLM
 
             key = settings.anthropic_api_key.get_secret_value() if settings.anthropic_api_key else None
-            return AnthropicLLM(current_model(provider, model), api_key=key, timeout_s=settings.llm_timeout_s)
+            return AnthropicLLM(served_model(provider, model), api_key=key, timeout_s=settings.llm_timeout_s)
         if provider == "openai":
             from meta_learning.llm.openai import OpenAILLM
 
             key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
-            name = model if settings.openai_base_url else current_model(provider, model)
+            name = model if settings.openai_base_url else served_model(provider, model)
             return OpenAILLM(name, base_url=settings.openai_base_url, api_key=key, timeout_s=settings.llm_timeout_s)
         if provider == "transformers":
             from meta_learning.llm.batched.provider import TransformersLLM
 
-            source = model if model and Path(model).exists() else current_model(provider, model)
+            source = model if model and Path(model).exists() else served_model(provider, model)
             return TransformersLLM(source, threads_count=settings.local_threads_count)
         from meta_learning.llm.local import LocalLLM
 
         # On 2 cores that others used as well, a call took 3.9 s with 2 threads and 0.4 s with 1.
         threads_count = settings.local_threads_count or max(1, (os.cpu_count() or 2) // 2)
-        file = model if model and Path(model).suffix == ".gguf" else current_model(provider, model)
+        file = model if model and Path(model).suffix == ".gguf" else served_model(provider, model)
         return LocalLLM(file, threads_count=threads_count)
     except ImportError as missing:
         raise ConfigurationError(f"provider {provider} needs a package: pip install {missing.name}") from None
@@ -85,7 +86,7 @@ def limits_of(asked: EvolutionSettings, settings: EvolverSettings, llm: LLM) -> 
 
 def _cost(provider: str, reply: Reply) -> float:
     price = price_of(provider, reply.model)
-    return 0.0 if price is None else price.of(reply.prompt_tokens, reply.completion_tokens)
+    return 0.0 if price is None else price.of_reply(reply)
 
 
 class CountedLLM:

@@ -28,8 +28,9 @@ from services.evolver.settings import EvolverSettings
 log = logging.getLogger("evolver.relay")
 GROUP = "evolver"
 OUTAGE_WAIT_S = 1.0
-# A run may go past its own budget by one slow model call and by writing its results; RQ's axe falls only after that.
-JOB_MARGIN_S = 300
+# A run may go past its own budget by one slow model call and by writing its results, or by one batch: that is called off after a
+# sixth of the budget at most, and brings what is ready two minutes later. RQ's axe falls only after that.
+JOB_MARGIN_S, JOB_MARGIN_SHARE = 300, 1 / 6
 # At once after a death, then with patience: a job that kills its process is not helped by hurry.
 RETRY_INTERVALS_S = [0, 5, 30]
 
@@ -88,7 +89,7 @@ class RequestRelay:
                 args=(event.encode().decode(),),
                 job_id=job_id,
                 unique=True,
-                job_timeout=round(self._settings.evolution_seconds_max) + JOB_MARGIN_S,
+                job_timeout=round(self._settings.evolution_seconds_max * (1 + JOB_MARGIN_SHARE)) + JOB_MARGIN_S,
                 retry=Retry(max=self._settings.evolution_retries_count, interval=RETRY_INTERVALS_S),
                 result_ttl=RESULT_TTL_S,
                 failure_ttl=RESULT_TTL_S,

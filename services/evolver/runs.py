@@ -16,9 +16,11 @@ from redis.exceptions import RedisError
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.curriculum_agent import AdaptiveCurriculumAgent
 from meta_learning.acla.request import EvolutionSettings
-from meta_learning.errors import Cancelled
+from meta_learning.errors import Cancelled, ConfigurationError
 from meta_learning.events import EvolutionRequested
 from meta_learning.llm import LLM
+from meta_learning.llm.batch_book import BatchBook
+from meta_learning.llm.batching import BatchingLLM, Terms
 from meta_learning.llm.retry import Retrying, RetryPolicy
 from meta_learning.registry import Store
 from meta_learning.registry.prompts import Voter
@@ -27,7 +29,7 @@ from meta_learning.streams import Log
 from services.evolver import prompts
 from services.evolver.ending import OUTCOMES, Ending, failed
 from services.evolver.helping import hire, open_desk
-from services.evolver.lease import Lease
+from services.evolver.lease import Lease, Stop
 from services.evolver.models import CountedLLM, connect_model, limits_of
 from services.evolver.queueing import connect
 from services.evolver.reports import Reports
@@ -35,7 +37,7 @@ from services.evolver.samples import dataset_of
 from services.evolver.settings import EvolverSettings
 from services.evolver.sharing import SharedLLM
 
-CLOSE_WAIT_S = 1.0
+CLOSE_WAIT_S, CALL_OFF_WAIT_S = 1.0, 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,10 @@ class Run:
         start = await self.start(asked)
         samples = await dataset_of(asked.dataset, self._request.loop, self._stream, self._folder)
         journal = FileRunStore(self._folder.parent)
-        llm = CountedLLM(connect_model(asked, self._settings), lease.count, self._settings.llm_concurrency_max)
+        model, at_once = connect_model(asked, self._settings), self._settings.llm_concurrency_max
+        batching = self._in_batches(model, asked, start) if asked.batch else None
+        # Of a batch thousands are on their way at once; what is asked beside it keeps to the service's bound.
+        llm = CountedLLM(batching, lease.count) if batching else CountedLLM(model, lease.count, at_once)
         try:
             async with self._asked_by_all(llm, asked, lease.token) as asking:
                 agent = AdaptiveCurriculumAgent(
@@ -85,11 +90,25 @@ class Run:
                 )
         finally:
             with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CALL_OFF_WAIT_S):
+                    if batching and lease.stop is Stop.CANCELLED:
+                        await batching.call_off()
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_WAIT_S):
                     await llm.close()
         if results["outcome"] == "cancelled":
             raise Cancelled(results["reason"])
         return ending_of(results, asked.promote, start.champion)
+
+    def _in_batches(self, llm: LLM, asked: EvolutionSettings, start: Start) -> BatchingLLM:
+        """``llm`` with its batch endpoint; what is on its way is noted in the run's folder, for whoever takes the run up again."""
+        if llm.provider not in ("anthropic", "openai"):
+            raise ConfigurationError(f"{llm.provider} takes no batches: leave batch out, or use anthropic or openai")
+        from meta_learning.llm.batches import batches_of
+
+        seconds = limits_of(asked, self._settings, llm).seconds
+        terms = Terms.within(seconds, self._settings.llm_concurrency_max, incumbents_count=1 + len(start.voters))
+        return BatchingLLM(llm, batches_of(llm), BatchBook(self._folder / "batches.jsonl"), terms)
 
     @contextlib.asynccontextmanager
     async def _asked_by_all(self, llm: LLM, asked: EvolutionSettings, token: str) -> AsyncIterator[LLM]:
@@ -101,13 +120,16 @@ class Run:
         desk, connection = open_desk(settings, request.loop, request.run_id)
         queue = connect(settings.queue_url)
 
-        def hire_one() -> None:
+        async def hire_one() -> None:
+            # In a thread: a broker that is slow to answer must not hold up the run's own calls.
             with contextlib.suppress(RedisError):
-                hire(queue, settings, request.loop, request.run_id, token, dict(request.settings))
+                await asyncio.to_thread(
+                    hire, queue, settings, request.loop, request.run_id, token, dict(request.settings)
+                )
 
         try:
             for _ in range(asked.workers - 1):
-                await asyncio.to_thread(hire_one)
+                await hire_one()
             async with SharedLLM(llm, desk, token, asked.workers, settings.lease_ttl_s, hire_one) as shared:
                 yield shared
             with contextlib.suppress(RedisError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -19,17 +20,18 @@ from services.evolver.desk import ASKING, Desk, Question, read
 
 log = logging.getLogger("evolver.sharing")
 SWEEP_S = 1.0
+HIRES_MAX = 100  # in a life of a run: helpers that die of their start would be hired for ever
 
 
 class SharedLLM:
     """``llm``, asked here and wherever helpers are. Enter it to begin; every question was reserved by whoever calls `complete`.
 
-    ``token`` is the owner's lease. ``hire`` is called once for each process that was found dead in the middle of calls: those count
-    as failed (they may have been billed), and the retry loop above reserves and asks again.
+    ``token`` is the owner's lease. Calls of a process that died in the middle of them count as failed (they may have been billed),
+    and the retry loop above reserves and asks again. ``hire`` is called for every helper that is gone, whatever it was doing.
     """
 
     def __init__(
-        self, llm: LLM, desk: Desk, token: str, workers_count: int, ttl_s: float, hire: Callable[[], Any]
+        self, llm: LLM, desk: Desk, token: str, workers_count: int, ttl_s: float, hire: Callable[[], Awaitable[None]]
     ) -> None:
         self.provider, self.model = llm.provider, llm.model
         can, own = llm.capabilities, max(1, llm.capabilities.concurrency_max)
@@ -41,7 +43,8 @@ class SharedLLM:
         self._waiting: dict[str, tuple[Question, asyncio.Future[str]]] = {}
         self._tasks: list[asyncio.Task[Any]] = []
         self._ending = False
-        self._buried: set[str] = set()
+        self._laid: set[str] = set()
+        self._hires_left = HIRES_MAX
 
     async def __aenter__(self) -> SharedLLM:
         self._tasks = [
@@ -62,10 +65,12 @@ class SharedLLM:
             LLMUnavailable: the model does not answer, or whoever asked it died, or the queue's Redis is away.
         """
         digest = request.digest(self.provider, self.model)
-        question, answer = Question(digest, self._token, request), asyncio.get_running_loop().create_future()
+        question = Question(digest, self._token, request, uuid.uuid4().hex)
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._waiting[digest] = (question, answer)
         try:
             said = await self._desk.put(question)
+            self._laid.add(digest)
             if said is None or said.startswith(ASKING):
                 said = await self._heard(answer)
             found = read(said)
@@ -76,6 +81,7 @@ class SharedLLM:
         except RedisError as error:
             raise LLMUnavailable(f"the run's desk cannot be reached: {type(error).__name__}") from None
         finally:
+            self._laid.discard(digest)
             self._waiting.pop(digest, None)
 
     async def close(self) -> None:
@@ -103,7 +109,8 @@ class SharedLLM:
         while True:
             await asyncio.sleep(SWEEP_S)
             try:
-                await self._look_after(await self._desk.known(list(self._waiting)))
+                await self._look_after(await self._desk.known([one for one in self._waiting if one in self._laid]))
+                await self._replace_gone()
             except RedisError as error:
                 log.warning("the run's desk cannot be reached", extra={"reason": type(error).__name__})
 
@@ -113,22 +120,31 @@ class SharedLLM:
             if said is not None and said.startswith(ASKING) and not await self._desk.is_here(said[len(ASKING) :]):
                 await self._bury(digest, said)
         if any(said is None for said in known.values()) and await self._desk.is_empty():
-            # Somebody took a question and died before it was his: it lies open again; twice does no harm.
-            for digest in (one for one, said in known.items() if said is None and one in self._waiting):
-                await self._desk.put(self._waiting[digest][0])
+            for digest in (one for one, said in known.items() if said is None and one in self._laid):
+                await self._lay_again(digest)
+
+    async def _lay_again(self, digest: str) -> None:
+        """Somebody took a question and died before it was his: it lies open again; twice does no harm, it is claimed once."""
+        question, answer = self._waiting[digest]
+        if not await self._desk.put_again(question) and digest in self._laid and not answer.done():
+            answer.set_exception(
+                LLMUnavailable("the broker lost the question: it may have been asked", retry_after_s=0.0)
+            )
 
     async def _bury(self, digest: str, said: str) -> None:
         if not await self._desk.withdraw(digest, said):
             return
-        who = said[len(ASKING) :]
-        log.warning("a process died in the middle of a call", extra={"who": who})
-        if who not in self._buried:
-            # One for one, however many calls it had on its way: else there would soon be more helpers than were asked for.
-            self._buried.add(who)
-            self._hire()
+        log.warning("a process died in the middle of a call", extra={"who": said[len(ASKING) :]})
         answer = self._waiting[digest][1] if digest in self._waiting else None
         if answer is not None and not answer.done():
             answer.set_exception(LLMUnavailable("the process that asked died in the middle", retry_after_s=0.0))
+
+    async def _replace_gone(self) -> None:
+        """One for one, killed or called away: the job of the new one waits until a worker is free."""
+        for who in await self._desk.gone(self._token):
+            if await self._desk.dismiss(who) and self._hires_left > 0:
+                self._hires_left -= 1
+                await self._hire()
 
     def _hear(self, known: Mapping[str, str | None]) -> None:
         for digest, said in known.items():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -24,6 +26,23 @@ class BatchServer:
         self.fails = frozenset[int]()  # lines of a batch that come back as overloaded
         self.url = ""
         self.done_at = 1
+        self.names: list[str] = []
+        self.cancelled = set[str]()
+        self.refuses: dict[str, Any] = {}  # the error with which OpenAI's batches end as failed
+        self.loses_the_answer = False  # to a sending: the batch is taken, and nobody hears of it
+        self.changed = threading.Condition()
+
+    def wait_for_batches(self, count: int, timeout_s: float = 30.0) -> None:
+        """Return once ``count`` batches have come."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.batches) >= count, timeout_s), len(self.batches)
+
+    def _take(self, lines: list[dict[str, Any]], name: str = "") -> int:
+        with self.changed:
+            self.batches.append(lines)
+            self.names.append(name)
+            self.changed.notify_all()
+        return len(self.batches) - 1
 
     def post(self, path: str, body: bytes) -> dict[str, Any]:
         if path == "/v1/files":
@@ -34,17 +53,23 @@ class BatchServer:
                 "purpose": "batch",
                 "status": "processed",
             }
+        if path.endswith("/cancel"):
+            number = path.split("/")[-2]
+            self.cancelled.add(number)
+            return self._anthropic_batch(int(number)) if "messages" in path else self._openai_batch(int(number))
         said = json.loads(body)
         if path == "/v1/batches":
-            self.batches.append([json.loads(line) for line in self.files[said["input_file_id"]].splitlines()])
-            return self._openai_batch(len(self.batches) - 1)
+            sent = [json.loads(line) for line in self.files[said["input_file_id"]].splitlines()]
+            return self._openai_batch(self._take(sent, said.get("metadata", {}).get("meta_learning_batch", "")))
         if path == "/v1/messages/batches":
-            self.batches.append(said["requests"])
-            return self._anthropic_batch(len(self.batches) - 1)
+            return self._anthropic_batch(self._take(said["requests"]))
         self.single.append(said)
         return self._message(said) if path == "/v1/messages" else self._completion(said)
 
     def get(self, path: str) -> dict[str, Any] | str:
+        if path.startswith(("/v1/batches?", "/v1/messages/batches?")):
+            make = self._anthropic_batch if "messages" in path else self._openai_batch
+            return {"object": "list", "data": [make(n) for n in reversed(range(len(self.batches)))], "has_more": False}
         *_, kind, name = path.split("/")
         if path.startswith("/v1/messages/batches/"):
             if name == "results":
@@ -56,31 +81,46 @@ class BatchServer:
 
     def _is_done(self, name: str) -> bool:
         self.looks[name] = self.looks.get(name, -1) + 1
-        return self.looks[name] >= self.done_at
+        return self.looks[name] >= self.done_at or name in self.cancelled
 
     def _openai_batch(self, number: int) -> dict[str, Any]:
         done = self._is_done(str(number))
-        about = {"id": str(number), "object": "batch", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
-        output = {"output_file_id": f"out-{number}"} if done else {}
-        return (
-            about | output | {"created_at": 0, "input_file_id": "f", "status": "completed" if done else "in_progress"}
-        )
+        about: dict[str, Any] = {"id": str(number), "object": "batch", "endpoint": "/v1/chat/completions"}
+        about["completion_window"] = "24h"
+        about["metadata"] = {"meta_learning_batch": self.names[number]}
+        about |= {"created_at": int(time.time()), "input_file_id": "f", "status": "in_progress"}
+        if done and self.refuses:
+            return about | {"status": "failed", "errors": {"object": "list", "data": [self.refuses]}}
+        over = {
+            "status": "cancelled" if str(number) in self.cancelled else "completed",
+            "output_file_id": f"out-{number}",
+        }
+        return about | (over if done else {})
 
     def _anthropic_batch(self, number: int) -> dict[str, Any]:
-        counts = {"processing": 0, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0}
+        size = len(self.batches[number])
+        counts = {"processing": size, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0}
         status = "ended" if self._is_done(str(number)) else "in_progress"
-        times = {"created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-01-02T00:00:00Z"}
+        times = {"created_at": datetime.now(UTC).isoformat(), "expires_at": "2036-01-02T00:00:00Z"}
         about = {"id": str(number), "type": "message_batch", "processing_status": status, "request_counts": counts}
         return about | times | {"results_url": f"{self.url}/v1/messages/batches/{number}/results"}
 
     def _results(self, number: int, anthropic: bool) -> str:
-        lines = []
+        lines: list[str] = []
+        said: dict[str, Any]
+        called_off = str(number) in self.cancelled
+        # Of a batch that was called off half is ready.
+        ready = len(self.batches[number]) // 2 if called_off else len(self.batches[number])
         for index, line in enumerate(self.batches[number]):
+            if index >= ready:
+                said = {"result": {"type": "canceled"}} if anthropic else {}
+                lines += [json.dumps({"custom_id": line["custom_id"]} | said)] if anthropic else []
+                continue
             failed = index in self.fails
             if anthropic:
                 error = {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}
                 good = {"type": "succeeded", "message": None if failed else self._message(line["params"])}
-                said: dict[str, Any] = {"result": {"type": "errored", "error": error} if failed else good}
+                said = {"result": {"type": "errored", "error": error} if failed else good}
             else:
                 body = {"error": {"message": "busy"}} if failed else self._completion(line["body"])
                 said = {"response": {"status_code": 503 if failed else 200, "request_id": "x", "body": body}}
@@ -104,10 +144,15 @@ class BatchServer:
 
     def _message(self, asked: dict[str, Any]) -> dict[str, Any]:
         system = [{"role": "system", "content": one["text"]} for one in asked.get("system", [])]
-        text = self.model.answer([*system, *asked["messages"]])
+        turns = [{"role": one["role"], "content": _text(one["content"])} for one in asked["messages"]]
+        text = self.model.answer([*system, *turns])
         about = {"id": "x", "type": "message", "role": "assistant", "model": asked["model"], "stop_reason": "end_turn"}
         usage = {"input_tokens": 9, "output_tokens": 1}
         return about | {"stop_sequence": None, "content": [{"type": "text", "text": text}], "usage": usage}
+
+
+def _text(content: str | list[dict[str, Any]]) -> str:
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
 
 @contextmanager
@@ -119,7 +164,11 @@ def serving(batches: BatchServer) -> Iterator[str]:
         disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
-            self._send(batches.post(self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+            said = batches.post(self.path, self.rfile.read(int(self.headers["Content-Length"])))
+            if self.path.endswith("/batches") and batches.loses_the_answer:
+                self.close_connection = True
+                return
+            self._send(said)
 
         def do_GET(self) -> None:
             self._send(batches.get(self.path))

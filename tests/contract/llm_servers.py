@@ -22,11 +22,14 @@ class Script:
     known_model: str = "known"
     hang: threading.Event | None = None
     finish_reason: str = "stop"
+    extra_choice: dict[str, Any] = field(default_factory=dict)
     requests: list[dict[str, Any]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
 
     def respond(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, str], dict[str, Any]]:
         self.requests.append(body)
+        self.paths.append(path)
         if self.failures:
             return self.failures.pop(0)
         if body.get("model") != self.known_model:
@@ -53,6 +56,7 @@ class Script:
         if body.get("logprobs") and self.logprobs:
             top = [{"token": token, "logprob": logprob, "bytes": None} for token, logprob in self.logprobs]
             choice["logprobs"] = {"content": [{**top[0], "top_logprobs": top}]}
+        choice |= self.extra_choice
         usage = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
         return {
             "id": "x",

@@ -58,4 +58,4 @@ def test_what_an_arm_held_earlier_can_be_read_off(bench: Bench) -> None:
         calls = [point["calls"] for point in one["trace"]]
         assert calls == sorted(calls)
         assert calls[-1] <= BUDGET
-    assert outcome(bench, found[:1], 1, 10).systems == [found[0]["start"]["system"]]
+    assert outcome(bench, found[:1], 1, 10).prompts == [found[0]["start"]["prompt"]]

@@ -21,8 +21,10 @@ from meta_learning.errors import CallerError, ConfigurationError, LLMUnavailable
 from meta_learning.llm import LLM, Message, Request, connect, wrap
 from meta_learning.llm.anthropic import AnthropicLLM
 from meta_learning.llm.guard import forbid_model_calls
+from meta_learning.llm.ledger import Caps, Ledger
 from meta_learning.llm.local import LocalLLM
-from meta_learning.llm.models import current_model
+from meta_learning.llm.metered import metered
+from meta_learning.llm.models import DEFAULTS, MODELS, current_model
 from meta_learning.llm.openai import OpenAILLM
 from meta_learning.llm.scripted import ScriptedLLM
 from tests.contract.llm_servers import Script, serving
@@ -40,12 +42,15 @@ class World:
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
 
+    def serve(self, script: Script) -> str:
+        return self._stack.enter_context(serving(script))
+
     def llm(self, kind: str, script: Script | None = None, model: str = "known", timeout_s: float = 5.0) -> LLM:
         if kind == "scripted":
             return ScriptedLLM(lambda request: "positive")
         if kind == "local":
             return LocalLLM()
-        url = self._stack.enter_context(serving(script or Script()))
+        url = self.serve(script or Script())
         if kind == "openai":
             return OpenAILLM(model, base_url=url, timeout_s=timeout_s)
         return AnthropicLLM(model, base_url=url.removesuffix("/v1"), api_key="secret-key", timeout_s=timeout_s)
@@ -381,3 +386,26 @@ async def test_a_runtime_that_is_missing_or_does_not_load_is_named_with_advice(
 def test_a_missing_file_of_weights_is_named() -> None:
     with pytest.raises(UnknownModel, match=r"nowhere\.gguf"):
         LocalLLM("nowhere.gguf")
+
+
+async def test_anthropic_keeps_everything_before_the_last_turn_and_the_ledger_knows_what_that_costs(
+    world: World,
+) -> None:
+    example = (Message("user", "awful"), Message("assistant", "negative"))
+    script = Script(known_model="claude-haiku-5-5")
+    llm, ledger = world.llm("anthropic", script, model="claude-haiku-5-5"), Ledger(Caps(money_usd=1.0))
+    await metered(llm, ledger).complete(Request((ASK.messages[0], *example, ASK.messages[1])))
+    asked = script.requests[0]
+    kept = {"type": "ephemeral"}
+    assert asked["system"][0]["cache_control"] == kept
+    assert [turn["role"] for turn in asked["messages"]] == ["user", "assistant", "user"]
+    assert asked["messages"][1]["content"] == [{"type": "text", "text": "negative", "cache_control": kept}]
+    assert [asked["messages"][n]["content"] for n in (0, 2)] == ["awful", "I love it"]
+    # Of seven prompt tokens two were written to the cache, a quarter dearer; two more were said.
+    assert ledger.spent.money_usd == pytest.approx((7.5 * 0.10 + 2 * 0.50) / 1e6)
+    await llm.close()
+
+
+def test_no_default_model_has_an_end_that_is_known() -> None:
+    for provider, name in DEFAULTS.items():
+        assert MODELS[provider][name].retires is None

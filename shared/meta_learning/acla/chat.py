@@ -53,7 +53,7 @@ def chat_of(instructions: str, shown: Sequence[tuple[str, str]], before: str, fr
 def _ending(said: Sequence[Message], before: str, frame: str) -> Chat:
     """With a place of another name where the text before the frame speaks of "{input}" itself."""
     place, number = PLACE, 0
-    while place in before:
+    while place in before or (number and place in frame):
         number += 1
         place = f"{{input:{number}}}"
     return Chat((*said, Message("user", before + frame.replace(PLACE, place))), place)

@@ -126,7 +126,8 @@ class AdaptiveCurriculumAgent:
         def time_is_up() -> bool:
             can = asking.llm.capabilities
             sure = int(can.extras.get("concurrency_sure", can.concurrency_max))
-            return log.time_is_up(asking.calls_count, only_gate_fits(ledger, plan, sure))
+            batch_wait_s = float(can.extras.get("batch_wait_s", 0.0))
+            return log.time_is_up(asking.calls_count, only_gate_fits(ledger, plan, sure, batch_wait_s))
 
         tools = Tools(config, evaluator, asking, evolver, time_is_up)
         search = Search(tools, incumbent, splits.search, labels, plan.calls_count)

@@ -13,6 +13,7 @@ from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.search import Search, TooManyMissing
 from meta_learning.acla.splits import Item
 from meta_learning.acla.store import RunLog
+from meta_learning.errors import BudgetExhausted
 
 Contender = Candidate | Ensemble
 
@@ -35,20 +36,37 @@ async def judge(
     log: RunLog,
     stopped_by: str,
 ) -> Ending:
-    """Ask everybody the fresh ``items`` and decide."""
-    for member in search.incumbent:
-        await search.race.ask(member, items, kept_calls=0)
-        search.check_missing(member, items)
-    for finalist in finalists:
-        await search.race.ask(finalist, items, kept_calls=0)
+    """Ask everybody the fresh ``items`` and decide, where a cap comes first on those that it leaves pairs of.
+
+    Raises:
+        BudgetExhausted: it leaves none.
+        TooManyMissing: the model refuses what is in use more than a fifth of them.
+    """
+    cut = await _ask(search, finalists, items)
     contenders = _contenders(search, finalists, config.ensemble_size)
     pairs = [_paired(search, one, items) for one in contenders]
+    if cut and not any(pair.scores for pair in pairs):
+        raise BudgetExhausted(cut)
     report = decide(pairs, config.alpha, seed=stream(config.seed, "gate").getrandbits(32))
     log.decided("gate", report=report.as_dict())
-    ending = _ending(report, contenders, f" (the search was cut short: {stopped_by})" if stopped_by else "")
+    parts = (("search", stopped_by), ("gate", cut))
+    ending = _ending(report, contenders, "".join(f" (the {part} was cut short: {why})" for part, why in parts if why))
     numbers = {"p_adjusted": report.judged.p_adjusted, "gain": report.judged.gain} if report.judged else {}
     search.tracker.explain(len(search.tracker.history), f"the gate says {ending.outcome}", ending.reason, **numbers)
     return ending
+
+
+async def _ask(search: Search, finalists: Sequence[Candidate], items: Sequence[Item]) -> str:
+    """Why not all items were asked, if so. A retry that nobody could foresee must not cost the decision."""
+    cut = ""
+    for member in search.incumbent:
+        cut = await search.race.ask_what_fits(member, items) or cut
+        if cut and not search.matrix.scores(member, items):
+            raise BudgetExhausted(cut)
+        search.check_missing(member, items)
+    for finalist in finalists:
+        cut = await search.race.ask_what_fits(finalist, items) or cut
+    return cut
 
 
 def _contenders(search: Search, finalists: Sequence[Candidate], size_max: int) -> list[Contender]:

@@ -76,6 +76,10 @@ class OutcomeMatrix:
         own = prompt.exemplar_ids
         return [item for item in items if item.id not in known and item.id not in own]
 
+    def has_logprobs(self, prompt: Prompt) -> bool:
+        """Whether weights on labels make another package of ``prompt``: its answers are no texts alone."""
+        return any(one.label_logprobs is not None for one in self.answers.get(prompt.version, {}).values())
+
     def decision(self, candidate: Candidate, item: Item) -> str | None:
         """The answer that the package gives, or None."""
         answer = self._answer(candidate, item)

@@ -11,16 +11,27 @@ SEARCH_SHARE_MIN = 1 / 3
 DEARER = 1.4
 
 
-def only_gate_fits(ledger: Ledger, plan: GatePlan, concurrency: int) -> bool:
-    """Whether what is left of some cap is what a gate of one finalist takes, at the rate of the calls so far."""
+def only_gate_fits(ledger: Ledger, plan: GatePlan, concurrency: int, batch_wait_s: float = 0.0) -> bool:
+    """Whether what is left of some cap is what a gate of one finalist takes, at the rate of the calls so far.
+
+    ``batch_wait_s``: how long a batch may take, where there are batches: the gate sends one for each prompt, one after the
+    other, and the search has to be back from its last one by then.
+    """
     paid = [entry for entry in ledger.entries if not entry.cached]
     if not paid:
         return False
-    caps, spent, count, at_once = ledger.caps, ledger.spent, len(paid), max(1, concurrency)
+    caps, spent, count = ledger.caps, ledger.spent, len(paid)
+    alone_s = [entry.latency_s for entry in paid if not entry.batched]
+    prompts_count = 1 + plan.incumbents_count
     # A prompt at a time is asked its items: no more than those are ever on their way, however many a batch would take.
-    held_count = min(at_once, plan.items_count)
+    held_count = min(max(1, concurrency), plan.items_count)
     rates = (
-        (caps.seconds, ledger.seconds, sum(entry.latency_s for entry in paid) / count / at_once, 0.0),
+        (
+            caps.seconds,
+            ledger.seconds,
+            sum(alone_s) / max(1, len(alone_s)) / max(1, concurrency),
+            (1 + prompts_count) * batch_wait_s,
+        ),
         (caps.tokens, float(spent.tokens), spent.tokens / count, held_count * ledger.largest.tokens),
         (
             caps.money_usd,
@@ -30,8 +41,7 @@ def only_gate_fits(ledger: Ledger, plan: GatePlan, concurrency: int) -> bool:
         ),
     )
     return any(
-        _is_due(cap, used, DEARER * rate * (1 + plan.incumbents_count) * plan.items_count + held)
-        for cap, used, rate, held in rates
+        _is_due(cap, used, DEARER * rate * prompts_count * plan.items_count + held) for cap, used, rate, held in rates
     )
 
 

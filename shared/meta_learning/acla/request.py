@@ -11,9 +11,9 @@ meta_learning.errors.ConfigurationError: num_samples: Input should be greater th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from meta_learning.errors import ConfigurationError
 from meta_learning.events import describe
@@ -52,6 +52,7 @@ class EvolutionSettings(BaseModel):
     ``ensemble``: up to so many prompts may be put to use together, and vote: each is a call for every question.
     ``workers``: up to how many of the service's workers ask the model for this run at once; those that are free help.
     ``probe_items``: so many questions are asked twice, to see whether the model keeps to its answers; 0 for none.
+    ``batch``: large rungs go out as batches (anthropic, openai): cheaper, and slower; one worker sends them.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -77,6 +78,13 @@ class EvolutionSettings(BaseModel):
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     ensemble: Annotated[int, Field(ge=1, le=9)] = 1
     probe_items: Annotated[int, Field(ge=0, le=1000)] = 20
+    batch: bool = False
+
+    @model_validator(mode="after")
+    def _sent_by_one(self) -> Self:
+        if self.batch and self.workers > 1:
+            raise ValueError("a batch is sent by one worker: leave out batch or workers")
+        return self
 
     @classmethod
     def read(cls, settings: Mapping[str, Any]) -> EvolutionSettings:

@@ -115,6 +115,8 @@ class Run:
         items = known[: repeats_count(config.probe_items, len(known), config.calls_max)]
         if not items or not self._asking.affords(len(items), plan.calls_count):
             return
+        if search.race.kept_calls and search.race.time_is_up():
+            return  # what is left of the time is the decision's
         # Both by the same rule: weights that were fitted would make others of the same log-probabilities.
         answers = search.matrix.answers[search.seed.prompt.version]
         first = [_decided(answers[item.id]) for item in items]
@@ -184,11 +186,14 @@ class Run:
         tracker.explain(len(tracker.history), f"{left} calls are left", why, calls_left=left)
 
     async def _fit_on_more(self, finalists: Sequence[Candidate], kept_calls: int) -> None:
-        """Ask those with weights on their labels the search items that the gate leaves calls for: thresholds get better by them."""
+        """Ask those with weights on their labels the search items that the gate leaves calls for: thresholds get better by them.
+
+        What is in use before all others: with thresholds fitted on less it would be beaten by the same prompt.
+        """
         race = self.search.race
         if self._asking.calls_left is None or race.out_of_time or self._has_other_caps:
             return
-        for candidate in finalists:
+        for candidate in (*self.search.incumbent, *finalists):
             if candidate.calibrated:
                 unasked = race.matrix.unasked(candidate.prompt, self._splits.search)
                 spare = max(0, (self._asking.calls_left or 0) - kept_calls)

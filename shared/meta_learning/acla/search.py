@@ -83,11 +83,15 @@ class Search:
     async def measure_seed(self, weighs_labels: bool = False) -> float:
         """The incumbent's score on the first items, or on all where little seems left to gain.
 
-        ``weighs_labels``: thresholds will be fitted on these answers, so that there must be enough of them.
+        ``weighs_labels``: thresholds will be fitted on these answers, so that there must be enough of them; so it is where what
+        is in use has such weights, as they are fitted anew.
 
         Raises:
             TooManyMissing: the model refuses more than a fifth of them.
         """
+        if any(one.calibrated for one in self.incumbent):
+            self.race.lengthen(HEADROOM_COUNT)
+            weighs_labels = True
         count = HEADROOM_COUNT if weighs_labels else min(HEADROOM_COUNT, self.race.ladder.rungs[-1])
         first = self._items[:count] if self.race.ladder.last else self._items
         scores = await self._ask_incumbent(first)
@@ -179,9 +183,11 @@ class Search:
     def nominees(self) -> list[Nominee]:
         """Whoever was asked enough to say anything, and the other package of the same answers, which costs nothing more."""
         race = self.race
-        known = [race.anchor, *(one.candidate for one in race.ladder.standings.values() if one.rung > 0)]
+        enough = min(1, race.ladder.last)
+        known = [race.anchor, *(one.candidate for one in race.ladder.standings.values() if one.rung >= enough)]
         if race.anchor.calibrated:
-            known += [replace(one, calibrated=not one.calibrated) for one in known]
+            weighed = [one for one in known if self.matrix.has_logprobs(one.prompt)]
+            known += [replace(one, calibrated=not one.calibrated) for one in weighed]
         others = {one.version: one for one in known if one.version != self.seed.version}
         return [self._nominee(one) for one in others.values()]
 

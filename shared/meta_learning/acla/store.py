@@ -178,6 +178,7 @@ class RunLog:
             model=reply.model,
             prompt_tokens=reply.prompt_tokens,
             completion_tokens=reply.completion_tokens,
-            price_usd=None if price is None else price.of(reply.prompt_tokens, reply.completion_tokens),
+            price_usd=None if price is None else price.of_reply(reply),
             latency_s=reply.latency_s,
+            batched=reply.batched,
         )

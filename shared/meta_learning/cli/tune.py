@@ -1,4 +1,4 @@
-"""``meta-learning tune FILE``: better settings for a loop, or for the agent that evolves prompts, by Optuna."""
+"""``meta-learning tune FILE``: better settings for a loop, for an evolution of prompts, or for asking one, by Optuna."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from meta_learning.cli.evolve.options import ApiKey
 from meta_learning.cli.printing import printed, refuse, table_of
 from meta_learning.cli.study import Data, Queue
 from meta_learning.cli.study_tables import mean_of
+from meta_learning.cli.tune_asking import tune_asking
 from meta_learning.errors import MetaLearningError
 from meta_learning.utils.logger import DATA_FOLDER
 
@@ -20,19 +22,26 @@ def tune(
     file: Path,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes on this machine.")] = 1,
     redis_url: Queue = None,
+    api_key: ApiKey = None,
     data_folder: Data = DATA_FOLDER,
 ) -> None:
-    """Search the space of FILE (TOML or JSON), or go on with it; then judge the best on seeds that it was not chosen on."""
+    """Search the space of FILE (TOML or JSON), or go on with it; then judge the best on seeds or items that it was not chosen on."""
     # Here, not above: they load numerical libraries for seconds, which the other commands do not need.
+    from meta_learning.experiments.grid import settings_of
     from meta_learning.experiments.progress import shown
     from meta_learning.experiments.queueing import QueueWorkers, connect
     from meta_learning.experiments.study import Workers
+    from meta_learning.experiments.tuning.asking_config import KIND
     from meta_learning.experiments.tuning.config import TuningConfig
     from meta_learning.experiments.tuning.searching import Tuning
     from meta_learning.experiments.workers import OneProcess, Processes
 
     try:
-        config = TuningConfig.read(file)
+        said = settings_of(file)
+        if said.get("kind") == KIND:
+            tune_asking(said, data_folder / TUNINGS, api_key)
+            return
+        config = TuningConfig.read(said)
         tuning = Tuning(config, data_folder / TUNINGS)
         at_work: Workers = OneProcess() if workers == 1 else Processes(workers)
         if redis_url:

@@ -51,7 +51,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer. ``label_logprobs`` is None where the endpoint gives none; ``cached`` says that nothing was paid."""
+    """One answer. ``label_logprobs`` is None where the endpoint gives none; ``cached`` says that nothing was paid.
+
+    ``batched``: it came out of a batch, at the price of one. Of the prompt's tokens, ``cache_read_tokens`` were read out of
+    the vendor's own cache, and ``cache_write_tokens`` put there.
+    """
 
     text: str
     model: str
@@ -61,6 +65,9 @@ class Reply:
     label_logprobs: Mapping[str, float] | None = None
     sampling: Literal["as_asked", "not_accepted"] = "as_asked"
     cached: bool = False
+    batched: bool = False
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ class Capabilities:
     """What a provider and model accept: asked, never assumed.
 
     ``extras``: ``label_logprobs`` is ``ask`` where only a call can tell; ``concurrency_sure`` is how many calls at once are
-    certain, where ``concurrency_max`` counts on helpers.
+    certain, where ``concurrency_max`` counts on helpers or batches; ``batch_wait_s`` is how long a batch may take.
     """
 
     temperature: bool = False

@@ -92,6 +92,8 @@ class AnthropicLLM:
             model=self.model,
             prompt_tokens=usage.input_tokens + cached,
             completion_tokens=usage.output_tokens,
+            cache_read_tokens=usage.cache_read_input_tokens or 0,
+            cache_write_tokens=usage.cache_creation_input_tokens or 0,
             latency_s=latency_s,
             sampling="as_asked" if request.temperature is None else "not_accepted",
         )

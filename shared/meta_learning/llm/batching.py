@@ -4,7 +4,7 @@
 >>> from meta_learning.llm import Message
 >>> from meta_learning.llm.scripted import ScriptedBatches, ScriptedLLM
 >>> batches = ScriptedBatches(lambda request: "yes", polls_count=0)
->>> llm = BatchingLLM(ScriptedLLM(lambda request: "no"), batches, BatchBook(), count_min=2)
+>>> llm = BatchingLLM(ScriptedLLM(lambda request: "no"), batches, BatchBook(), Terms(count_min=2))
 >>> async def ask(count):
 ...     return [one.text for one in await asyncio.gather(*(llm.complete(Request((Message("user", str(n)),))) for n in range(count)))]
 >>> asyncio.run(ask(1)), asyncio.run(ask(3)), len(batches.submitted)
@@ -14,138 +14,149 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, Protocol
+import logging
+import time
+import uuid
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
 
-from meta_learning.errors import CallerError, LLMUnavailable, MetaLearningError
-from meta_learning.llm import LLM, Reply, Request
+from meta_learning.errors import CallerError, ConfigurationError, LLMUnavailable, MetaLearningError
+from meta_learning.llm import LLM, Capabilities, Reply, Request
+from meta_learning.llm.batch_book import BatchBook, Intent
+from meta_learning.llm.batch_port import Answers, Batches, Failed
+from meta_learning.llm.batch_waiting import waited
 
-# Smaller ones are asked directly: what a batch saves there is not worth its hours. A rung of 48, some of which are known already.
-COUNT_MIN = 40
+log = logging.getLogger("meta_learning.batching")
+# Smaller ones are asked directly: what a batch saves there is not worth its hours. The last rung of a run of 500 calls has 38.
+COUNT_MIN = 30
 # The most that both vendors take in one batch is 50,000 and more; a rung has hundreds.
 AT_ONCE_MAX = 10_000
 GATHER_S = 0.05
-POLL_S_FIRST, POLL_S_MAX = 0.5, 60.0
-# Looks in a row at a vendor that does not say how a batch stands; each may take the time of a whole time-out.
-LOOKS_FAILED_MAX = 20
-Answers = Mapping[str, Any]
 
 
-class Batches(Protocol):
-    """A vendor's batch endpoint. Adapters: `meta_learning.llm.batches`; the fake is `scripted.ScriptedBatches`."""
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """From how many questions on a batch is sent, and how long it is waited for; None as long as the vendor works on it.
 
-    async def submit(self, requests: Mapping[str, Request]) -> str:
-        """Send the requests by their digests; the batch's id.
+    ``settle_s``: so long after a sending that was cut off it may not be in the vendor's list yet.
+    ``at_once``: calls outside of batches on their way at once; None as many as the model stands.
+    """
 
-        Raises:
-            LLMUnavailable, ConfigurationError, CallerError: it was not taken.
+    count_min: int = COUNT_MIN
+    wait_s_max: float | None = None
+    settle_s: float = 10.0
+    at_once: int | None = None
+
+    @classmethod
+    def within(cls, seconds: float | None, at_once: int | None = None, incumbents_count: int = 1) -> Terms:
+        """For a run that is capped at ``seconds``: a decision waits for a batch for each prompt in use and for one
+        finalist, and has a third of the time.
+
+        >>> Terms.within(600.0).wait_s_max, Terms.within(None).wait_s_max
+        (100.0, None)
         """
-
-    async def answers(self, batch_id: str) -> Answers | None:
-        """What came back by digest, as the vendor says it; None while the batch is worked on.
-
-        Raises:
-            LLMUnavailable: the vendor does not say; ask again.
-            CallerError: the whole batch was refused.
-        """
-
-    def read(self, answer: Any, request: Request) -> Reply:
-        """The reply to one request.
-
-        Raises:
-            LLMUnavailable, CallerError: this request failed in its batch.
-        """
-
-
-class BatchBook:
-    """Which question went out in which batch, on disk where a ``path`` is given: a killed run fetches what it has paid for."""
-
-    def __init__(self, path: Path | None = None) -> None:
-        self._path = path
-        self._batch_of: dict[str, str] = {}
-        for line in _whole_lines(path) if path is not None and path.exists() else ():
-            said = json.loads(line)
-            self._batch_of |= dict.fromkeys(said["digests"], said["batch"])
-
-    def note(self, batch_id: str, digests: Sequence[str]) -> None:
-        """Write down a batch that was taken."""
-        self._batch_of |= dict.fromkeys(digests, batch_id)
-        if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a") as file:
-                file.write(json.dumps({"batch": batch_id, "digests": list(digests)}) + "\n")
-
-    def batch_of(self, digest: str) -> str | None:
-        """The batch in which a question is on its way or answered."""
-        return self._batch_of.get(digest)
-
-    def forget(self, digest: str) -> None:
-        """Its batch brought nothing for it: it may go out again."""
-        self._batch_of.pop(digest, None)
-
-
-def _whole_lines(path: Path) -> list[bytes]:
-    """The lines of a file. Half a line that its writer was killed in is cut off, or the next one would be written behind it."""
-    said = path.read_bytes()
-    whole = said[: said.rfind(b"\n") + 1]
-    if len(whole) < len(said):
-        os.truncate(path, len(whole))
-    return whole.splitlines()
+        return cls(wait_s_max=None if seconds is None else seconds / 3 / (1 + incumbents_count), at_once=at_once)
 
 
 class BatchingLLM:
-    """``llm``, whose questions of purpose task go out as a batch where ``count_min`` or more come at once.
+    """``llm``, whose questions of purpose task go out as a batch where ``terms.count_min`` or more come at once.
 
-    Each has been reserved by whoever calls `complete`, and gets its own reply or error. Prices stay those of single calls: an
-    upper bound, until the table knows what a batch costs.
+    Each has been reserved by whoever calls `complete`, and gets its own reply or error. A batch that comes to nothing says
+    nothing about its questions: they are asked one by one, as are those that it did not come to in time.
     """
 
-    def __init__(self, llm: LLM, batches: Batches, book: BatchBook, *, count_min: int = COUNT_MIN) -> None:
+    def __init__(
+        self,
+        llm: LLM,
+        batches: Batches,
+        book: BatchBook,
+        terms: Terms = Terms(),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.provider, self.model = llm.provider, llm.model
-        self.capabilities = replace(llm.capabilities, concurrency_max=AT_ONCE_MAX)
-        self._llm, self._batches, self._book = llm, batches, book
-        self._count_min = count_min
-        self._room = asyncio.Semaphore(max(1, llm.capabilities.concurrency_max))
+        self._llm, self._batches, self._book, self._terms, self._clock = llm, batches, book, terms, clock
+        self._at_once = max(1, terms.at_once or llm.capabilities.concurrency_max)
+        self.capabilities = self._able()
+        self._room = asyncio.Semaphore(self._at_once)
         self._gathering: dict[str, Request] = {}
         self._sent: asyncio.Task[str | None] | None = None
-        self._answered: dict[str, asyncio.Task[Answers]] = {}
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._waited_for: set[str] = set()
+        self._is_refused = False
 
     async def complete(self, request: Request) -> Reply:
         """One attempt, alone or in a batch."""
         if request.purpose != "task":
             return await self._alone(request)
         digest = request.digest(self.provider, self.model)
-        batch_id = self._book.batch_of(digest) or await self._batch_with_others(digest, request)
-        if batch_id is None:
-            return await self._alone(request)
-        try:
-            answers = await self._answers(batch_id)
-        except CallerError:
-            # The whole batch was refused, or the vendor keeps it no longer: it never brings an answer.
-            self._book.forget(digest)
-            raise
-        try:
-            if digest not in answers:
-                raise LLMUnavailable(f"batch {batch_id} came back without an answer to this question")
-            return self._batches.read(answers[digest], request)
-        except MetaLearningError:
-            self._book.forget(digest)
-            raise
+        batch_id = await self._batch_of(digest, request)
+        reply = await self._from_batch(batch_id, digest, request) if batch_id is not None else None
+        return reply or await self._alone(request)
+
+    async def call_off(self) -> None:
+        """Call off every batch that is waited for: nobody wants its answers any more. What is ready stays to be fetched."""
+        for batch_id in self._waited_for:
+            with suppress(MetaLearningError):  # it is a matter of money, not of the run
+                await self._batches.cancel(batch_id)
 
     async def close(self) -> None:
         """Give up waiting; what was sent stays sent. Close the model within."""
-        for task in (self._sent, *self._answered.values()):
+        for task in (self._sent, *self._tasks.values()):
             if task is not None:
                 task.cancel()
         await self._llm.close()
 
+    def _able(self) -> Capabilities:
+        can, wait_s = self._llm.capabilities, self._terms.wait_s_max
+        extras = {**can.extras, "concurrency_sure": str(self._at_once), "batch_wait_s": str(wait_s or 0.0)}
+        return replace(can, concurrency_max=AT_ONCE_MAX, extras=extras)
+
     async def _alone(self, request: Request) -> Reply:
         async with self._room:
-            return await self._llm.complete(request)
+            reply = await self._llm.complete(request)
+        self.capabilities = self._able()  # some are only learnt by asking
+        return reply
+
+    async def _from_batch(self, batch_id: str, digest: str, request: Request) -> Reply | None:
+        """The reply out of a batch; None where it was not asked there."""
+        try:
+            answers = await self._shared(f"answers of {batch_id}", lambda: self._wait_for(batch_id))
+            reply = (
+                None if isinstance(answers, Failed) or digest not in answers else self._read(answers[digest], request)
+            )
+        except ConfigurationError:
+            raise  # the key, say: with another one the batch can still be fetched
+        except MetaLearningError:
+            self._book.forget(digest)
+            raise
+        if reply is None:
+            self._book.forget(digest)
+        return reply
+
+    def _read(self, answer: Any, request: Request) -> Reply | None:
+        reply = self._batches.read(answer, request)
+        return None if reply is None else replace(reply, batched=True)
+
+    async def _batch_of(self, digest: str, request: Request) -> str | None:
+        """The batch that a question went out in, in this life or an earlier one, or goes out in now; None for none."""
+        intent = self._book.intent_of(digest)
+        if intent is not None:
+            await self._shared(f"search for {intent.name}", lambda: self._look_for(intent))
+        return self._book.batch_of(digest) or await self._batch_with_others(digest, request)
+
+    async def _look_for(self, intent: Intent) -> None:
+        """Settle whether a sending that was cut off was taken: then it is paid for, and must not go out again."""
+        found = await self._batches.find(intent, self._book.batches)
+        wait_s = min(self._terms.settle_s, intent.at + self._terms.settle_s - self._clock())
+        if found is None and wait_s > 0.0:
+            await asyncio.sleep(wait_s)
+            found = await self._batches.find(intent, self._book.batches)
+        if found is None:
+            self._book.drop(intent)
+        else:
+            self._book.note(found, intent.digests, intent.name)
 
     async def _batch_with_others(self, digest: str, request: Request) -> str | None:
         """The batch that this question went out in together with those that came at the same time; None if they are too few."""
@@ -161,31 +172,44 @@ class BatchingLLM:
             count = len(self._gathering)
             await asyncio.sleep(GATHER_S)
         requests, self._gathering, self._sent = self._gathering, {}, None
-        if len(requests) < self._count_min:
+        if len(requests) < self._terms.count_min or self._is_refused:
             return None
-        batch_id = await self._batches.submit(requests)
-        self._book.note(batch_id, list(requests))
-        return batch_id
-
-    async def _answers(self, batch_id: str) -> Answers:
-        if batch_id not in self._answered:
-            self._answered[batch_id] = asyncio.create_task(self._wait_for(batch_id), name=f"batch {batch_id}")
+        intent = Intent(uuid.uuid4().hex, self._clock(), tuple(requests))
+        self._book.intend(intent)
         try:
-            return await asyncio.shield(self._answered[batch_id])
+            sent = await self._batches.submit(intent.name, requests)
+        except CallerError:
+            self._book.drop(intent)
+            raise
+        if isinstance(sent, Failed):
+            self._book.drop(intent)
+            self._note_failed("that was to be sent", sent)
+            return None
+        self._book.note(sent, requests, intent.name)
+        return sent
+
+    def _note_failed(self, batch_id: str, failed: Failed) -> None:
+        # What is refused now will be refused again: the next rung need not wait for that.
+        self._is_refused |= not failed.passing
+        log.warning(
+            "a batch came to nothing: its questions are asked one by one",
+            extra={"batch": batch_id, "reason": failed.reason},
+        )
+
+    async def _shared(self, name: str, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """One task for all who wait for the same thing; begun anew after an outage."""
+        if name not in self._tasks:
+            self._tasks[name] = asyncio.create_task(work(), name=name)
+        try:
+            return await asyncio.shield(self._tasks[name])
         except LLMUnavailable:
-            self._answered.pop(batch_id, None)
+            self._tasks.pop(name, None)
             raise
 
-    async def _wait_for(self, batch_id: str) -> Answers:
-        wait_s, failed_count = POLL_S_FIRST, 0
-        while True:
-            try:
-                found, failed_count = await self._batches.answers(batch_id), 0
-            except LLMUnavailable:
-                found, failed_count = None, failed_count + 1
-                if failed_count >= LOOKS_FAILED_MAX:
-                    raise
-            if found is not None:
-                return found
-            await asyncio.sleep(wait_s)
-            wait_s = min(2 * wait_s, POLL_S_MAX)
+    async def _wait_for(self, batch_id: str) -> Answers | Failed:
+        self._waited_for.add(batch_id)
+        found = await waited(self._batches, batch_id, self._terms.wait_s_max)
+        self._waited_for.discard(batch_id)
+        if isinstance(found, Failed):
+            self._note_failed(batch_id, found)
+        return found

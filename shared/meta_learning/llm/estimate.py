@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meta_learning.llm.models import Price
 
@@ -25,6 +25,16 @@ class Estimate:
     tokens_high: int
     money_low_usd: float | None
     money_high_usd: float | None
+
+    def in_batches(self, price: Price | None) -> Estimate:
+        """Where calls may go out in batches: all of them do at ``money_low_usd``, none at ``money_high_usd``.
+
+        >>> estimate(100, 400, 8, Price(1.0, 5.0)).in_batches(Price(1.0, 5.0, batch_factor=0.5)).money_low_usd
+        0.0076
+        """
+        if price is None or self.money_low_usd is None:
+            return self
+        return replace(self, money_low_usd=round(price.batch_factor * self.money_low_usd, 6))
 
 
 def estimate(

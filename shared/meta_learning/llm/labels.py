@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+# Servers write -9999 (vLLM) or the smallest number there is (llama.cpp) for what cannot be said: no measure of anything.
+IMPOSSIBLE = -1000.0
+
 
 def label_logprobs(first_token: Iterable[tuple[str, float]], labels: Sequence[str]) -> Mapping[str, float] | None:
     """The log-probability that an answer begins like each label, or None where the first token cannot tell them apart.
@@ -18,7 +21,7 @@ def label_logprobs(first_token: Iterable[tuple[str, float]], labels: Sequence[st
     >>> label_logprobs([("not", -0.1)], ["not good", "not bad"]) is None
     True
     """
-    alternatives = list(first_token)
+    alternatives = [(token, logprob) for token, logprob in first_token if logprob > IMPOSSIBLE]
     if not alternatives or len({label.lower() for label in labels}) < 2:
         return None
     masses = dict.fromkeys(labels, 0.0)

@@ -30,6 +30,7 @@ class Entry:
     """One attempt: what it was for, what it took, and the class of its error if it failed.
 
     ``cached``: nothing was paid. ``replayed``: nothing was asked either, this run had the answer already.
+    ``batched``: it went out in a batch, at the price of one, and its latency is not known.
     """
 
     purpose: Purpose
@@ -42,6 +43,7 @@ class Entry:
     cached: bool = False
     error: str | None = None
     replayed: bool = False
+    batched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class Ledger:
             self._add(entry)
 
     def reserve(self, request: Request, provider: str, model: str) -> Reservation:
-        """Set aside the most that ``request`` can take.
+        """Set aside the most that ``request`` can take: the price of a call of its own, also where it may go out in a batch.
 
         Raises:
             BudgetExhausted: it might exceed a cap; nothing was set aside and no call may be made.
@@ -127,7 +129,7 @@ class Ledger:
         price = self._price(provider, model)
         if price is None and self.caps.money_usd is not None:
             raise ConfigurationError(f"money is capped, but no price of {model} ({provider}) is known")
-        money = None if price is None else price.of(tokens - request.max_tokens, request.max_tokens)
+        money = None if price is None else price.most(tokens - request.max_tokens, request.max_tokens)
         held = Reservation(request, provider, model, tokens, money)
         self.largest = Largest(max(self.largest.tokens, tokens), max(self.largest.money_usd, money or 0.0))
         self._check(held)
@@ -166,8 +168,9 @@ class Ledger:
             model=reply.model,
             prompt_tokens=reply.prompt_tokens,
             completion_tokens=reply.completion_tokens,
-            price_usd=None if price is None else price.of(reply.prompt_tokens, reply.completion_tokens),
+            price_usd=None if price is None else price.of_reply(reply),
             latency_s=reply.latency_s,
+            batched=reply.batched,
         )
 
     def _check(self, asked: Reservation) -> None:

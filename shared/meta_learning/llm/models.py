@@ -11,27 +11,57 @@ from dataclasses import dataclass
 from datetime import date
 
 from meta_learning.errors import UnknownModel
+from meta_learning.llm import Reply
 
 TABLE_DATE = date(2026, 11, 22)
+# Both vendors sell input and output tokens of a batch so (public pages of 2026; OpenAI's single prices are not known here).
+BATCH = 0.5
+# Anthropic's cache of five minutes, by its public pages: a prompt that is read costs a tenth, one that is written a quarter more.
+CACHE_READ, CACHE_WRITE = 0.1, 1.25
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars for a million tokens. Above ``long_from`` prompt tokens both rates are multiplied by ``long_factor``."""
+    """US dollars for a million tokens. Above ``long_from`` prompt tokens both rates are multiplied by ``long_factor``.
+
+    In a batch they are multiplied by ``batch_factor``: 1 where the vendor is not known to sell batches cheaper. Prompt tokens that
+    are read from the vendor's cache, or written there, cost ``read_factor`` and ``write_factor`` times as much as others.
+    """
 
     prompt: float
     completion: float
     long_from: int | None = None
     long_factor: float = 1.0
+    batch_factor: float = 1.0
+    read_factor: float = 1.0
+    write_factor: float = 1.0
 
-    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
+    def of(self, prompt_tokens: int, completion_tokens: int, batched: bool = False) -> float:
         """What one call costs.
 
-        >>> Price(2.0, 10.0).of(1_000_000, 100_000)
-        3.0
+        >>> Price(2.0, 10.0).of(1_000_000, 100_000), Price(2.0, 10.0, batch_factor=0.5).of(1_000_000, 100_000, batched=True)
+        (3.0, 1.5)
         """
         factor = self.long_factor if self.long_from is not None and prompt_tokens > self.long_from else 1.0
+        factor *= self.batch_factor if batched else 1.0
         return factor * (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
+
+    def of_reply(self, reply: Reply) -> float:
+        """What a reply cost, as it came.
+
+        >>> Price(2.0, 10.0, read_factor=0.1).of_reply(Reply("", "", prompt_tokens=1_000_000, cache_read_tokens=500_000))
+        1.1
+        """
+        cached = (self.read_factor - 1.0) * reply.cache_read_tokens + (
+            self.write_factor - 1.0
+        ) * reply.cache_write_tokens
+        whole = self.of(reply.prompt_tokens, reply.completion_tokens, reply.batched)
+        return whole + cached * self.of(reply.prompt_tokens, 0, reply.batched) / max(1, reply.prompt_tokens)
+
+    def most(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """The most that a call can cost: alone, and with all of its prompt written to the vendor's cache."""
+        dearer = max(1.0, self.write_factor) - 1.0
+        return self.of(prompt_tokens, completion_tokens) + dearer * self.of(prompt_tokens, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +81,9 @@ DEFAULTS = {
 
 MODELS: dict[str, dict[str, Model]] = {
     "anthropic": {
-        "claude-haiku-5-5": Model(Price(0.10, 0.50, long_from=100_000, long_factor=5.0)),
-        "claude-sonnet-5-5": Model(Price(2.0, 10.0)),
-        "claude-opus-5-5": Model(Price(4.0, 20.0)),
+        "claude-haiku-5-5": Model(Price(0.10, 0.50, 100_000, 5.0, BATCH, CACHE_READ, CACHE_WRITE)),
+        "claude-sonnet-5-5": Model(Price(2.0, 10.0, None, 1.0, BATCH, CACHE_READ, CACHE_WRITE)),
+        "claude-opus-5-5": Model(Price(4.0, 20.0, None, 1.0, BATCH, CACHE_READ, CACHE_WRITE)),
         "claude-fable-5-2": Model(),
         "claude-mythos-5-2": Model(),
         "claude-fable-5-1": Model(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from typing import Any
@@ -15,15 +16,16 @@ from meta_learning.llm.labels import label_logprobs
 from meta_learning.llm.models import current_model
 from meta_learning.llm.sdk import call, cause_of, translated
 
-# The most that OpenAI's own endpoint accepts.
-ALTERNATIVES_COUNT = 20
+# The most that OpenAI's own endpoint accepts, and what servers with a lower bound do.
+ALTERNATIVES_COUNTS = (20, 5)
+_TOO_MANY = re.compile(r"\b(max|maximum|greater|less|at most|between|exceed\w*)\b", re.IGNORECASE)
 _OPTIONAL = ("temperature", "logprobs", "top_logprobs", "stop")
 
 
 class OpenAILLM:
     """Answers through ``client`` (async or not), or through a client of its own for ``base_url`` and ``api_key``.
 
-    What an endpoint accepts is found out by asking: a parameter that is refused (HTTP 400 naming it) is left out from then
+    What an endpoint accepts is found out by asking: a parameter that is refused (HTTP 400 or 422 naming it) is left out from then
     on. Any model name is allowed away from OpenAI's own address. The SDK's hidden retries are switched off.
     """
 
@@ -46,6 +48,7 @@ class OpenAILLM:
         self.model = current_model(self.provider, model) if model is None else model
         self.capabilities = Capabilities(temperature=True, concurrency_max=8, extras={"label_logprobs": "ask"})
         self._refused: set[str] = set()
+        self._alternatives_counts: tuple[int, ...] = ALTERNATIVES_COUNTS
         self._limit = "max_completion_tokens" if self._is_vendor else "max_tokens"
 
     async def complete(self, request: Request) -> Reply:
@@ -57,7 +60,7 @@ class OpenAILLM:
             try:
                 answer = await call(self.client.chat.completions.create, arguments)
                 break
-            except openai.BadRequestError as error:
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 if not self._gives_up_on_refused(str(error), arguments):
                     raise translated(error, self.provider, self.model) from cause_of(error)
             except (openai.OpenAIError, OSError) as error:
@@ -84,12 +87,15 @@ class OpenAILLM:
         if request.stop:
             wanted["stop"] = list(request.stop)
         if request.labels:
-            wanted |= {"logprobs": True, "top_logprobs": ALTERNATIVES_COUNT}
+            wanted |= {"logprobs": True, "top_logprobs": self._alternatives_counts[0]}
         return {name: value for name, value in wanted.items() if name not in self._refused}
 
     def _gives_up_on_refused(self, said: str, arguments: dict[str, Any]) -> bool:
         if self._limit == "max_tokens" and "max_completion_tokens" in said:  # Azure, for example
             self._limit = "max_completion_tokens"
+            return True
+        if "logprobs" in said and _TOO_MANY.search(said) and len(self._alternatives_counts) > 1:
+            self._alternatives_counts = self._alternatives_counts[1:]
             return True
         named = {name for name in _OPTIONAL if name in arguments and name in said}
         if named & {"logprobs", "top_logprobs"}:
@@ -139,5 +145,10 @@ def _without_retries(client: Any, base_url: str | None, api_key: str | None, tim
 
 
 def _first_token(choice: Any) -> list[tuple[str, float]]:
-    content = choice.logprobs.content if choice.logprobs else None
-    return [(one.token, one.logprob) for one in content[0].top_logprobs] if content else []
+    if not choice.logprobs:
+        return []
+    if choice.logprobs.content:
+        return [(one.token, one.logprob) for one in choice.logprobs.content[0].top_logprobs]
+    # The form of the old completions, which some servers (llama-cpp-python until 2024) give in chats as well.
+    old = getattr(choice.logprobs, "top_logprobs", None)
+    return list(old[0].items()) if old and isinstance(old[0], dict) else []

@@ -11,10 +11,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from meta_learning.llm import Capabilities, Reply, Request
+from meta_learning.llm.batch_book import Intent
+from meta_learning.llm.batch_port import Failed
 
 Answer = str | Reply | Exception
 
@@ -56,26 +58,39 @@ class ScriptedLLM:
 
 
 class ScriptedBatches:
-    """A batch endpoint that answers by itself after ``polls_count`` looks. Keeps every batch."""
+    """A batch endpoint that answers by itself after ``polls_count`` looks. Keeps every batch, and which were called off."""
 
     def __init__(self, answer: Callable[[Request], Answer], polls_count: int = 0) -> None:
         self.answer = answer
         self.submitted: list[Mapping[str, Request]] = []
+        self.names: list[str] = []
+        self.cancelled: list[str] = []
         self._polls_left = polls_count
 
-    async def submit(self, requests: Mapping[str, Request]) -> str:
+    async def submit(self, name: str, requests: Mapping[str, Request]) -> str | Failed:
         """Take the requests."""
         self.submitted.append(requests)
+        self.names.append(name)
         return str(len(self.submitted) - 1)
 
-    async def answers(self, batch_id: str) -> Mapping[str, Answer] | None:
-        """The scripted answers, once it was looked for them often enough."""
+    async def find(self, intent: Intent, known: Collection[str]) -> str | None:
+        """The batch of this name."""
+        return str(self.names.index(intent.name)) if intent.name in self.names else None
+
+    async def answers(self, batch_id: str) -> Mapping[str, Answer] | Failed | None:
+        """The scripted answers, once it was looked for them often enough; none once it was called off."""
+        if batch_id in self.cancelled:
+            return {}
         self._polls_left -= 1
         if self._polls_left >= 0:
             return None
         return {name: self.answer(request) for name, request in self.submitted[int(batch_id)].items()}
 
-    def read(self, answer: Answer, request: Request) -> Reply:
+    async def cancel(self, batch_id: str) -> None:
+        """Call it off."""
+        self.cancelled.append(batch_id)
+
+    def read(self, answer: Answer, request: Request) -> Reply | None:
         """The reply; an exception that the script returned is raised."""
         if isinstance(answer, Exception):
             raise answer

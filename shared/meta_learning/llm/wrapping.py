@@ -28,11 +28,11 @@ def wrap(client: Any, model: str | None = None) -> LLM:
         from meta_learning.llm.openai import OpenAILLM
 
         elsewhere = not client.base_url.host.endswith("openai.com")
-        return OpenAILLM(model if elsewhere else _current("openai", model), client=client)
+        return OpenAILLM(model if elsewhere else served_model("openai", model), client=client)
     if vendor == "anthropic":
         from meta_learning.llm.anthropic import AnthropicLLM
 
-        return AnthropicLLM(_current("anthropic", model), client=client)
+        return AnthropicLLM(served_model("anthropic", model), client=client)
     raise CallerError(f"a {type(client).__name__} is no client of the anthropic or openai SDK, and has no `complete`")
 
 
@@ -49,11 +49,11 @@ def connect(provider: str, model: str | None = None, base_url: str | None = None
         if provider == "anthropic":
             from meta_learning.llm.anthropic import AnthropicLLM
 
-            return AnthropicLLM(_current(provider, model), base_url=base_url, api_key=api_key)
+            return AnthropicLLM(served_model(provider, model), base_url=base_url, api_key=api_key)
         if provider == "openai":
             from meta_learning.llm.openai import OpenAILLM
 
-            return OpenAILLM(model if base_url else _current(provider, model), base_url=base_url, api_key=api_key)
+            return OpenAILLM(model if base_url else served_model(provider, model), base_url=base_url, api_key=api_key)
     except ImportError as missing:
         raise ConfigurationError(f"provider {provider!r} needs a package: pip install {missing.name}") from None
     if provider == "local":
@@ -67,8 +67,8 @@ def connect(provider: str, model: str | None = None, base_url: str | None = None
     raise ConfigurationError(f"no provider {provider!r}; there are {', '.join(PROVIDERS)}")
 
 
-def _current(provider: str, model: str | None) -> str:
-    """Judged by today: the table's date says only what was known then, and announced retirements lie after it."""
+def served_model(provider: str, model: str | None) -> str:
+    """`current_model`, judged by today: the table's date says only what was known then, and announced retirements lie after it."""
     return current_model(provider, model, max(TABLE_DATE, date.today()))
 
 

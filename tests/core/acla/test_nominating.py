@@ -10,13 +10,14 @@ from meta_learning.acla.asking import Asking
 from meta_learning.acla.nominating import Nominee, Terms, nominated
 from meta_learning.acla.outcomes import Answer, Candidate
 from meta_learning.acla.performance_tracker import PerformanceTracker
-from meta_learning.acla.racing.ladder import rungs_up_to
+from meta_learning.acla.racing.ladder import Standing, rungs_up_to
 from meta_learning.acla.racing.race import Race
 from meta_learning.acla.racing.shrinkage import Gain
+from meta_learning.acla.search import HEADROOM_COUNT, Search, Tools
 from meta_learning.acla.splits import read_items
 from meta_learning.acla.store import MemoryRunStore, RunLog
 from meta_learning.llm.scripted import ScriptedLLM
-from tests.core.acla.simulated import config, model, nothing_helps, samples
+from tests.core.acla.simulated import config, model, nothing_helps, samples, shows_examples
 
 SEED = Candidate(Prompt.parse("Prompt in use. Answer with one word."))
 
@@ -72,10 +73,53 @@ def test_with_few_calls_the_last_rung_leaves_some_for_more_candidates() -> None:
 
 async def test_calls_that_no_finalist_takes_ask_more_fresh_items_than_were_planned() -> None:
     truth = World(0, logprobs=True, leaning=2.0, effect=0.0, drift=0.0, base=0.8)
-    wanted = CurriculumConfig(SEED_PROMPT, "world", calls_max=240, gate_samples=100, max_iterations=2)
+    wanted = CurriculumConfig(SEED_PROMPT, "world", calls_max=240, gate_samples=100, max_iterations=1)
     results = await AdaptiveCurriculumAgent(wanted, truth.model()).run_curriculum(truth.samples, num_samples=150)
     assert results["judged"]["pairs_count"] > results["plan"]["gate_items"]
     assert results["calls"] <= 240
+
+
+async def test_on_so_few_items_that_one_rung_has_them_all_a_better_prompt_is_still_asked_the_fresh_ones() -> None:
+    agent = AdaptiveCurriculumAgent(
+        config(gate_samples=60), model(lambda prompt: 1.0 if shows_examples(prompt) else 0.5)
+    )
+    results = await agent.run_curriculum(samples, num_samples=10)
+    assert results["gate"] is not None, results["reason"]
+
+
+async def test_weights_in_use_are_fitted_on_no_fewer_items_than_those_of_whoever_is_to_replace_them() -> None:
+    truth = World(0, logprobs=True, leaning=2.0, effect=0.4, drift=0.1, base=0.0)
+    wanted = CurriculumConfig(
+        SEED_PROMPT, "world", calls_max=400, gate_samples=40, max_iterations=3, initial_calibrated=True
+    )
+    llm = truth.model()
+    results = await AdaptiveCurriculumAgent(wanted, llm).run_curriculum(truth.samples, num_samples=100)
+    assert any(one["version"].endswith("-c") for one in results["gate"]["finalists"])
+    asked: dict[object, set[str]] = {}
+    for request in llm.requests:
+        if request.purpose != "proposer":
+            asked.setdefault(request.messages[:-1], set()).add(request.messages[-1].text)
+    first = next(iter(asked.values()))
+    assert len(first) == max(map(len, asked.values())) >= HEADROOM_COUNT
+
+
+def test_a_prompt_that_answers_in_texts_is_no_two_packages() -> None:
+    items = read_items([{"input": f"text {n}", "expected": ("no", "yes")[n % 2]} for n in range(24)])
+    asking = Asking(ScriptedLLM(lambda request: ""), RunLog(MemoryRunStore(), "r", "scripted"), None, lambda: False)
+    tools = Tools(CurriculumConfig("Say it.", "made"), None, asking, None, lambda: False)  # type: ignore[arg-type]  # nobody is asked
+    search = Search(tools, (SEED,), items, ("no", "yes"), 0)
+    search.calibrate()
+    weighed, aloud = (Candidate(Prompt.parse(text), calibrated=True) for text in ("Weigh it.", "Think aloud."))
+    for item in items:
+        for one in (SEED, weighed):
+            search.matrix.record(one.prompt, item, Answer(label_logprobs={"no": -0.6, "yes": -0.8}))
+        search.matrix.record(aloud.prompt, item, Answer(text="yes"))
+    for one in (weighed, aloud):
+        search.race.ladder.stand(Standing(one, 1, Gain(0.0, 0.05, 0.0, 16), Gain(0.0, 0.05, 0.0, 16)))
+    versions = [one.candidate.version for one in search.nominees()]
+    assert sorted(versions) == sorted(
+        [search.race.anchor.version, weighed.version, weighed.prompt.version, aloud.version]
+    )
 
 
 async def test_why_calls_are_left_is_said() -> None:

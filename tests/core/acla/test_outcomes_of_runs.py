@@ -97,6 +97,21 @@ async def test_retries_count_against_the_cap() -> None:
     assert len(llm.requests) <= 50
 
 
+async def test_a_call_that_must_be_made_again_at_the_very_end_does_not_cost_the_decision() -> None:
+    llm = model(with_examples)
+    answer = llm.answer
+    llm.answer = lambda request: LLMUnavailable("busy") if len(llm.requests) == 290 else answer(request)
+
+    async def no_wait(seconds: float) -> None:
+        return None
+
+    agent = AdaptiveCurriculumAgent(config(calls_max=300, gate_samples=200), llm, retry=Retrying(sleep=no_wait))
+    results = await agent.run_curriculum(loader(), num_samples=60)
+    assert results["outcome"] == "improved"
+    assert "the gate was cut short: the cap of 300 calls is reached" in results["reason"]
+    assert len(llm.requests) == 300
+
+
 async def test_without_fresh_items_the_outcome_is_search_only() -> None:
     agent = AdaptiveCurriculumAgent(config(), model(with_examples))
     results = await agent.run_curriculum(lambda n: samples(60), num_samples=60)

@@ -106,6 +106,7 @@ async def test_examples_are_balanced_whatever_the_model_gets_right(known: str) -
         answers = [one.answer for one in proposal.prompt.exemplars]
         assert answers.count("good") == answers.count("bad")
         assert answers == [expected[one.item_id] for one in proposal.prompt.exemplars]
+        assert all({*answers[place : place + 2]} == {"good", "bad"} for place in range(0, len(answers), 2))
         if "its own correct answers first" in proposal.note and known != "nothing":
             good = {one.item_id for one in proposal.prompt.exemplars if one.answer == "good"}
             assert good <= {item.id for item in right}

@@ -55,6 +55,26 @@ async def test_retries_count_as_calls_and_the_decision_is_still_paid_for(share: 
     assert results["gate"] is not None, results["reason"]
 
 
+@pytest.mark.parametrize("first_failure", [290, 270, 240])
+async def test_calls_that_give_out_within_the_decision_leave_it_to_the_items_that_were_answered(
+    first_failure: int,
+) -> None:
+    llm, seen = model(with_examples), set[str]()
+    answer = llm.answer
+
+    def later_every_third(request: Request) -> Any:
+        name = request.digest("p", "m")
+        fails = len(llm.requests) >= first_failure and name not in seen and chance(name) < 1 / 3
+        seen.add(name)
+        return LLMUnavailable("busy") if fails else answer(request)
+
+    llm.answer = later_every_third
+    results = await run(llm, calls_max=300)
+    assert len(llm.requests) <= 300
+    assert results["gate"] is not None, results["reason"]
+    assert "the cap of 300" in results["reason"]
+
+
 async def test_tokens_are_capped_and_enough_of_them_are_kept_for_the_decision() -> None:
     llm = model(with_examples)
     results = await run(llm, tokens_max=12_000)
@@ -115,3 +135,24 @@ def test_a_cap_on_tokens_leaves_room_to_search_where_thousands_may_be_asked_at_o
     assert not only_gate_fits(ledger, GatePlan(100, 1), 10_000)
     spend(700)
     assert only_gate_fits(ledger, GatePlan(100, 1), 10_000)
+
+
+def test_what_batches_may_take_is_kept_for_the_decision_though_their_answers_have_no_latency() -> None:
+    now = 0.0
+    ledger = Ledger(Caps(seconds=600.0), clock=lambda: now)
+    request = Request((Message("user", "a text of some words"),))
+    for _ in range(50):
+        ledger.settle(ledger.reserve(request, "scripted", "scripted"), Reply("high", "scripted", batched=True))
+    due = []
+    for now in (0.0, 250.0, 299.0, 301.0):  # noqa: B007 (the clock reads it)
+        due.append(only_gate_fits(ledger, GatePlan(100, 1), 8, batch_wait_s=100.0))
+    # A batch of the search, the seed prompt's, the finalist's: a hundred seconds each.
+    assert due == [False, False, False, True]
+
+
+async def test_nothing_is_asked_again_once_what_is_left_is_the_decisions() -> None:
+    llm = model(with_examples)
+    results = await run(llm, tokens_max=1200, calls_max=2000)
+    assert {request.purpose for request in llm.requests} == {"task"}
+    # Asked again, the questions had used up what is kept: "the cap would be exceeded, before there was a decision".
+    assert "the time for searching is over" in results["reason"]

@@ -136,6 +136,11 @@ def test_an_application_that_puts_the_input_in_its_place_sends_what_was_measured
         assert [*sent, (role, last.replace(told["input"], text))] == said(prompt, text)
 
 
+def test_a_frame_that_speaks_of_the_other_place_keeps_what_it_says() -> None:
+    prompt = Prompt.parse("Judge.\n\nExamples:\n\nInput: {input}\nAnswer: a\n\nUnlike {input:1}: {input}")
+    assert prompt.messages("x")[-1].text.endswith("Unlike {input:1}: x")
+
+
 def test_a_server_that_hears_no_instructions_of_their_own_still_gets_the_turns() -> None:
     prompt = Prompt(task="Judge.", exemplars=SHOWN[:1])
     assert [(one.role, one.text) for one in joined(prompt.messages("x"))] == [

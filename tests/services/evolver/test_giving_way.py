@@ -11,7 +11,7 @@ from typing import Any
 
 from rq import Retry
 
-from services.evolver.giving_way import GIVES_MAX, GivingWay, _own, gave_way_key
+from services.evolver.giving_way import GIVES_MAX, TURN_KEY, GivingWay, _own, gave_way_key
 from services.evolver.queueing import QUEUE, STUDIES, connect, open_queue
 from tests.mourning import ends_with_us
 
@@ -64,11 +64,12 @@ def test_one_worker_at_a_time_gives_way_and_no_cell_for_ever(broker_url: str) ->
     one, other = (GivingWay([open_queue(connection, STUDIES)], connection=connection) for _ in range(2))
 
     def asked() -> list[bool]:
-        connection.delete("meta_learning:evolver:giving-way")
+        connection.delete(TURN_KEY)
         return [one._may_give(job), other._may_give(job)]
 
     assert [asked() for _ in range(GIVES_MAX)] == [[True, False]] * GIVES_MAX
     assert asked() == [False, False]
+    assert not connection.exists(TURN_KEY)
 
 
 def test_two_processes_never_write_the_log_of_one_cell(tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ from services.evolver.prompts import content_of
 from services.evolver.queueing import STUDIES, connect, job_id_of, open_queue
 from services.evolver.worker import MONITORING_S
 from tests.brokers import running as running_broker
+from tests.contract.batch_server import BatchServer
+from tests.contract.batch_server import serving as serving_batches
 from tests.services.evolver.loopback import MAGIC, Model, serving
 from tests.services.evolver.process import EvolverProcess, evolver, gone
 
@@ -376,3 +378,37 @@ def horse(broker_url: str, running: EvolverProcess, helps: bool) -> int:
             if job and found and job.startswith("help-") is helps:
                 return found[0]
         pause.wait(0.05)
+
+
+async def test_a_run_in_batches_fetches_after_sigkill_what_it_has_paid_for_and_calls_off_what_nobody_wants(
+    broker_url: str, tmp_path: Path
+) -> None:
+    items = {f"Message {n:03d} about a parcel": ("complaint", "praise")[n % 2] for n in range(130)}
+    server = BatchServer(Model(items))
+    server.done_at = 1_000_000
+    stream = open_log(broker_url)
+    await stream.start()
+    await stream.append([_feedback(number, *pair) for number, pair in enumerate(items.items())])
+    asked: dict[str, Any] = {"num_samples": 60, "gate_samples": 60, "batch": True}
+    asked |= {"budget": {"calls": 600, "seconds": 600.0}, "promote": False}
+    with (
+        serving_batches(server) as url,
+        evolver(broker_url, f"{url}/v1", tmp_path / "data", META_LEARNING_LEASE_TTL_S="1") as running,
+    ):
+        await request(stream, "batched", **asked)
+        await asyncio.to_thread(server.wait_for_batches, 1)
+        assert await asyncio.to_thread(running.kill_workers) >= 2
+        server.done_at = 0
+        [completed] = await until(stream, "batched", EvolutionCompleted)
+        assert completed.outcome == "improved", completed.reason
+        questions = [line["custom_id"] for batch in server.batches for line in batch]
+        assert len(questions) == len(set(questions)) > 150  # no question went out twice
+        server.done_at, count = 1_000_000, len(server.batches)
+        await request(stream, "unwanted", **(asked | {"seed": 1}))
+        await asyncio.to_thread(server.wait_for_batches, count + 1)
+        gone = EvolutionCancelRequested(event_id="c", occurred_at=datetime.now(UTC), loop=LOOP, run_id="unwanted")
+        await stream.publish(LOOP, [gone])
+        [cancelled] = await until(stream, "unwanted", EvolutionCompleted)
+    assert cancelled.outcome == "cancelled"
+    assert server.cancelled == {str(count)}
+    await stream.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, get_args
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from meta_learning.acla import config
 from meta_learning.acla.request import STRATEGIES, EvolutionSettings, Strategy
 from meta_learning.errors import ConfigurationError, UnknownModel
-from meta_learning.llm import Message, Reply, Request
+from meta_learning.llm import Message, Reply, Request, wrapping
 from meta_learning.llm.scripted import ScriptedLLM
 from meta_learning.serving.settings import read_settings
 from services.evolver.models import CountedLLM, connect_model, limits_of, provider_of
@@ -121,3 +122,22 @@ async def test_calls_are_counted_by_purpose_and_failed_ones_as_well() -> None:
 
 def _scripted() -> ScriptedLLM:
     return ScriptedLLM(lambda request: "hi")
+
+
+def test_a_model_is_refused_from_the_day_after_its_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Later(date):
+        @classmethod
+        def today(cls) -> Later:
+            return cls(2027, 1, 15)
+
+    service = EvolverSettings(openai_api_key="k")
+    assert connect_model(EvolutionSettings.read({"provider": "openai", "model_name": "gpt-4.1"}), service)
+    monkeypatch.setattr(wrapping, "date", Later)
+    with pytest.raises(UnknownModel, match=r"retired 'gpt-4\.1'"):
+        connect_model(EvolutionSettings.read({"provider": "openai", "model_name": "gpt-4.1"}), service)
+
+
+def test_a_batch_is_sent_by_one_worker() -> None:
+    assert EvolutionSettings.read({"batch": True}).batch
+    with pytest.raises(ConfigurationError, match="sent by one worker"):
+        EvolutionSettings.read({"batch": True, "workers": 2})

@@ -20,7 +20,7 @@ from meta_learning.llm.retry import Retrying, RetryPolicy
 from meta_learning.llm.scripted import ScriptedLLM
 from meta_learning.serving.ending import end
 from services.evolver.asker import Asker
-from services.evolver.desk import Desk, Question, answered
+from services.evolver.desk import Desk, Question, answered, helper_name
 from services.evolver.queueing import lease_key
 from services.evolver.sharing import SharedLLM
 from tests.core.acla.simulated import config, model, samples, with_examples
@@ -30,17 +30,18 @@ SMALL: dict[str, Any] = {"max_iterations": 4, "children_count": 1, "gate_samples
 
 
 class Slow(ScriptedLLM):
-    """Takes its time; two questions at once."""
+    """Takes its time; two questions at once. It hangs once it is stuck, or after ``hangs_after`` questions."""
 
-    def __init__(self, delay_s: float = 0.002) -> None:
+    def __init__(self, delay_s: float = 0.002, hangs_after: int = 1_000_000) -> None:
         self._inner = model(with_examples)
         super().__init__(self._inner.answer, capabilities=Capabilities(temperature=True, concurrency_max=2))
         self.delay_s = delay_s
-        self.stuck = asyncio.Event()
+        self.stuck, self.hangs_after, self.hung_count = asyncio.Event(), hangs_after, 0
 
     async def complete(self, request: Request) -> Reply:
         self.requests.append(request)
-        if self.stuck.is_set():
+        if self.stuck.is_set() or len(self.requests) > self.hangs_after:
+            self.hung_count += 1
             await asyncio.Event().wait()
         await asyncio.sleep(self.delay_s)
         return await self._inner.complete(request)
@@ -63,6 +64,14 @@ def hello(number: int) -> Request:
     return Request((Message("user", f"number 0-{number} of many"),))
 
 
+def question_of(number: int, ticket: str = "ticket") -> Question:
+    return Question(hello(number).digest("scripted", "scripted"), "token", hello(number), ticket)
+
+
+async def nobody() -> None:
+    """Nobody is free."""
+
+
 async def run(llm: Any, **changes: Any) -> dict[str, Any]:
     retry = Retrying(RetryPolicy(attempts_max=3))
     agent = AdaptiveCurriculumAgent(config(**(SMALL | changes)), llm, store=MemoryRunStore(), run_id="r", retry=retry)
@@ -80,7 +89,7 @@ async def test_a_run_asked_by_three_is_the_run_asked_by_one(desk: Desk) -> None:
     helpers = [
         asyncio.create_task(Asker(desk, llm, f"h{n}", TTL_S).run(lambda: False)) for n, llm in enumerate(models[1:])
     ]
-    async with SharedLLM(models[0], desk, "token", 3, TTL_S, lambda: None) as shared:
+    async with SharedLLM(models[0], desk, "token", 3, TTL_S, nobody) as shared:
         results = await run(shared)
     await end(*helpers)
     assert results == wanted
@@ -92,14 +101,19 @@ async def test_a_helper_that_dies_in_the_middle_costs_its_calls_in_flight_and_ne
     desk: Desk,
 ) -> None:
     hired: list[str] = []
+
+    async def hire() -> None:
+        hired.append("one")
+
     owner, helper = Slow(0.01), Slow(0.01)
-    asker = asyncio.create_task(Asker(desk, helper, "h", TTL_S).run(lambda: False))
-    async with SharedLLM(owner, desk, "token", 2, TTL_S, lambda: hired.append("one")) as shared:
+    asker = asyncio.create_task(Asker(desk, helper, helper_name("token", "h"), TTL_S).run(lambda: False))
+    async with SharedLLM(owner, desk, "token", 2, TTL_S, hire) as shared:
         running = asyncio.create_task(run(shared, calls_max=90))
         while len(helper.requests) < 12:
             await asyncio.sleep(0.005)
         helper.stuck.set()  # two calls that never come back, and then a process that is gone
-        await asyncio.sleep(0.05)
+        while helper.hung_count < 2 and not running.done():
+            await asyncio.sleep(0.005)
         await end(asker)
         results = await running
     made, distinct = asked(owner, helper).total(), len(asked(owner, helper))
@@ -110,13 +124,13 @@ async def test_a_helper_that_dies_in_the_middle_costs_its_calls_in_flight_and_ne
 
 
 async def test_a_successor_finds_what_was_said_after_its_owner_was_killed(desk: Desk, connection: Any) -> None:
-    helper = Slow(0.05)
+    helper = Slow(hangs_after=2)
     asker = asyncio.create_task(Asker(desk, helper, "h", TTL_S).run(lambda: False))
     silent = Slow()
     silent.stuck.set()
-    async with SharedLLM(silent, desk, "token", 2, TTL_S, lambda: None) as first:
+    async with SharedLLM(silent, desk, "token", 2, TTL_S, nobody) as first:
         lost = [asyncio.create_task(first.complete(hello(n))) for n in range(8)]
-        while len(helper.requests) < 4:
+        while helper.hung_count + silent.hung_count < 4:
             await asyncio.sleep(0.005)
         await end(*lost)
     await end(asker)
@@ -124,7 +138,7 @@ async def test_a_successor_finds_what_was_said_after_its_owner_was_killed(desk: 
     # since the reservations behind them died with the owner.
     await connection.set(lease_key("support", "r"), "successor")
     second = Slow()
-    async with SharedLLM(second, desk, "successor", 1, TTL_S, lambda: None) as shared:
+    async with SharedLLM(second, desk, "successor", 1, TTL_S, nobody) as shared:
         replies = await asyncio.gather(*(shared.complete(hello(n)) for n in range(8)), return_exceptions=True)
     assert sum(isinstance(reply, Reply) for reply in replies) == 4
     assert sum(isinstance(reply, LLMUnavailable) for reply in replies) == 4
@@ -132,7 +146,7 @@ async def test_a_successor_finds_what_was_said_after_its_owner_was_killed(desk: 
 
 
 async def test_what_must_be_ready_in_time_is_planned_without_the_helpers_that_may_not_come(desk: Desk) -> None:
-    can = SharedLLM(Slow(), desk, "token", 4, TTL_S, lambda: None).capabilities
+    can = SharedLLM(Slow(), desk, "token", 4, TTL_S, nobody).capabilities
     assert (can.concurrency_max, can.extras["concurrency_sure"]) == (8, "2")
 
 
@@ -140,7 +154,7 @@ async def test_a_cap_holds_however_many_ask(desk: Desk) -> None:
     models = [Slow(), Slow(), Slow()]
     helpers = [asyncio.create_task(Asker(desk, one, f"h{n}", TTL_S).run(lambda: False)) for n, one in enumerate(models)]
     owner = Slow(0.0)
-    async with SharedLLM(owner, desk, "token", 4, TTL_S, lambda: None) as shared:
+    async with SharedLLM(owner, desk, "token", 4, TTL_S, nobody) as shared:
         ledger = Ledger(Caps(calls=10))
         capped = metered(shared, ledger)
         replies = await asyncio.gather(*(capped.complete(hello(n)) for n in range(30)), return_exceptions=True)
@@ -155,7 +169,7 @@ async def test_an_answer_that_comes_after_its_asker_was_thought_dead_is_not_paid
     asker = asyncio.create_task(Asker(desk, frozen, "h", TTL_S).run(lambda: False))
     while not await desk.is_here("h"):
         await asyncio.sleep(0.005)
-    question = Question(hello(1).digest("scripted", "scripted"), "token", hello(1))
+    question = question_of(1)
     await desk.put(question)
     while not frozen.requests:
         await asyncio.sleep(0.005)
@@ -163,7 +177,7 @@ async def test_an_answer_that_comes_after_its_asker_was_thought_dead_is_not_paid
     await end(asker)
     assert await desk.withdraw(question.digest, "?h")
     assert await desk.say("h", question.digest, answered(Reply("high", "scripted")))  # it wakes up
-    async with SharedLLM(owner, desk, "token", 1, TTL_S, lambda: None) as shared:
+    async with SharedLLM(owner, desk, "token", 1, TTL_S, nobody) as shared:
         assert (await shared.complete(hello(1))).text == "high"
     assert owner.requests == []
 
@@ -172,7 +186,7 @@ async def test_a_refusal_reaches_the_run_as_what_it_was(desk: Desk) -> None:
     def answer(request: Request) -> Any:
         return CallerError("not that") if "0-1" in request.messages[0].text else RuntimeError("surprise")
 
-    async with SharedLLM(ScriptedLLM(answer), desk, "token", 1, TTL_S, lambda: None) as shared:
+    async with SharedLLM(ScriptedLLM(answer), desk, "token", 1, TTL_S, nobody) as shared:
         with pytest.raises(CallerError, match="not that"):
             await shared.complete(hello(1))
         with pytest.raises(RuntimeError, match="surprise"):
@@ -181,7 +195,7 @@ async def test_a_refusal_reaches_the_run_as_what_it_was(desk: Desk) -> None:
 
 async def test_nobody_asks_for_a_run_that_another_owns_now(desk: Desk, connection: Any) -> None:
     llm = Slow()
-    async with SharedLLM(llm, desk, "token", 1, TTL_S, lambda: None) as shared:
+    async with SharedLLM(llm, desk, "token", 1, TTL_S, nobody) as shared:
         await connection.set(lease_key("support", "r"), "another")
         task = asyncio.create_task(shared.complete(hello(1)))
         await asyncio.wait({task}, timeout=0.3)
@@ -202,7 +216,62 @@ async def test_a_claim_whose_answer_was_lost_on_the_way_still_leads_to_an_answer
 
     desk.claim = claim_of_a_stalled_broker  # type: ignore[method-assign]
     owner = Slow()
-    async with SharedLLM(owner, desk, "token", 1, TTL_S, lambda: None) as shared, asyncio.timeout(10.0):
+    async with SharedLLM(owner, desk, "token", 1, TTL_S, nobody) as shared, asyncio.timeout(10.0):
         await shared.complete(hello(1))
     assert lost
     assert len(owner.requests) == 1
+
+
+async def test_a_question_that_lies_open_twice_is_asked_once_for_each_call_that_was_reserved(desk: Desk) -> None:
+    question = question_of(1)
+    await desk.put(question)
+    assert await desk.put_again(question)  # the sweep thought that it was lost
+    await desk.note_here("first", TTL_S)
+    await desk.note_here("second", TTL_S)
+    one, other = await desk.take(1.0), await desk.take(1.0)
+    assert one == other == question
+    assert await desk.claim("first", question)
+    # It failed, and the run waits before it reserves another call.
+    assert await desk.withdraw(question.digest, "?first")
+    assert not await desk.claim("second", question)
+    again = question_of(1, "another reservation")
+    assert await desk.put(again) is None
+    assert not await desk.claim("second", question)
+    assert await desk.claim("second", again)
+
+
+async def test_a_question_that_the_broker_has_lost_comes_back_as_failed_and_is_asked_again(
+    desk: Desk, connection: Any
+) -> None:
+    stuck = Slow()
+    stuck.stuck.set()
+    async with SharedLLM(stuck, desk, "token", 1, TTL_S, nobody) as shared:
+        task = asyncio.create_task(shared.complete(hello(1)))
+        while not stuck.requests:
+            await asyncio.sleep(0.005)
+        await desk.clear()
+        with pytest.raises(LLMUnavailable, match="lost the question"):
+            await task
+
+
+async def test_an_idle_helper_that_is_killed_or_called_away_is_replaced_without_holding_up_the_run(
+    desk: Desk, connection: Any
+) -> None:
+    hired, at_work = asyncio.Event(), asyncio.Event()
+
+    async def hire() -> None:
+        hired.set()
+        await at_work.wait()
+
+    killed, of_an_earlier_life = helper_name("token", "killed"), helper_name("earlier", "h")
+    for who in (killed, of_an_earlier_life):
+        await desk.note_here(who, 0.05)
+    owner = Slow(0.0)
+    async with SharedLLM(owner, desk, "token", 2, TTL_S, hire) as shared, asyncio.timeout(10.0):
+        await hired.wait()
+        assert (await shared.complete(hello(1))).text  # though the broker is slow to take the job
+        hired.clear()
+        at_work.set()
+        await desk.note_here(helper_name("token", "new"), 10.0)
+        await asyncio.sleep(1.2)  # a sweep: neither the new one nor the earlier life's is missing
+        assert not hired.is_set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,6 +80,19 @@ class Race:
             raise BudgetExhausted("the time for searching is over")
         for item, answer in zip(unasked, await self._evaluator.answers(candidate.prompt, unasked), strict=True):
             self.matrix.record(candidate.prompt, item, answer)
+
+    async def ask_what_fits(self, candidate: Candidate, items: Sequence[Item]) -> str:
+        """As `ask` with nothing kept; where a cap comes first, all that it lets through. Why that are not all items, else nothing."""
+        try:
+            await self.ask(candidate, items, kept_calls=0)
+        except BudgetExhausted as error:
+            # Of a batch that was cut off the answers are paid for: asked again one by one they come from the log.
+            for item in self.matrix.unasked(candidate.prompt, items):
+                with contextlib.suppress(BudgetExhausted):
+                    [answer] = await self._evaluator.answers(candidate.prompt, [item])
+                    self.matrix.record(candidate.prompt, item, answer)
+            return str(error) if self.matrix.unasked(candidate.prompt, items) else ""
+        return ""
 
     def lengthen(self, count: int) -> None:
         """See to it that the last rung has at least ``count`` items, before anybody races."""

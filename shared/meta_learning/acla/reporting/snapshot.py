@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.search import Search
@@ -32,7 +33,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A moment of a run. ``calls`` are distinct questions; ``attempts`` every call that went out."""
+    """A moment of a run. ``calls`` are distinct questions; ``attempts`` every call that went out.
+
+    ``leader``: the text of the prompt that leads, and ``leader_bias`` what is added to its labels' log-probabilities.
+    """
 
     rows: tuple[Row, ...]
     calls: int
@@ -40,6 +44,8 @@ class Snapshot:
     tokens: int
     money_usd: float | None
     seconds: float
+    leader: str = ""
+    leader_bias: Mapping[str, float] = field(default_factory=dict)
 
 
 def snapshot_of(search: Search, ledger: Ledger, calls: int) -> Snapshot:
@@ -48,7 +54,8 @@ def snapshot_of(search: Search, ledger: Ledger, calls: int) -> Snapshot:
     known = list({one.version: one for one in (search.seed, search.race.anchor, *raced)}.values())
     rows = [_row(search, one) for one in known if search.matrix.answers.get(one.prompt.version)]
     spent = ledger.spent
-    return Snapshot(tuple(rows), calls, spent.calls, spent.tokens, spent.money_usd, ledger.seconds)
+    leader, bias = search.best.prompt.render(), search.matrix.bias(search.best)
+    return Snapshot(tuple(rows), calls, spent.calls, spent.tokens, spent.money_usd, ledger.seconds, leader, bias)
 
 
 def _row(search: Search, candidate: Candidate) -> Row:

@@ -34,8 +34,7 @@ class FewShotOptimization:
         for number, (how, ordered) in enumerate(_kinds(right, wrong, situation.children_count, rng)):
             chosen = _balanced(ordered, sizes[number % len(sizes)])
             if len(chosen) >= 2:
-                rng.shuffle(chosen)
-                exemplars = tuple(_exemplar(one) for one in chosen)
+                exemplars = _in_rounds([_exemplar(one) for one in chosen], rng)
                 found.append(Proposal(parent.edit(exemplars=exemplars), f"{len(chosen)} examples, {how}"))
         return untried(found, situation)
 
@@ -57,11 +56,11 @@ def _kinds(
 
 
 def _changed(parent: Prompt, pool: Sequence[Answered], rng: random.Random) -> list[Proposal]:
-    """The parent's own examples in another order (the last ones weigh most), and with one swapped for another of its answer."""
+    """The parent's own examples in another order, and with one swapped for another of its answer."""
     shown = list(parent.exemplars)
     if len(shown) < 2:
         return []
-    found = [Proposal(parent.edit(exemplars=tuple(rng.sample(shown, len(shown)))), "its examples in another order")]
+    found = [Proposal(parent.edit(exemplars=_in_rounds(shown, rng)), "its examples in another order")]
     place = rng.randrange(len(shown))
     known = parent.exemplar_ids
     others = [one for one in pool if one.item.expected == shown[place].answer and one.item.id not in known]
@@ -88,6 +87,15 @@ def _fits(item: Item) -> bool:
 
 def _exemplar(one: Answered) -> Exemplar:
     return Exemplar(one.item.input, one.item.expected, one.item.id)
+
+
+def _in_rounds(shown: Sequence[Exemplar], rng: random.Random) -> tuple[Exemplar, ...]:
+    """At random, but every label once before any comes again: small models repeat what the last examples say."""
+    by_answer: dict[str, list[Exemplar]] = {}
+    for one in rng.sample(shown, len(shown)):
+        by_answer.setdefault(one.answer, []).append(one)
+    rounds = [[queue[turn] for queue in by_answer.values() if turn < len(queue)] for turn in range(len(shown))]
+    return tuple(one for turn in rounds for one in rng.sample(turn, len(turn)))
 
 
 def _balanced(ordered: Sequence[Answered], count: int) -> list[Answered]:

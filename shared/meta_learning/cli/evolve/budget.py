@@ -75,7 +75,8 @@ async def settled(order: Order, loader: BaseDatasetLoader, llm: LLM) -> Budget:
     if (left := calls - plan["calls_kept"]) <= len(splits.search):
         asked = f"{len(splits.search)} items to search on take more than the {left} calls that the decision leaves of {calls}"
         raise ConfigurationError(f"{asked}: give fewer --samples or more --calls")
-    return Budget(order, config, splits, estimate(calls, chars, answer, price, turns, example), plan)
+    guess = estimate(calls, chars, answer, price, turns, example)
+    return Budget(order, config, splits, guess.in_batches(price) if order.batch else guess, plan)
 
 
 def _calls_within(order: Order, one: Estimate) -> int:

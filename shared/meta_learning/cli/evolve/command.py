@@ -27,6 +27,7 @@ from meta_learning.cli.evolve.running import run
 from meta_learning.cli.evolve.screen import Screen
 from meta_learning.errors import Cancelled, LLMUnavailable, MetaLearningError
 from meta_learning.llm import LLM
+from meta_learning.llm.batching import COUNT_MIN, Terms
 from meta_learning.llm.estimate import Estimate
 from meta_learning.utils.logger import DATA_FOLDER
 
@@ -126,13 +127,22 @@ async def _evolve(order: Order, llm: LLM, folder: RunFolder, console: Console, p
 
 def _about(order: Order, budget: Budget, llm: LLM) -> dict[str, str]:
     guess, parts = budget.estimate, budget.splits
+    batches = {"batches": _batches(order)} if order.batch else {}
     caps = {"calls": order.calls, "tokens": order.tokens, "US dollars": order.money, "seconds": order.seconds}
     return {
         "data set": f"{order.data}: {len(parts.search)} items to search on, {len(parts.gate)} fresh ones to decide on",
         "model": f"{llm.model} ({order.base_url or order.provider})",
         "budget": ", ".join(f"{cap:,} {name}" for name, cap in caps.items() if cap is not None),
         "estimate": f"up to {guess.calls:,} calls, {guess.tokens_low:,} to {guess.tokens_high:,} tokens, {_money(guess)}",
-    }
+    } | batches
+
+
+def _batches(order: Order) -> str:
+    direct = f"rungs below {COUNT_MIN} questions are asked directly"
+    wait_s = Terms.within(order.seconds).wait_s_max
+    if wait_s is None:
+        return f"up to 24 hours each; {direct}"
+    return f"called off after {wait_s:,.0f} s each, so that there is time for a decision; {direct}, and so is what did not come"
 
 
 def _money(guess: Estimate) -> str:

@@ -17,7 +17,8 @@ from meta_learning.cli.evolve.screen import Screen
 from meta_learning.datasets import BaseDatasetLoader
 from meta_learning.errors import Cancelled, ConfigurationError
 from meta_learning.llm import LLM
-from meta_learning.llm.batching import BatchBook, BatchingLLM
+from meta_learning.llm.batch_book import BatchBook
+from meta_learning.llm.batching import BatchingLLM, Terms
 from meta_learning.llm.cache import FileCache, remembering
 from meta_learning.llm.retry import Retrying, RetryPolicy
 
@@ -69,7 +70,7 @@ async def run(
     """
     stop, loader = Stop(), order.loader()
     cache = FileCache(replies(folder.root.parent, order))
-    asking = batched(llm, folder) if order.batch else llm
+    asking = batched(llm, folder, order) if order.batch else llm
     agent = AdaptiveCurriculumAgent(
         budget.config,
         remembering(asking, cache) if order.cache else asking,
@@ -93,7 +94,7 @@ async def run(
     return results
 
 
-def batched(llm: LLM, folder: RunFolder) -> LLM:
+def batched(llm: LLM, folder: RunFolder, order: Order) -> LLM:
     """``llm`` with its batch endpoint; what is on its way is written down in the run's folder.
 
     Raises:
@@ -103,7 +104,7 @@ def batched(llm: LLM, folder: RunFolder) -> LLM:
         raise ConfigurationError(f"{llm.provider} takes no batches: leave --batch out, or use anthropic or openai")
     from meta_learning.llm.batches import batches_of
 
-    return BatchingLLM(llm, batches_of(llm), BatchBook(folder.path / "batches.jsonl"))
+    return BatchingLLM(llm, batches_of(llm), BatchBook(folder.path / "batches.jsonl"), Terms.within(order.seconds))
 
 
 def replies(data_folder: Path, order: Order) -> Path:

@@ -12,18 +12,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from meta_learning.errors import ConfigurationError
 from meta_learning.experiments.comparator import compare
 from meta_learning.experiments.config import Value
 from meta_learning.experiments.grid import GridCell
 from meta_learning.experiments.loops.report import estimate
 from meta_learning.experiments.study import OnCell, Workers
-from meta_learning.experiments.tuning.config import Range, TuningConfig, checked
+from meta_learning.experiments.tuning.config import TuningConfig, checked
+from meta_learning.experiments.tuning.sampling import distributions, optuna_of_extra, sampler
 from meta_learning.experiments.tuning.trials import Trial, TrialLines
 from meta_learning.utils.lines import write_whole
 
 TRIALS = "trials.jsonl"
-STARTUP_COUNT = 8
 
 
 class Tuning:
@@ -35,7 +34,7 @@ class Tuning:
 
     def __init__(self, config: TuningConfig, root: Path) -> None:
         self.config, self.folder = checked(config), root / config.id
-        self._optuna = _optuna()
+        self._optuna = optuna_of_extra()
 
     def run(self, workers: Workers, on_cell: OnCell = lambda cell, result: None) -> dict[str, Any]:
         """Search, judge, and report; the report also lies in ``report.json``."""
@@ -61,21 +60,17 @@ class Tuning:
         """The settings of trial ``number``, which depend on that and on ``earlier`` alone; the first is the default."""
         if number == 0:
             return self.config.defaults()
-        optuna, distributions = self._optuna, self._distributions()
-        # A sampler for each trial, seeded by its number: else the draws would depend on where the search was cut off.
-        sampler = optuna.samplers.TPESampler(
-            seed=self.config.sampler_seed * 1_000_003 + number, n_startup_trials=STARTUP_COUNT
-        )
-        study = optuna.create_study(direction="maximize", sampler=sampler)
+        optuna, space = self._optuna, distributions(self.config.space)
+        study = optuna.create_study(direction="maximize", sampler=sampler(self.config.sampler_seed, number))
         for trial in earlier:
             if trial.score is None:
                 continue
             # A default outside the space is judged like the others, but cannot say where in it to look.
             with suppress(ValueError):
                 study.add_trial(
-                    optuna.trial.create_trial(params=trial.settings, distributions=distributions, value=trial.score)
+                    optuna.trial.create_trial(params=trial.settings, distributions=space, value=trial.score)
                 )
-        return dict(study.ask(distributions).params)
+        return dict(study.ask(space).params)
 
     def _judge(self, drawn: Sequence[Trial], runner: _Cells, trials: TrialLines) -> None:
         cells = {trial.number: self.config.trial_cells(trial.settings) for trial in drawn}
@@ -114,17 +109,6 @@ class Tuning:
             "errors": runner.errors,
         }
 
-    def _distributions(self) -> dict[str, Any]:
-        return {name: self._distribution(one) for name, one in self.config.space.items()}
-
-    def _distribution(self, one: Range) -> Any:
-        kinds = self._optuna.distributions
-        if one.choices is not None:
-            return kinds.CategoricalDistribution(one.choices)
-        if isinstance(one.low, int) and isinstance(one.high, int):
-            return kinds.IntDistribution(one.low, one.high, log=one.log)
-        return kinds.FloatDistribution(one.low, one.high, log=one.log)
-
 
 class _Cells:
     """Cells on disk: what is there is not run again."""
@@ -149,12 +133,3 @@ class _Cells:
 
     def _path(self, cell: GridCell) -> Path:
         return self._folder / "cells" / f"{cell.id}.json"
-
-
-def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError:
-        raise ConfigurationError("tuning needs Optuna: pip install 'meta-learning-loop[tuning]'") from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna

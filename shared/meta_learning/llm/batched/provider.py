@@ -24,7 +24,8 @@ from meta_learning.llm.local import PACKAGED, packaged_weights
 # A pass with more tokens than this (padding counts) is cut in two: attention needs memory for each pair of them.
 PASS_TOKENS_MAX = 16_384
 # A machine is busy with so many rows: from there on a pass of its own for longer ones costs less than the padding it saves.
-ROWS_BUSY, LONGER = 8, 12
+# Every further token of the answers is a pass again, so that long answers are worth more padding.
+ROWS_BUSY, LONGER, LONGER_A_TOKEN = 8, 12, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,8 @@ def _passes(rows: Sequence[Row]) -> list[list[Row]]:
     for row in rows:
         last = pieces[-1] if pieces else []
         full = (len(last) + 1) * len(row.prompt) > PASS_TOKENS_MAX
-        padded = len(last) >= ROWS_BUSY and len(row.prompt) - len(last[0].prompt) > LONGER
+        longer = LONGER + LONGER_A_TOKEN * (min(8, row.tokens_max) - 1)
+        padded = len(last) >= ROWS_BUSY and len(row.prompt) - len(last[0].prompt) > longer
         if not last or full or padded:
             pieces.append([row])
         else:
