@@ -10,12 +10,13 @@ from typing import Any
 from meta_learning.errors import MetaLearningError
 from meta_learning.experiments.cells import model_store, run_cell
 from meta_learning.experiments.config import Cell, ModelSpec
+from meta_learning.experiments.grid import GridCell
 from meta_learning.experiments.judging import JudgingCell, run_judging
 from meta_learning.experiments.kinds import read_cell
 from meta_learning.experiments.loops.cell import run_loop_cell, run_served_cell
 from meta_learning.experiments.loops.config import LoopCell
 from meta_learning.experiments.loops.system import doors_of
-from meta_learning.experiments.sharing import SharedReplies
+from meta_learning.experiments.sharing import ReadAsText, SharedReplies
 from meta_learning.llm import LLM, connect
 from meta_learning.llm.cache import FileCache
 from meta_learning.llm.ledger import Ledger
@@ -23,6 +24,7 @@ from meta_learning.llm.metered import metered
 from meta_learning.llm.retry import Retrying
 
 IN_PROCESS = ("local", "transformers")
+BATCHED = "transformers"
 _kept: dict[ModelSpec, LLM] = {}
 
 
@@ -33,14 +35,31 @@ def run_encoded(cell: str, searches_folder: str | None = None) -> str:
     """
     asked = read_cell(cell)
     folder = None if searches_folder is None else Path(searches_folder)
+    if not isinstance(asked, LoopCell):
+        return asyncio.run(run_here(asked, folder))
     try:
-        if isinstance(asked, LoopCell):
-            served = asked.services
-            return json.dumps(run_served_cell(asked, doors_of(folder)) if served else run_loop_cell(asked))
-        assert isinstance(asked, Cell | JudgingCell)
-        return json.dumps(asyncio.run(_run(asked, folder)))
+        served = asked.services
+        return json.dumps(run_served_cell(asked, doors_of(folder)) if served else run_loop_cell(asked))
     except MetaLearningError as error:
-        return json.dumps({"id": asked.id, "error": f"{type(error).__name__}: {error}"})
+        return _refusal(asked, error)
+
+
+async def run_here(cell: GridCell, folder: Path | None) -> str:
+    """Run a cell that asks a model beside whatever else this event loop does; the same JSON."""
+    assert isinstance(cell, Cell | JudgingCell)
+    try:
+        return json.dumps(await _run(cell, folder))
+    except MetaLearningError as error:
+        return _refusal(cell, error)
+
+
+def _refusal(cell: GridCell, error: MetaLearningError) -> str:
+    return json.dumps({"id": cell.id, "error": f"{type(error).__name__}: {error}"})
+
+
+def asks_in_batches(cell: GridCell) -> bool:
+    """Whether the cell spends its time on a model of this process that answers several questions as fast as one."""
+    return isinstance(cell, Cell | JudgingCell) and cell.model is not None and cell.model.provider == BATCHED
 
 
 async def _run(cell: Cell | JudgingCell, folder: Path | None) -> dict[str, Any]:
@@ -54,7 +73,8 @@ async def _run(cell: Cell | JudgingCell, folder: Path | None) -> dict[str, Any]:
         asked: LLM = (
             llm if folder is None else SharedReplies(llm, FileCache(folder / "replies" / cell.model.digest[:16]))
         )
-        counted = metered(asked, Ledger(), None, Retrying())
+        read = asked if cell.model.label_logprobs else ReadAsText(asked)
+        counted = metered(read, Ledger(), None, Retrying())
         if isinstance(cell, JudgingCell):
             return await run_judging(cell, counted)
         return await run_cell(cell, counted, kept)
@@ -67,6 +87,7 @@ async def _run(cell: Cell | JudgingCell, folder: Path | None) -> dict[str, Any]:
 def _model(spec: ModelSpec) -> LLM:
     if spec.provider not in IN_PROCESS:
         return connect(spec.provider, spec.model_name, spec.base_url)
-    if spec not in _kept:
-        _kept[spec] = connect(spec.provider, spec.model_name)
-    return _kept[spec]
+    weights = spec.model_copy(update={"label_logprobs": True})
+    if weights not in _kept:
+        _kept[weights] = connect(spec.provider, spec.model_name)
+    return _kept[weights]

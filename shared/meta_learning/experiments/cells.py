@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from meta_learning.acla import STRATEGIES, AdaptiveCurriculumAgent, CurriculumConfig, RunStore
-from meta_learning.experiments.asking import Package, PromptAsker
-from meta_learning.experiments.config import TUNED, Cell
+from meta_learning.experiments.asking import Package
+from meta_learning.experiments.config import THRESHOLDS, TUNED, Cell
 from meta_learning.experiments.drawing_items import Items
 from meta_learning.experiments.evaluator import evaluate
 from meta_learning.experiments.fine_tuning import fine_tuned, learner_of, segmented
-from meta_learning.experiments.judging import items_of
+from meta_learning.experiments.judging import asker_of, items_of
 from meta_learning.experiments.predictions import Prediction, labels_of
-from meta_learning.experiments.tuning.config import TunedCell
 from meta_learning.llm import LLM
 from meta_learning.utils.provenance import data_digest
 
@@ -57,7 +56,7 @@ async def run_cell(cell: Cell, llm: LLM | None, store: RunStore | None = None) -
         made = await _searched(cell, items, llm, store)
         bias = (made.get("best_package") or {}).get("label_bias") or {}
         package = Package(made.get("best_prompt") or _fixed_prompt(cell), bias)
-        asker = PromptAsker(llm, labels, cell.dataset.segment_by, reasoning_tokens=sizes.reasoning_tokens)
+        asker = asker_of(llm, labels, cell.dataset, sizes)
         found = await asker.predict(package, items.test)
         flips = await asker.flip_rate(package, items.test[: sizes.flip_samples], found)
         answering_calls = asker.calls_count
@@ -81,17 +80,18 @@ async def _searched(cell: Cell, items: Items, llm: LLM, store: RunStore | None) 
     if cell.strategy in ("static", "hand_written"):
         return {"calls": 0, "best_prompt": _fixed_prompt(cell)}
     sizes = cell.sizes
-    said: dict[str, Any] = dict(cell.search) if isinstance(cell, TunedCell) else {}
+    said: dict[str, Any] = dict(cell.search)
     config = CurriculumConfig(
         initial_prompt=cell.dataset.initial_prompt,
         dataset_name=cell.dataset.name,
-        max_iterations=sizes.num_iterations,
+        max_iterations=0 if cell.strategy == THRESHOLDS else sizes.num_iterations,
         evolution_strategies=strategies_of(cell.strategy),
         llm_provider=llm.provider,
         model_name=llm.model,
         seed=cell.seed,
         gate_samples=sizes.gate_samples,
         calls_max=cell.budget,
+        answer_tokens=sizes.answer_tokens,
         proposal_tokens=sizes.proposal_tokens,
         reasoning_tokens=sizes.reasoning_tokens,
         **said,

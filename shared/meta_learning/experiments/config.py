@@ -10,27 +10,60 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from meta_learning.acla import STRATEGIES
+from meta_learning.acla import STRATEGIES, CurriculumConfig
+from meta_learning.errors import ConfigurationError
 from meta_learning.experiments.grid import Grid, GridCell, Name, Strict
 
 # Arms that ask no language model for an answer: they are trained on the labelled items.
 TUNED = ("fine_tuning", "lora")
 FIXED = ("static", "hand_written", *TUNED)
+# The first prompt, with weights on its labels fitted to the search items, and no other prompt tried.
+THRESHOLDS = "thresholds"
+# What a search may cost belongs to the cell, and its items and prompt to the data.
+SEARCHED = (
+    "improvement_threshold",
+    "min_performance_threshold",
+    "temperature",
+    "alpha",
+    "children_count",
+    "calibrate",
+    "adaptive_order",
+    "ensemble_size",
+    "tokens_price",
+)
+Value = int | float | bool | str
 
 
 def _known_strategy(name: str) -> str:
-    if name not in (*FIXED, "meta") and name.partition(":")[2] not in STRATEGIES:
-        raise ValueError(f"{name!r} is none of {', '.join(FIXED)}, meta, only:STRATEGY, without:STRATEGY")
+    if name not in (*FIXED, THRESHOLDS, "meta") and name.partition(":")[2] not in STRATEGIES:
+        raise ValueError(f"{name!r} is none of {', '.join(FIXED)}, {THRESHOLDS}, meta, only:STRATEGY, without:STRATEGY")
     if ":" in name and name.partition(":")[0] not in ("only", "without"):
         raise ValueError(f"{name!r}: write only:STRATEGY or without:STRATEGY")
     return name
 
 
 Strategy = Annotated[str, AfterValidator(_known_strategy)]
+
+
+def _known_search(said: dict[str, Value]) -> dict[str, Value]:
+    unknown = [name for name in said if name not in SEARCHED]
+    if unknown:
+        raise ValueError(f"there is no setting {unknown[0]!r} here; there are {', '.join(SEARCHED)}")
+    settings: dict[str, Any] = dict(said)
+    try:
+        CurriculumConfig(initial_prompt="x", dataset_name="x", **settings)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from None
+    return said
+
+
+Search = Annotated[dict[str, Value], AfterValidator(_known_search)]
 
 
 class DatasetSpec(Strict):
@@ -44,13 +77,43 @@ class DatasetSpec(Strict):
     hand_written_prompt: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
     segment_by: str | None = None
 
+    def of(self, strategy: str) -> DatasetSpec:
+        """Without the hand-written prompt, where the arm is not that."""
+        return self if strategy == "hand_written" else self.model_copy(update={"hand_written_prompt": None})
+
 
 class ModelSpec(Strict):
-    """A language model; keys come from where the SDKs look for them, never from a file like this."""
+    """A language model; keys come from where the SDKs look for them, never from a file like this.
 
-    provider: Literal["anthropic", "openai", "local", "transformers"] = "local"
+    ``packaged``: the packaged model, by ``transformers`` where torch is installed, which answers in batches, else ``local``.
+    ``label_logprobs`` false: answers are read as text also where the model gives the log-probabilities of labels.
+
+    >>> ModelSpec(model_name="m", label_logprobs=False).title
+    'm, as text'
+    """
+
+    provider: Literal["anthropic", "openai", "local", "transformers", "packaged"] = "local"
     model_name: str | None = None
     base_url: str | None = None
+    label_logprobs: bool = True
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return title_of(self.model_dump())
+
+    @property
+    def here(self) -> ModelSpec:
+        """What runs on this machine: a cell's name says which it was, since their answers differ a little."""
+        if self.provider != "packaged":
+            return self
+        batched = all(find_spec(name) is not None for name in ("torch", "transformers"))
+        return self.model_copy(update={"provider": "transformers" if batched else "local"})
+
+
+def title_of(model: Mapping[str, Any]) -> str:
+    """The name of a model out of the JSON of its settings."""
+    return str(model["model_name"] or model["provider"]) + ("" if model.get("label_logprobs", True) else ", as text")
 
 
 class Sizes(Strict):
@@ -61,8 +124,21 @@ class Sizes(Strict):
     gate_samples: Annotated[int, Field(ge=0, le=100_000)] = 100
     test_samples: Annotated[int, Field(ge=20, le=100_000)] = 200
     flip_samples: Annotated[int, Field(ge=0, le=10_000)] = 20
+    answer_tokens: Annotated[int, Field(ge=1, le=4096)] = 32
     proposal_tokens: Annotated[int, Field(ge=16, le=16_384)] = 256
     reasoning_tokens: Annotated[int, Field(ge=16, le=16_384)] = 256
+
+    def of(self, strategy: str) -> Sizes:
+        """Those that bear on an arm, the others at their defaults: so its cells stay known when the others are changed.
+
+        >>> Sizes(num_iterations=7, test_samples=30).of("lora") == Sizes(test_samples=30)
+        True
+        """
+        items = ("sample_size", "gate_samples", "test_samples")
+        asking = ("answer_tokens", "reasoning_tokens", "flip_samples")
+        if strategy not in FIXED:
+            return self
+        return Sizes(**{name: getattr(self, name) for name in (items if strategy in TUNED else (*items, *asking))})
 
 
 class Cell(GridCell):
@@ -73,17 +149,21 @@ class Cell(GridCell):
     strategy: Strategy
     budget: int | None
     sizes: Sizes
+    search: Search = Field(default_factory=dict)
 
     @property
     def label(self) -> str:
         """For people."""
-        model = "" if self.model is None else f" · {self.model.model_name or self.model.provider}"
+        model = "" if self.model is None else f" · {self.model.title}"
         budget = "" if self.budget is None else f" · {self.budget:,} calls"
         return f"{self.dataset.name}{model} · {self.strategy} · seed {self.seed}{budget}"
 
 
 class StudyConfig(Grid):
-    """A grid. What does not depend on an axis is run once along it, and compared with every point of it."""
+    """A grid. What does not depend on an axis is run once along it, and compared with every point of it.
+
+    ``search``: settings of the agent that evolves prompts (`SEARCHED`), for every arm that searches.
+    """
 
     datasets: Annotated[list[DatasetSpec], Field(min_length=1, max_length=100)]
     models: Annotated[list[ModelSpec], Field(min_length=1, max_length=100)] = Field(
@@ -96,17 +176,19 @@ class StudyConfig(Grid):
         default_factory=lambda: list[int | None]([None])
     )
     sizes: Sizes = Field(default_factory=Sizes)
+    search: Search = Field(default_factory=dict)
 
     def cells(self) -> list[Cell]:
         """The grid in a fixed order, each cell once."""
         found = [
             Cell(
-                dataset=dataset,
-                model=None if strategy in TUNED else model,
+                dataset=dataset.of(strategy),
+                model=None if strategy in TUNED else model.here,
                 strategy=strategy,
                 seed=seed,
                 budget=None if strategy in FIXED else budget,
-                sizes=self.sizes,
+                sizes=self.sizes.of(strategy),
+                search={} if strategy in FIXED else self.search,
             )
             for dataset in self.datasets
             for model in self.models

@@ -38,7 +38,10 @@ Perturbation = Annotated[str, AfterValidator(known_perturbation)]
 
 
 class JudgingCell(GridCell):
-    """``text`` with its weights on labels, which ``arm`` came to on ``found_on``, put to ``model`` on items of ``dataset``."""
+    """``text`` with its weights on labels, which ``arm`` came to on ``found_on``, put to ``model`` on items of ``dataset``.
+
+    ``count``: so many of its test items; None for all.
+    """
 
     kind: Literal["judging"] = KIND
     arm: str
@@ -49,6 +52,7 @@ class JudgingCell(GridCell):
     model: ModelSpec
     perturbation: Perturbation | None = None
     sizes: Sizes
+    count: Annotated[int, Field(ge=1)] | None = None
 
     @property
     def label(self) -> str:
@@ -58,8 +62,7 @@ class JudgingCell(GridCell):
     @property
     def where(self) -> str:
         """What differs from where it was found."""
-        model = self.model.model_name or self.model.provider
-        return self.perturbation or f"{self.dataset.name} by {model}"
+        return self.perturbation or f"{self.dataset.name} by {self.model.title}"
 
 
 async def run_judging(cell: JudgingCell, llm: LLM) -> dict[str, Any]:
@@ -71,10 +74,11 @@ async def run_judging(cell: JudgingCell, llm: LLM) -> dict[str, Any]:
     """
     items = await items_of(cell.dataset, cell.sizes, cell.seed)
     labels = labels_of(items.pool)
-    asker = PromptAsker(llm, labels, cell.dataset.segment_by, reasoning_tokens=cell.sizes.reasoning_tokens)
-    asked = [_perturbed(sample, cell.perturbation) for sample in items.test]
+    asker = asker_of(llm, labels, cell.dataset, cell.sizes)
+    test = items.test[: cell.count]
+    asked = [_perturbed(sample, cell.perturbation) for sample in test]
     said = await asker.predict(Package(cell.text, cell.label_bias), asked)
-    found = named_as(said, items.test)
+    found = named_as(said, test)
     result = {
         "format": 1,
         "id": cell.id,
@@ -86,6 +90,11 @@ async def run_judging(cell: JudgingCell, llm: LLM) -> dict[str, Any]:
     }
     plain: dict[str, Any] = json.loads(json.dumps(result))
     return plain
+
+
+def asker_of(llm: LLM, labels: Sequence[str], dataset: DatasetSpec, sizes: Sizes) -> PromptAsker:
+    """What puts prompts to ``llm`` as the settings of a study say."""
+    return PromptAsker(llm, labels, dataset.segment_by, sizes.answer_tokens, sizes.reasoning_tokens)
 
 
 async def items_of(dataset: DatasetSpec, sizes: Sizes, seed: int) -> Items:

@@ -9,6 +9,7 @@ from typing import Any
 
 from meta_learning.acla.statistics import holm
 from meta_learning.experiments.comparator import compare
+from meta_learning.experiments.config import THRESHOLDS, title_of
 from meta_learning.experiments.intervals import mean
 
 BASELINES = ("static", "hand_written", "fine_tuning", "lora")
@@ -45,8 +46,7 @@ def arm_name(cell: Mapping[str, Any]) -> str:
 def group_of(result: Result) -> str:
     """The data set, and the model where there is one."""
     cell = result["cell"]
-    model = cell["model"]
-    return str(cell["dataset"]["name"]) + ("" if model is None else f" · {model['model_name'] or model['provider']}")
+    return str(cell["dataset"]["name"]) + ("" if cell["model"] is None else f" · {title_of(cell['model'])}")
 
 
 def _of_group(results: Sequence[Result]) -> dict[str, Any]:
@@ -76,9 +76,14 @@ def _of_group(results: Sequence[Result]) -> dict[str, Any]:
 
 
 def _comparisons(scores: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
-    """Every arm that searches against every baseline, corrected together."""
-    baselines = {arm: scores[arm] for arm in scores if arm in BASELINES}
-    pairs = [(arm, against) for arm in scores if arm not in BASELINES for against in baselines]
+    """Every arm that searches against every baseline, corrected together.
+
+    Fitted thresholds are a baseline too, of searches of the same budget: what other prompts bring beside them.
+    """
+    searching = [arm for arm in scores if arm not in BASELINES]
+    pairs = [(arm, against) for arm in searching for against in scores if against in BASELINES]
+    fitted = {arm: THRESHOLDS + arm.removeprefix(arm.partition(" @ ")[0]) for arm in searching}
+    pairs += [(arm, fitted[arm]) for arm in searching if fitted[arm] in scores and fitted[arm] != arm]
     return _corrected(pairs, scores)
 
 

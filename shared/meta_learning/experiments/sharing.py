@@ -65,6 +65,25 @@ class SharedReplies(RememberingLLM):
         return replace(known, cached=False)
 
 
+class ReadAsText:
+    """``llm`` as one that gives no log-probabilities of labels: what it says is read as text."""
+
+    def __init__(self, llm: LLM) -> None:
+        self.provider, self.model = llm.provider, llm.model
+        can = llm.capabilities
+        extras = {name: value for name, value in can.extras.items() if name != "label_logprobs"}
+        self.capabilities = replace(can, label_logprobs=False, extras=extras)
+        self._llm = llm
+
+    async def complete(self, request: Request) -> Reply:
+        """The model's own reply."""
+        return await self._llm.complete(request)
+
+    async def close(self) -> None:
+        """Close the model within."""
+        await self._llm.close()
+
+
 @contextmanager
 def _claimed(path: Path) -> Iterator[bool]:
     """Whether the claim is now this caller's, until it leaves; a process that dies leaves it too.

@@ -2,27 +2,53 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import multiprocessing
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from meta_learning.experiments.cell_process import run_encoded
+from meta_learning.experiments.cell_process import asks_in_batches, run_encoded, run_here
 from meta_learning.experiments.grid import GridCell
 
 DEATHS_MAX = 3
+# A search waits for one proposal at a time, which costs a model of this process as much alone as eight of them together.
+AT_ONCE = 8
 
 
 class OneProcess:
-    """One cell after the other, here."""
+    """Cells here: one after the other, but ``at_once`` together where they ask a model that answers in batches (``together``)."""
+
+    def __init__(self, at_once: int = AT_ONCE, together: Callable[[GridCell], bool] = asks_in_batches) -> None:
+        self._at_once, self._batched = at_once, together
 
     def run(self, cells: Iterable[GridCell], searches_folder: Path) -> Iterator[tuple[GridCell, dict[str, Any]]]:
-        """Results in the order of the cells."""
+        """Results as they come: of those that compute alone in the order of the cells, then of the others."""
+        batched = list[GridCell]()
         for cell in cells:
-            yield cell, json.loads(run_encoded(cell.model_dump_json(), str(searches_folder)))
+            if self._batched(cell):
+                batched.append(cell)
+            else:
+                yield cell, json.loads(run_encoded(cell.model_dump_json(), str(searches_folder)))
+        with asyncio.Runner() as runner:
+            yield from _together(runner, batched, searches_folder, self._at_once)
+
+
+def _together(
+    runner: asyncio.Runner, cells: list[GridCell], folder: Path, at_once: int
+) -> Iterator[tuple[GridCell, dict[str, Any]]]:
+    running: dict[asyncio.Task[str], GridCell] = {}
+    waiting = cells[::-1]
+    while waiting or running:
+        while waiting and len(running) < at_once:
+            cell = waiting.pop()
+            running[runner.get_loop().create_task(run_here(cell, folder))] = cell
+        done, _ = runner.run(asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED))
+        for task in done:
+            yield running.pop(task), json.loads(task.result())
 
 
 class Processes:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from meta_learning.utils.figures import curves, lineage, loop, pareto, quality, strategies
+from meta_learning.utils.figures import curves, gains, lineage, loop, pareto, quality, strategies
 from meta_learning.utils.figures.histories import History, read_history
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ def figures_of(facts: Mapping[str, Any]) -> Iterator[Drawn]:
     yield from _of_an_evaluation(facts)
     if isinstance(facts.get("pareto"), Sequence):
         yield "score against cost", partial(pareto.front, facts["pareto"], str(facts.get("cost_unit", "calls")))
+    if isinstance(facts.get("comparisons"), list):
+        yield "gains, paired by item", partial(gains.forest, facts["comparisons"])
     # One point would be no curve.
     if isinstance(facts.get("minimal_feedback"), Sequence) and len(facts["minimal_feedback"]) > 1:
         yield (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,15 @@ from typer.testing import CliRunner
 from meta_learning.cli import app
 from meta_learning.errors import ConfigurationError, NotFound
 from meta_learning.experiments import ExperimentRunner, LoopStudyConfig, StudyConfig
+from meta_learning.experiments.asking import Package, PromptAsker
 from meta_learning.experiments.grid import GridCell
 from meta_learning.experiments.progress import shown
 from meta_learning.experiments.report import report_of
+from meta_learning.experiments.sharing import ReadAsText
 from meta_learning.experiments.study import Study
 from meta_learning.experiments.workers import OneProcess, Processes
+from meta_learning.llm import Capabilities
+from meta_learning.llm.scripted import ScriptedLLM
 from meta_learning.utils.runs import list_runs
 
 SHARED = str(Path(__file__).parents[3] / "shared")
@@ -148,6 +154,8 @@ def test_what_does_not_ask_a_model_is_run_once_along_the_models_and_budgets() ->
         ({"seeds": []}, "seeds"),
         ({"budget": 3}, "budget: Extra inputs"),
         ({"sizes": {"test_samples": 3}}, "sizes.test_samples"),
+        ({"search": {"seed": 3}}, "no setting 'seed'"),
+        ({"search": {"alpha": 3}}, "alpha is 3"),
     ],
 )
 def test_a_wrong_setting_is_named(change: dict[str, Any], said: str) -> None:
@@ -181,12 +189,15 @@ def test_a_report_pairs_arms_and_strategies_and_corrects_for_their_number() -> N
         result_of("static", 0.6),
         result_of("fine_tuning", 0.5),
         result_of("only:ablation", 0.6),
+        result_of("thresholds", 0.7),
     ]
     report = report_of(results)
     group = report["groups"]["d · local"]
-    assert [arm["arm"] for arm in group["arms"]] == ["static", "fine_tuning", "meta @ 100", "only:ablation @ 100"]
+    arms = ["static", "fine_tuning", "meta @ 100", "only:ablation @ 100", "thresholds @ 100"]
+    assert [arm["arm"] for arm in group["arms"]] == arms
     against = {(one["arm"], one["against"]): one for one in group["comparisons"]}
     assert against["meta @ 100", "static"]["wins"]
+    assert against["meta @ 100", "thresholds @ 100"]["gain"] == pytest.approx(0.1)
     assert against["meta @ 100", "fine_tuning"]["gain"] == pytest.approx(0.3)
     assert [(one["arm"], one["against"], one["loses"]) for one in group["strategies"]] == [
         ("only:ablation @ 100", "meta @ 100", True)
@@ -225,3 +236,49 @@ class Deaf:
 
 def test_a_study_whose_workers_went_away_reports_what_there_is(tmp_path: Path) -> None:
     assert ExperimentRunner(folder=tmp_path).run_study(GRID, Deaf())["cells_count"] == 0
+
+
+def test_cells_that_run_together_come_to_the_results_of_cells_one_after_the_other(tmp_path: Path) -> None:
+    wrong = {"name": "unheard", "initial_prompt": "Judge."}
+    cells = StudyConfig.read({**GRID, "seeds": [0, 1], "datasets": [*GRID["datasets"], wrong]}).cells()
+    alone = {cell.id: result for cell, result in OneProcess().run(cells, tmp_path)}
+    together = {cell.id: result for cell, result in OneProcess(3, lambda cell: True).run(cells, tmp_path)}
+    assert together == alone
+    assert sum("error" in result for result in together.values()) == 2
+
+
+def test_a_model_can_be_read_as_text_though_it_ranks_labels() -> None:
+    class Ranking(ScriptedLLM):
+        def __init__(self) -> None:
+            super().__init__(lambda request: "ranked" if request.labels else "positive, I think")
+            self.capabilities = Capabilities(label_logprobs=True, concurrency_max=2)
+
+    package, samples = Package("Judge.", {}), [{"input": "well", "expected": "positive"}]
+    asker = PromptAsker(ReadAsText(Ranking()), ("negative", "positive"))
+    assert [one.answer for one in asyncio.run(asker.predict(package, samples))] == ["positive"]
+    named = StudyConfig.read({**GRID, "strategies": ["static"], "models": [{"label_logprobs": False}]}).cells()[0]
+    assert named.label == "sentiment140 · local, as text · static · seed 0"
+
+
+def test_the_packaged_model_is_asked_by_what_is_installed_and_the_cell_says_by_what() -> None:
+    def static(**model: Any) -> str:
+        said = {**GRID, "strategies": ["static"], "seeds": [0], "models": [model]}
+        return StudyConfig.read(said).cells()[0].id
+
+    batched = find_spec("torch") is not None and find_spec("transformers") is not None
+    assert static(provider="packaged") == static(provider="transformers" if batched else "local")
+
+
+def test_an_arm_is_known_again_when_settings_that_do_not_bear_on_it_change() -> None:
+    def ids(**changed: Any) -> dict[str, str]:
+        arms = ["static", "fine_tuning", "meta", "thresholds"]
+        said = {**GRID, "strategies": arms, "seeds": [0], **changed}
+        return {cell.strategy: cell.id for cell in StudyConfig.read(said).cells()}
+
+    def other(**changed: Any) -> set[str]:
+        return {arm for arm, name in ids(**changed).items() if name != ids()[arm]}
+
+    assert other(sizes={**GRID["sizes"], "num_iterations": 3}) == {"meta", "thresholds"}
+    assert other(search={"alpha": 0.2}) == {"meta", "thresholds"}
+    assert other(sizes={**GRID["sizes"], "answer_tokens": 8}) == {"static", "meta", "thresholds"}
+    assert other(sizes={**GRID["sizes"], "test_samples": 50}) == {"static", "fine_tuning", "meta", "thresholds"}

@@ -62,6 +62,11 @@ BIRTHS = [
 PROTANOPIA = np.array([[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]])
 DEUTERANOPIA = np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]])
 
+COMPARED = [
+    {"arm": "meta @ 300", "against": "static", "gain": gain, "low": gain - 0.04, "high": gain + 0.04, "alpha": 0.05}
+    | {"p_adjusted": 0.001 if gain > 0.05 else 0.4}
+    for gain in (0.1, 0.01)
+]
 Draw = Callable[[MetaLearningVisualizer, str], list[Path]]
 FIGURES: dict[str, Draw] = {
     "curriculum": lambda v, name: v.plot_curriculum_learning(performance_history=HISTORY, save_name=name),
@@ -79,6 +84,7 @@ FIGURES: dict[str, Draw] = {
     "reliability": lambda v, name: v.plot_reliability([{"confidence": 0.6, "accuracy": 0.5, "count": 3}], 0.1, name),
     "satisfaction": lambda v, name: v.plot_satisfaction({f"world {n}": [0.5, 0.6] for n in range(7)}, name),
     "pareto": lambda v, name: v.plot_pareto([{"name": "a", "cost": 1, "score": 0.5}], save_name=name),
+    "gains": lambda v, name: v.plot_gains(COMPARED, name),
 }
 NOTHING: dict[str, Draw] = {
     "curriculum": lambda v, name: v.plot_curriculum_learning(performance_history=[None, None], save_name=name),
@@ -93,6 +99,7 @@ NOTHING: dict[str, Draw] = {
     "reliability": lambda v, name: v.plot_reliability([], save_name=name),
     "satisfaction": lambda v, name: v.plot_satisfaction({}, name),
     "pareto": lambda v, name: v.plot_pareto([], save_name=name),
+    "gains": lambda v, name: v.plot_gains([], name),
 }
 
 

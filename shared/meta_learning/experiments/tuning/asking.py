@@ -14,8 +14,8 @@ from meta_learning.acla.prompt import Exemplar
 from meta_learning.acla.splits import Item
 from meta_learning.acla.store import RunLog
 from meta_learning.errors import BudgetExhausted, ConfigurationError
+from meta_learning.experiments.config import Value
 from meta_learning.experiments.tuning.asking_config import AskingConfig
-from meta_learning.experiments.tuning.config import Value
 from meta_learning.llm import LLM, Reply, Request
 from meta_learning.llm.ledger import Caps, Ledger
 from meta_learning.llm.metered import metered

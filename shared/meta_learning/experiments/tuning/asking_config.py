@@ -17,9 +17,9 @@ from pydantic import Field, ValidationError, model_validator
 from meta_learning.acla.planning import GatePlan
 from meta_learning.errors import ConfigurationError
 from meta_learning.events import describe
-from meta_learning.experiments.config import DatasetSpec, ModelSpec
+from meta_learning.experiments.config import DatasetSpec, ModelSpec, Value
 from meta_learning.experiments.grid import Name, Strict, settings_of
-from meta_learning.experiments.tuning.config import Range, Value
+from meta_learning.experiments.tuning.config import Range
 from meta_learning.llm.models import DEFAULTS
 
 KIND: Literal["asking"] = "asking"

@@ -15,25 +15,12 @@ from pydantic import Field, model_validator
 
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.clrs.settings import LoopSettings
-from meta_learning.experiments.config import Cell, DatasetSpec, ModelSpec, Sizes
+from meta_learning.experiments.config import SEARCHED, Cell, DatasetSpec, ModelSpec, Sizes, Value
 from meta_learning.experiments.grid import Grid, GridCell, Seeds, Strict
 from meta_learning.experiments.loops.config import Answers, LoopCell, Percent, Texts
 from meta_learning.experiments.loops.users import Users
 
 KIND: Literal["tuning"] = "tuning"
-Value = int | float | bool | str
-# What a search may cost belongs to the cell, and its items and prompt to the data.
-SEARCHED = (
-    "improvement_threshold",
-    "min_performance_threshold",
-    "temperature",
-    "alpha",
-    "children_count",
-    "calibrate",
-    "adaptive_order",
-    "ensemble_size",
-    "tokens_price",
-)
 
 
 class Range(Strict):
@@ -75,7 +62,6 @@ class TunedCell(Cell):
     """An evolution with settings of its own beside those of every arm."""
 
     kind: Literal["tuned"] = "tuned"
-    search: dict[str, Value] = Field(default_factory=dict)
 
 
 class TuningConfig(Grid):

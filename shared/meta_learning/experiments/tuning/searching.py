@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from meta_learning.experiments.comparator import compare
+from meta_learning.experiments.config import Value
 from meta_learning.experiments.grid import GridCell
 from meta_learning.experiments.loops.report import estimate
 from meta_learning.experiments.study import OnCell, Workers
-from meta_learning.experiments.tuning.config import TuningConfig, Value, checked
+from meta_learning.experiments.tuning.config import TuningConfig, checked
 from meta_learning.experiments.tuning.sampling import distributions, optuna_of_extra, sampler
 from meta_learning.experiments.tuning.trials import Trial, TrialLines
 from meta_learning.utils.lines import write_whole

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from meta_learning.errors import MalformedState
-from meta_learning.experiments.tuning.config import Value
+from meta_learning.experiments.config import Value
 from meta_learning.utils.lines import LineFile, write_whole
 
 
