@@ -60,24 +60,10 @@ class GridCell(Strict):
         """For people."""
 
 
-class Grid(Strict):
-    """The settings of one study."""
+class NamedSettings(Strict):
+    """What a file says of a study or a search, under a name."""
 
     name: Name
-    seeds: Seeds = Field(default_factory=lambda: [0])
-
-    @abstractmethod
-    def cells(self) -> Sequence[GridCell]:
-        """The grid in a fixed order, each cell once."""
-
-    def later(self, results: Sequence[Mapping[str, Any]]) -> Sequence[GridCell]:
-        """Cells that follow from the ``results`` of the grid; most studies have none."""
-        return ()
-
-    @property
-    def later_count(self) -> int:
-        """How many `later` will name."""
-        return 0
 
     @classmethod
     def read(cls, said: Mapping[str, Any] | str | Path) -> Self:
@@ -94,8 +80,27 @@ class Grid(Strict):
 
     @property
     def id(self) -> str:
-        """The name of the study's folder: the same settings continue the same study."""
+        """The name of its folder: the same settings continue the same study."""
         return f"{self.name}-{self.digest[:10]}"
+
+
+class Grid(NamedSettings):
+    """The settings of one study."""
+
+    seeds: Seeds = Field(default_factory=lambda: [0])
+
+    @abstractmethod
+    def cells(self) -> Sequence[GridCell]:
+        """The grid in a fixed order, each cell once."""
+
+    def later(self, results: Sequence[Mapping[str, Any]]) -> Sequence[GridCell]:
+        """Cells that follow from the ``results`` of the grid; most studies have none."""
+        return ()
+
+    @property
+    def later_count(self) -> int:
+        """How many `later` will name."""
+        return 0
 
 
 def settings_of(said: Mapping[str, Any] | str | Path) -> dict[str, Any]:

@@ -8,17 +8,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from meta_learning.acla.planning import GatePlan
-from meta_learning.errors import ConfigurationError
-from meta_learning.events import describe
 from meta_learning.experiments.config import DatasetSpec, ModelSpec, Value
-from meta_learning.experiments.grid import Name, Strict, settings_of
+from meta_learning.experiments.grid import NamedSettings, Strict
 from meta_learning.experiments.tuning.config import Range
 from meta_learning.llm.models import DEFAULTS
 
@@ -37,14 +33,13 @@ class Limits(Strict):
     seconds: Positive | None = None
 
 
-class AskingConfig(Strict):
+class AskingConfig(NamedSettings):
     """``trials`` ways to ask one prompt, each on the same ``items``; the best is judged against the default on fresh ``gate_items``.
 
     The default is temperature 0, no examples and ``model``. All models are ``model``'s provider's, under one set of ``caps``.
     """
 
     kind: Literal["asking"]
-    name: Name
     dataset: DatasetSpec
     model: ModelSpec = Field(default_factory=ModelSpec)
     space: Annotated[dict[Dimension, Range], Field(min_length=1)]
@@ -70,24 +65,6 @@ class AskingConfig(Strict):
             if name != "model_name" and not _within(name, ends):
                 raise ValueError(f"space: {name} lies between 0 and {_bound(name)}, and may be 0")
         return self
-
-    @classmethod
-    def read(cls, said: Mapping[str, Any] | str | Path) -> Self:
-        """The checked settings of a mapping, or of a TOML or JSON file.
-
-        Raises:
-            NotFound: there is no such file.
-            ConfigurationError: a setting is unknown, of the wrong type or out of bounds; the message names it.
-        """
-        try:
-            return cls.model_validate(settings_of(said))
-        except ValidationError as error:
-            raise ConfigurationError(describe(error)[0]) from None
-
-    @property
-    def id(self) -> str:
-        """The name of the search's folder: the same settings continue the same search."""
-        return f"{self.name}-{self.digest[:10]}"
 
     def defaults(self) -> dict[str, Value]:
         """What is asked without a search."""
