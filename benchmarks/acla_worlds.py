@@ -49,7 +49,8 @@ def told(before: tuple[Message, ...]) -> Prompt:
 
 @lru_cache(maxsize=10_000)
 def _version(prompt: Prompt) -> str:
-    return prompt.version
+    """Of what the model is sent: it cannot tell apart two prompts that say the same."""
+    return repr([(one.role, one.text) for one in prompt.messages("")])
 
 
 @lru_cache(maxsize=10_000)
@@ -123,6 +124,7 @@ class World:
 
     def accuracy(self, prompt: Prompt, bias: dict[str, float]) -> float:
         """On the test items, asked as the package says."""
+        prompt = told(prompt.messages("")[:-1])
         package, quality = Calibration(bias), self.quality(prompt)
         asked = self.samples(TEST_COUNT, "test")
         return fmean(
@@ -137,7 +139,7 @@ class World:
                 return Reply(f"```\nIdea {request.sample}: decide with care.\n```", "world", 300, 20)
             prompt, text = told(request.messages[:-1]), request.messages[-1].text
             said, logprobs = self.answer(prompt, text)
-            length = len(request.messages[0].text.split()) + len(text.split())
+            length = sum(len(one.text.split()) for one in request.messages)
             return Reply(said, "world", length, 1, 0.0, logprobs if self.logprobs else None)
 
         can = Capabilities(temperature=True, label_logprobs=self.logprobs, concurrency_max=8)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from meta_learning.experiments.cell_process import asks_in_batches, run_encoded, run_here
 from meta_learning.experiments.grid import GridCell
+
+_T = TypeVar("_T")
 
 DEATHS_MAX = 3
 # A search waits for one proposal at a time, which costs a model of this process as much alone as eight of them together.
@@ -25,7 +27,9 @@ class OneProcess:
     def __init__(self, at_once: int = AT_ONCE, together: Callable[[GridCell], bool] = asks_in_batches) -> None:
         self._at_once, self._batched = at_once, together
 
-    def run(self, cells: Iterable[GridCell], searches_folder: Path) -> Iterator[tuple[GridCell, dict[str, Any]]]:
+    def run(
+        self, cells: Iterable[GridCell], searches_folder: Path
+    ) -> Generator[tuple[GridCell, dict[str, Any]], None, None]:
         """Results as they come: of those that compute alone in the order of the cells, then of the others."""
         batched = list[GridCell]()
         for cell in cells:
@@ -33,22 +37,41 @@ class OneProcess:
                 batched.append(cell)
             else:
                 yield cell, json.loads(run_encoded(cell.model_dump_json(), str(searches_folder)))
-        with asyncio.Runner() as runner:
-            yield from _together(runner, batched, searches_folder, self._at_once)
+        together = _together(batched, searches_folder, self._at_once)
+        yield from _in_a_thread(together) if _in_a_loop() else together
 
 
 def _together(
-    runner: asyncio.Runner, cells: list[GridCell], folder: Path, at_once: int
-) -> Iterator[tuple[GridCell, dict[str, Any]]]:
+    cells: list[GridCell], folder: Path, at_once: int
+) -> Generator[tuple[GridCell, dict[str, Any]], None, None]:
     running: dict[asyncio.Task[str], GridCell] = {}
     waiting = cells[::-1]
-    while waiting or running:
-        while waiting and len(running) < at_once:
-            cell = waiting.pop()
-            running[runner.get_loop().create_task(run_here(cell, folder))] = cell
-        done, _ = runner.run(asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED))
-        for task in done:
-            yield running.pop(task), json.loads(task.result())
+    with asyncio.Runner() as runner:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                cell = waiting.pop()
+                running[runner.get_loop().create_task(run_here(cell, folder))] = cell
+            done, _ = runner.run(asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED))
+            for task in done:
+                yield running.pop(task), json.loads(task.result())
+
+
+def _in_a_loop() -> bool:
+    """Whether this thread runs an event loop already, as a notebook does: a second one has no place in it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _in_a_thread(results: Generator[_T, None, None]) -> Iterator[_T]:
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            while (found := pool.submit(next, results, None).result()) is not None:
+                yield found
+        finally:
+            pool.submit(results.close).result()
 
 
 class Processes:

@@ -50,8 +50,11 @@ CELLS: dict[str, Any] = {
     "strategies": ["fine_tuning"],
     "sizes": {"sample_size": 40, "gate_samples": 20, "test_samples": 40},
 }
-# No question is asked twice on purpose, so that one that is asked twice was lost.
-SMALL = {"dataset": "feedback", "num_samples": 20, "gate_samples": 40, "max_iterations": 2, "probe_items": 0}
+# No question is asked twice on purpose, so that one that is asked twice was lost. The author's idea is what helps this model.
+SMALL = {
+    "dataset": "feedback", "num_samples": 20, "gate_samples": 40, "max_iterations": 2, "probe_items": 0,
+    "strategies": ["error_analysis"],
+}  # fmt: skip
 
 
 @pytest.fixture
