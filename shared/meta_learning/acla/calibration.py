@@ -38,6 +38,14 @@ class Calibration:
         """
         return max(logprobs, key=lambda label: logprobs[label] + self.bias.get(label, 0.0))
 
+    @property
+    def nothing_said(self) -> Mapping[str, float]:
+        """What stands in for the log-probabilities where the model mentions no label at all: all equal, so that the weights decide.
+
+        Empty where there are no weights.
+        """
+        return dict.fromkeys(self.bias, 0.0)
+
     def probability(self, logprobs: Mapping[str, float], label: str) -> float:
         """The chance given to ``label``; 0 for one that was not asked for."""
         if label not in logprobs:

@@ -72,10 +72,8 @@ def _gain(matrix: OutcomeMatrix, members: list[Candidate], more: list[Candidate]
 
 
 def _log_chances(matrix: OutcomeMatrix, member: Candidate, item: Item) -> dict[str, float]:
-    answer = matrix.answers.get(member.prompt.version, {}).get(item.id)
-    if answer is None or answer.label_logprobs is None or not member.calibrated:
+    said = matrix.said_of_labels(member, item)
+    if said is None or not member.calibrated:
         return {}
     weights = matrix.calibration(member, item)
-    return {
-        label: math.log(max(1e-9, weights.probability(answer.label_logprobs, label))) for label in answer.label_logprobs
-    }
+    return {label: math.log(max(1e-9, weights.probability(said, label))) for label in said}

@@ -7,15 +7,21 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
+from meta_learning.acla.racing.shrinkage import NOTHING_KNOWN, Gain
 from meta_learning.acla.statistics import holm, paired_bootstrap, power, sign_flip_one_sided
 
 
 @dataclass(frozen=True, slots=True)
 class Finalist:
-    """One finalist against the seed, on the pairs that both answered."""
+    """One finalist against the seed, on the pairs that both answered. ``fresh_count``: those that the search never saw.
+
+    ``expected``: the gain to be believed, out of the search and of these pairs.
+    """
 
     version: str
     pairs_count: int
+    fresh_count: int
+    expected: float
     gain: float
     low: float
     high: float
@@ -38,7 +44,7 @@ class GateReport:
     def judged(self) -> Finalist | None:
         """The finalist that the decision is about: the winner, else the one nearest to it. None if no item was answered by both."""
         compared = [one for one in self.finalists if one.pairs_count]
-        return self.winner or max(compared, key=lambda one: one.gain, default=None)
+        return self.winner or max(compared, key=lambda one: one.expected, default=None)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -50,16 +56,29 @@ class PairedScores:
     """Scores of a finalist and of the seed on the same fresh items, in the same order.
 
     ``price``: what the finalist costs more than the seed, in score; a gain must be one after paying it.
+    ``earlier``: pairs (its score, the seed's) on items of the search, only of a finalist that was fixed before it: they count
+    as fresh ones do. ``share``: the part of the level that it may use, None where all have the same. ``believed``: its gain after
+    the search.
     """
 
     version: str
     scores: Sequence[float]
     seed_scores: Sequence[float]
     price: float = 0.0
+    earlier: Sequence[tuple[float, float]] = ()
+    share: float | None = None
+    believed: Gain = NOTHING_KNOWN
+
+    def differences(self) -> list[float]:
+        """The finalist's score minus the seed's and the price, earlier pairs first."""
+        pairs = [*self.earlier, *zip(self.scores, self.seed_scores, strict=True)]
+        return [one - other - self.price for one, other in pairs]
 
 
 def decide(pairs: Sequence[PairedScores], alpha: float, seed: int) -> GateReport:
     """Test each finalist against the seed prompt (exact McNemar for 0/1 scores), and correct for their number (Holm).
+
+    Of those that pass, the one with the largest gain to be believed wins: the largest of a few pairs would flatter.
 
     >>> lucky = PairedScores("b", [1.0] * 20 + [0.0] * 20, [1.0] * 12 + [0.0] * 28)
     >>> decide([lucky], alpha=0.1, seed=0).winner.gain
@@ -67,32 +86,35 @@ def decide(pairs: Sequence[PairedScores], alpha: float, seed: int) -> GateReport
     >>> decide([PairedScores("b", [1.0, 0.0], [0.0, 1.0])], alpha=0.1, seed=0).winner is None
     True
     """
-    differences = [
-        [one - other - pair.price for one, other in zip(pair.scores, pair.seed_scores, strict=True)] for pair in pairs
-    ]
+    differences = [pair.differences() for pair in pairs]
+    shares = None if any(pair.share is None for pair in pairs) else [pair.share or 0.0 for pair in pairs]
     p_values = [sign_flip_one_sided(one, seed) if one else 1.0 for one in differences]
     finalists = tuple(
         _finalist(pair, one, p, adjusted, seed)
-        for pair, one, p, adjusted in zip(pairs, differences, p_values, holm(p_values), strict=True)
+        for pair, one, p, adjusted in zip(pairs, differences, p_values, holm(p_values, shares), strict=True)
     )
     proven = [one for one in finalists if one.p_adjusted < alpha and one.gain > 0.0]
     count = max((len(one) for one in differences), default=0)
     discordant = max((fmean(abs(d) for d in one) for one in differences if one), default=0.15)
-    winner = max(proven, key=lambda one: one.gain, default=None)
+    winner = max(proven, key=lambda one: one.expected, default=None)
     return GateReport(alpha, finalists, winner, power(count, 0.05, discordant, alpha))
 
 
 def _finalist(pair: PairedScores, differences: Sequence[float], p: float, adjusted: float, seed: int) -> Finalist:
     low, high = paired_bootstrap(differences, 0.95, seed)
     known = bool(differences)
+    earlier, fresh = [one for one, _ in pair.earlier], differences[len(pair.earlier) :]
+    seed_scores = [*(other for _, other in pair.earlier), *pair.seed_scores]
     return Finalist(
         version=pair.version,
         pairs_count=len(differences),
+        fresh_count=len(fresh),
+        expected=pair.believed.after(fresh).mean,
         gain=fmean(differences) if known else 0.0,
         low=low,
         high=high,
         p_value=p,
         p_adjusted=adjusted,
-        score=fmean(pair.scores) if known else 0.0,
-        seed_score=fmean(pair.seed_scores) if known else 0.0,
+        score=fmean([*earlier, *pair.scores]) if known else 0.0,
+        seed_score=fmean(seed_scores) if known else 0.0,
     )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meta_learning.acla.asking import stream
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.ensembles import Ensemble, chosen, voted_score
 from meta_learning.acla.gate import Finalist, GateReport, PairedScores, decide
+from meta_learning.acla.nominating import Nominee, shares_of
 from meta_learning.acla.outcomes import Candidate
+from meta_learning.acla.racing.shrinkage import NOTHING_KNOWN
 from meta_learning.acla.search import Search, TooManyMissing
 from meta_learning.acla.splits import Item
 from meta_learning.acla.store import RunLog
@@ -30,7 +32,7 @@ class Ending:
 
 async def judge(
     search: Search,
-    finalists: list[Candidate],
+    slate: Sequence[Nominee],
     items: Sequence[Item],
     config: CurriculumConfig,
     log: RunLog,
@@ -42,9 +44,14 @@ async def judge(
         BudgetExhausted: it leaves none.
         TooManyMissing: the model refuses what is in use more than a fifth of them.
     """
+    finalists = [one.candidate for one in slate]
+    believed = {one.candidate.version: one.gain for one in slate}
     cut = await _ask(search, finalists, items)
     contenders = _contenders(search, finalists, config.ensemble_size)
-    pairs = [_paired(search, one, items) for one in contenders]
+    pairs = [
+        replace(_paired(search, one, items), share=share, believed=believed.get(one.version, NOTHING_KNOWN))
+        for one, share in zip(contenders, _shares(search, contenders), strict=True)
+    ]
     if cut and not any(pair.scores for pair in pairs):
         raise BudgetExhausted(cut)
     report = decide(pairs, config.alpha, seed=stream(config.seed, "gate").getrandbits(32))
@@ -80,7 +87,7 @@ def _contenders(search: Search, finalists: Sequence[Candidate], size_max: int) -
 
 def _paired(search: Search, contender: Contender, items: Sequence[Item]) -> PairedScores:
     members = contender.members if isinstance(contender, Ensemble) else (contender,)
-    matrix, race = search.matrix, search.race
+    race = search.race
     try:
         for member in members:
             search.check_missing(member, items)
@@ -88,10 +95,27 @@ def _paired(search: Search, contender: Contender, items: Sequence[Item]) -> Pair
         # What a model refuses is seldom the easy part: on what is left the finalist would look too good.
         return PairedScores(contender.version, [], [])
 
-    both = [(voted_score(matrix, members, item), voted_score(matrix, search.incumbent, item)) for item in items]
-    known = [(one, other) for one, other in both if one is not None and other is not None]
+    known = _pairs(search, members, items)
     price = sum(map(race.price, members)) - sum(map(race.price, search.incumbent))
-    return PairedScores(contender.version, [one for one, _ in known], [other for _, other in known], price)
+    earlier = _pairs(search, members, race.items) if _is_fixed(search, contender) else ()
+    return PairedScores(contender.version, [one for one, _ in known], [other for _, other in known], price, earlier)
+
+
+def _pairs(search: Search, members: Sequence[Candidate], items: Sequence[Item]) -> list[tuple[float, float]]:
+    both = [
+        (voted_score(search.matrix, members, one), voted_score(search.matrix, search.incumbent, one)) for one in items
+    ]
+    return [(one, other) for one, other in both if one is not None and other is not None]
+
+
+def _is_fixed(search: Search, contender: Contender) -> bool:
+    return isinstance(contender, Candidate) and search.is_fixed(contender)
+
+
+def _shares(search: Search, contenders: Sequence[Contender]) -> list[float | None]:
+    """The parts of the level, see `shares_of`; None where nothing was fixed before the search and all have the same."""
+    share = search.fixed_share
+    return list(shares_of([_is_fixed(search, one) for one in contenders], share)) if share else [None] * len(contenders)
 
 
 def _ending(report: GateReport, contenders: Sequence[Contender], cut_short: str) -> Ending:
@@ -100,7 +124,7 @@ def _ending(report: GateReport, contenders: Sequence[Contender], cut_short: str)
     winner = next(one for one in contenders if one.version == report.winner.version)
     gain = report.winner
     reason = (
-        f"{100 * gain.gain:+.1f} points on {gain.pairs_count} fresh items "
+        f"{100 * gain.gain:+.1f} points on {_items(gain)} "
         f"(95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}), p = {gain.p_adjusted:.3f}"
     )
     if isinstance(winner, Ensemble):
@@ -110,10 +134,16 @@ def _ending(report: GateReport, contenders: Sequence[Contender], cut_short: str)
     return Ending("improved", reason + cut_short, winner, report)
 
 
+def _items(judged: Finalist) -> str:
+    if judged.fresh_count == judged.pairs_count:
+        return f"{judged.pairs_count} fresh items"
+    return f"{judged.pairs_count} items ({judged.fresh_count} of them fresh, the others out of the thresholds' sight)"
+
+
 def _compared(judged: Finalist | None) -> str:
     if judged is None:
         return "the model refused too many fresh items of every finalist to compare it with the seed prompt"
     return (
-        f"on {judged.pairs_count} fresh items the best finalist has {judged.score:.2f} where the seed prompt has "
+        f"on {_items(judged)} the best finalist has {judged.score:.2f} where the seed prompt has "
         f"{judged.seed_score:.2f}: {100 * judged.gain:+.1f} points, p = {judged.p_adjusted:.3f}"
     )

@@ -24,17 +24,23 @@ DRAWS_COUNT = 2000
 DISCORDANT_MIN = 0.02
 # By what factor one more must raise the expected gain to be nominated: what is believed is rough.
 RAISE_MIN = 1.1
+# Of the level, for a package that was fixed before the search: more where it decides otherwise on more items.
+FIXED_SHARE_MAX, FIXED_SHARE_PER_DISCORDANT = 0.75, 3.0
 # All are compared with the same answers of what is in use: so much of the noise, in variance, is common to them.
 COMMON_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Nominee:
-    """A package, its gain over what is in use (shrunken, in right answers), and the share of items on which the two differ."""
+    """A package, its gain over what is in use (shrunken, in right answers), and the share of items on which the two differ.
+
+    ``is_fixed``: it was fixed before the search, so that the pairs of the search count in its test.
+    """
 
     candidate: Candidate
     gain: Gain
     discordant: float
+    is_fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ class Terms:
     in_use: frozenset[str]
     prompts_max: int
     alpha: float
+    fixed_share: float = 0.0
 
     def prompts_count(self, slate: Sequence[Nominee]) -> int:
         """Prompts that have to be asked; other packages of the same prompt cost no call."""
@@ -52,15 +59,42 @@ class Terms:
 
     def worth(self, slate: Sequence[Nominee]) -> float:
         """The gain that is expected of whoever the gate lets through."""
-        return expected_gain(slate, self.items_for(self.prompts_count(slate)), self.alpha)
+        levels = [self.alpha * share for share in shares_of([one.is_fixed for one in slate], self.fixed_share)]
+        return expected_gain(slate, self.items_for(self.prompts_count(slate)), levels)
+
+
+def fixed_share_of(discordant: float) -> float:
+    """The part of the level for a package that was fixed before the search and differs on such a share of its items.
+
+    Its test is exact for any number of items on which the two differ (McNemar's condition), so this may look at that number, but
+    not at who is right on them.
+
+    >>> fixed_share_of(0.1), fixed_share_of(0.4)
+    (0.30000000000000004, 0.75)
+    """
+    return min(FIXED_SHARE_MAX, FIXED_SHARE_PER_DISCORDANT * max(discordant, DISCORDANT_MIN))
+
+
+def shares_of(is_fixed: Sequence[bool], fixed_share: float) -> list[float]:
+    """Parts of the level: what was fixed before the search has its own, whoever is nominated beside it; the others share the rest.
+
+    Were its part free for others, or theirs for it, whenever they are not nominated, then the level would depend on the
+    pairs of the search, which its test counts.
+
+    >>> shares_of([True, False, False], 0.5), shares_of([True], 0.5), shares_of([False], 0.0)
+    ([0.5, 0.25, 0.25], [0.5], [1.0])
+    """
+    others = sum(not one for one in is_fixed)
+    return [fixed_share if one else (1.0 - fixed_share) / others for one in is_fixed]
 
 
 def nominated(nominees: Sequence[Nominee], terms: Terms) -> list[Nominee]:
     """The slate with the largest expected gain, grown one by one, the largest gain first; empty where nobody has a chance."""
     hopeful = [one for one in nominees if one.gain.chance_above(0.0) >= CHANCE_MIN]
     hopeful = sorted(hopeful, key=lambda one: -one.gain.mean)[:CONSIDERED_COUNT_MAX]
-    slate: list[Nominee] = []
-    least = 0.0
+    # Whoever was fixed before asks no call and has a level of its own, so that it costs the others nothing.
+    slate = [one for one in hopeful if one.is_fixed]
+    least = RAISE_MIN * terms.worth(slate)
     while len(slate) < NOMINEES_COUNT_MAX:
         longer = [[*slate, one] for one in hopeful if one not in slate]
         allowed = [(terms.worth(one), one) for one in longer if terms.prompts_count(one) <= terms.prompts_max]
@@ -71,26 +105,37 @@ def nominated(nominees: Sequence[Nominee], terms: Terms) -> list[Nominee]:
     return sorted(slate, key=lambda one: -one.gain.mean)
 
 
-def expected_gain(slate: Sequence[Nominee], items_count: int, alpha: float) -> float:
+def expected_gain(slate: Sequence[Nominee], items_count: int, levels: Sequence[float]) -> float:
     """What a gate of so many items brings on average: each true gain drawn from what is believed, then seen through the noise.
 
+    ``levels``: for each of the slate the level that it is tested at, Holm's first step.
+
     >>> sure, doubtful = (Nominee(None, Gain(mean, 0.02, mean, 100), 0.15) for mean in (0.08, 0.0))  # type: ignore[arg-type]
-    >>> expected_gain([sure], 100, 0.1) > expected_gain([sure, doubtful], 100, 0.1) > expected_gain([doubtful], 100, 0.1) > 0.0
+    >>> alone = [expected_gain([one], 100, [0.1]) for one in (sure, doubtful)]
+    >>> alone[0] > expected_gain([sure, doubtful], 100, [0.05, 0.05]) > alone[1] > 0.0
     True
     """
-    if not slate or items_count == 0:
+    if not slate or items_count <= 0:
         return 0.0
     believed, noise = _draws()
     wide = len(slate)
     mean, sd = (np.array([getattr(one.gain, name) for one in slate])[:, None] for name in ("mean", "sd"))
-    error = np.array([[math.sqrt(max(one.discordant, DISCORDANT_MIN) / items_count)] for one in slate])
+    spread = np.array([[math.sqrt(max(one.discordant, DISCORDANT_MIN))] for one in slate])
+    error = spread / math.sqrt(items_count)
     true = mean + sd * believed[:wide]
     seen = true + error * noise[:wide]
-    # Bonferroni, Holm's first step; the exact test asks for about one win more than the normal approximation.
-    seen[seen <= NormalDist().inv_cdf(1.0 - alpha / wide) * error + 1.0 / items_count] = -np.inf
-    winner = seen.argmax(axis=0)
+    # What is believed of each afterwards, and what its test counts.
+    after = (mean * error**2 + seen * sd**2) / (error**2 + sd**2)
+    earlier = np.array([[one.gain.count if one.is_fixed else 0] for one in slate])
+    raw = np.array([[one.gain.raw] for one in slate])
+    counted = items_count + earlier
+    tested = (items_count * seen + earlier * raw) / counted
+    # The exact test asks for about one win more than the normal approximation.
+    wanted = np.array([[NormalDist().inv_cdf(1.0 - level)] for level in levels])
+    after[tested <= wanted * spread / np.sqrt(counted) + 1.0 / counted] = -np.inf
+    winner = after.argmax(axis=0)
     won = true[winner, np.arange(true.shape[1])]
-    return float(np.where(np.isfinite(seen.max(axis=0)), won, 0.0).mean())
+    return float(np.where(np.isfinite(after.max(axis=0)), won, 0.0).mean())
 
 
 @lru_cache(maxsize=1)

@@ -83,9 +83,20 @@ class OutcomeMatrix:
     def decision(self, candidate: Candidate, item: Item) -> str | None:
         """The answer that the package gives, or None."""
         answer = self._answer(candidate, item)
-        if answer is None or answer.label_logprobs is None:
+        said = self.said_of_labels(candidate, item)
+        if said is None:
             return answer.text if answer else None
-        return self.calibration(candidate, item).decision(answer.label_logprobs)
+        return self.calibration(candidate, item).decision(said)
+
+    def said_of_labels(self, candidate: Candidate, item: Item) -> Mapping[str, float] | None:
+        """The log-probabilities that the package decides between; None where its text decides.
+
+        A package with weights takes them alone where the model considered no label: one of them has to be the answer.
+        """
+        answer = self._answer(candidate, item)
+        if answer is None or answer.missing is not None or answer.label_logprobs is not None:
+            return answer.label_logprobs if answer else None
+        return None if answer.text else self.calibration(candidate, item).nothing_said or None
 
     def score(self, candidate: Candidate, item: Item) -> float | None:
         """In [0, 1], right or wrong where we judge; None where nothing is known."""

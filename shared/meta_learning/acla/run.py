@@ -170,7 +170,7 @@ class Run:
         items = self._splits.gate[: terms.items_for(terms.prompts_count(slate))]
         finalists = [one.candidate for one in slate]
         await self._fit_on_more(finalists, len(items) * (len(terms.in_use) + terms.prompts_count(slate)))
-        return await judge(search, finalists, items, self._config, self._log, self._stopped_by)
+        return await judge(search, slate, items, self._config, self._log, self._stopped_by)
 
     def _explain_calls_left(self, ending: Ending) -> None:
         """Why calls that were granted were not used."""
@@ -206,10 +206,14 @@ class Run:
         if left is None or search.race.out_of_time or self._has_other_caps:
             # Out of time there is time for one, as `time_is_up` planned.
             prompts_max = 1 if search.race.out_of_time else plan.finalists_count
-            return Terms(lambda count: plan.items_count, in_use, prompts_max, config.alpha)
+            return Terms(lambda count: plan.items_count, in_use, prompts_max, config.alpha, search.fixed_share)
         available = len(self._splits.gate)
         prompts_max = max(plan.finalists_count, FINALISTS_COUNT_MAX)
-        return Terms(lambda count: min(available, left // (len(in_use) + count)), in_use, prompts_max, config.alpha)
+
+        def items_for(count: int) -> int:
+            return min(available, left // (len(in_use) + count))
+
+        return Terms(items_for, in_use, prompts_max, config.alpha, search.fixed_share)
 
     @property
     def _has_other_caps(self) -> bool:

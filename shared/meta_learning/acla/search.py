@@ -10,7 +10,7 @@ from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.ensembles import voted_score
 from meta_learning.acla.evaluating import Evaluator
 from meta_learning.acla.front import Offer
-from meta_learning.acla.nominating import Nominee
+from meta_learning.acla.nominating import Nominee, fixed_share_of
 from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.performance_tracker import Birth
 from meta_learning.acla.prompt_evolver import PromptEvolver
@@ -27,6 +27,7 @@ from meta_learning.acla.strategies import Answered, Situation, by_name
 from meta_learning.acla.strategies.bandit import StrategyBandit
 
 HEADROOM_COUNT = 48
+WEIGHING_COUNT_MAX, WEIGHING_SHARE_MAX = 200, 0.25
 OTHER_PARENT_CHANCE = 0.3
 MISSING_SHARE_MAX = 0.2
 FIRST, MERGE = "few_shot_optimization", "merge"
@@ -92,7 +93,7 @@ class Search:
         if any(one.calibrated for one in self.incumbent):
             self.race.lengthen(HEADROOM_COUNT)
             weighs_labels = True
-        count = HEADROOM_COUNT if weighs_labels else min(HEADROOM_COUNT, self.race.ladder.rungs[-1])
+        count = self._weighing_count if weighs_labels else min(HEADROOM_COUNT, self.race.ladder.rungs[-1])
         first = self._items[:count] if self.race.ladder.last else self._items
         scores = await self._ask_incumbent(first)
         self.check_missing(self.seed, first)
@@ -102,6 +103,18 @@ class Search:
             scores = await self._ask_incumbent(self._items)
         self.note_best(0)
         return sum(scores) / len(scores)
+
+    @property
+    def _weighing_count(self) -> int:
+        """How many items thresholds are fitted on at first: as many as a fourth of the calls for searching reaches.
+
+        Each call tells more than any other: thresholds rest on it, and it is a pair for their test.
+        """
+        left = self._tools.asking.calls_left
+        if left is None:
+            return WEIGHING_COUNT_MAX
+        within = int(WEIGHING_SHARE_MAX * (left - self.race.kept_calls)) // len(self.incumbent)
+        return max(HEADROOM_COUNT, min(WEIGHING_COUNT_MAX, within))
 
     async def _ask_incumbent(self, items: Sequence[Item]) -> list[float]:
         for member in self.incumbent:
@@ -194,7 +207,17 @@ class Search:
     def _nominee(self, candidate: Candidate) -> Nominee:
         differences = self.matrix.differences(candidate, self.seed, self._items)
         discordant = sum(map(abs, differences)) / max(1, len(differences))
-        return Nominee(candidate, self.race.gain(candidate, self.seed), discordant)
+        return Nominee(candidate, self.race.gain(candidate, self.seed), discordant, self.is_fixed(candidate))
+
+    def is_fixed(self, candidate: Candidate) -> bool:
+        """Whether it was settled before the search what this is: the seed prompt with thresholds, which are fitted out of sight."""
+        return candidate is self.race.anchor and candidate is not self.seed and len(self.incumbent) == 1
+
+    @property
+    def fixed_share(self) -> float:
+        """The part of the gate's level that is kept for such a candidate; 0 where there is none."""
+        anchor = self.race.anchor
+        return fixed_share_of(self._nominee(anchor).discordant) if self.is_fixed(anchor) else 0.0
 
     def offers(self) -> list[Offer]:
         """The seed and everybody past the second rung, with what a call of each takes."""

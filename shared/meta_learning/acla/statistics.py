@@ -68,17 +68,24 @@ def wilson(total: float, count: int, level: float = 0.95) -> tuple[float, float]
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float], shares: Sequence[float] | None = None) -> list[float]:
     """Adjusted p-values that keep the chance of any false alarm (Holm, 1979).
+
+    ``shares``: the part of the level that each may use at first, in all at most 1 (Holm's weights); what does not add
+    up to 1 belongs to hypotheses that are not tested.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
+    >>> holm([0.03, 0.02], [0.75, 0.25])
+    [0.04, 0.04]
     """
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    parts, left = ([1.0] * len(p_values), float(len(p_values))) if shares is None else (list(shares), 1.0)
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index] / parts[index])
     adjusted, largest = [1.0] * len(p_values), 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+    for index in order:
+        largest = max(largest, min(1.0, p_values[index] * left / parts[index]))
         adjusted[index] = largest
+        left -= parts[index]
     return adjusted
 
 

@@ -3,6 +3,11 @@
 >>> voters = (Voter("Judge it."), Voter("Decide."), Voter("Is it good?"))
 >>> vote(voters, ["good", "bad", "bad"]), vote(voters, ["good", "bad", None])
 ('bad', 'good')
+
+Where a model mentions no label at all, a prompt with weights answers with the label that they favour:
+
+>>> vote([Voter("Judge it.", {"good": 0.0, "bad": 0.4})], [None])
+'bad'
 """
 
 from __future__ import annotations
@@ -52,20 +57,25 @@ def filled(chat: Mapping[str, Any] | None, input_text: str) -> list[dict[str, st
 def vote(voters: Sequence[Voter], said: Sequence[Said]) -> str | None:
     """The label with the largest product of chances where every voter has weights and gives log-probabilities, else the majority.
 
-    Two that are equally frequent: the one that was said first. None where nobody said anything.
+    Two that are equally frequent: the one that was said first. A voter with weights that said nothing votes as they do alone.
+    None where nobody said anything, and nobody has weights.
 
     Raises:
         CallerError: there is not one answer for each voter.
     """
     if len(voters) != len(said):
         raise CallerError(f"{len(said)} answers of {len(voters)} voters; give one for each, None where there is none")
-    pairs = list(zip(voters, said, strict=True))
+    pairs = [(voter, _weighed(voter, one)) for voter, one in zip(voters, said, strict=True)]
     chances = [_log_chances(voter, one) for voter, one in pairs if voter.label_bias and isinstance(one, Mapping)]
     if len(chances) == len(voters):
         return max(chances[0], key=lambda label: sum(one[label] for one in chances))
     labels = [_label(voter, one) for voter, one in pairs]
     known = [label for label in labels if label is not None]
     return Counter(known).most_common(1)[0][0] if known else None
+
+
+def _weighed(voter: Voter, said: Said) -> Said:
+    return said or dict.fromkeys(voter.label_bias, 0.0) or None
 
 
 def _label(voter: Voter, said: Said) -> str | None:

@@ -95,9 +95,13 @@ class PromptAsker:
         )
 
     def _read(self, prompt: Prompt, package: Package, reply: Reply) -> tuple[str | None, float | None]:
-        if reply.label_logprobs is None or prompt.thinks_aloud:
-            return parse_answer(reply.text, self._labels), None
-        weighed = {label: value + package.label_bias.get(label, 0.0) for label, value in reply.label_logprobs.items()}
+        said = None if prompt.thinks_aloud else reply.label_logprobs
+        text = parse_answer(reply.text, self._labels)
+        # Where the model considered no label, the weights decide alone, as in the run that fitted them.
+        said = said or (None if text else dict.fromkeys(package.label_bias, 0.0))
+        if not said:
+            return text, None
+        weighed = {label: value + package.label_bias.get(label, 0.0) for label, value in said.items()}
         answer = max(weighed, key=weighed.__getitem__)
         # Among the labels alone: what else the model might have said is not an answer.
         total = sum(math.exp(value - weighed[answer]) for value in weighed.values())

@@ -31,6 +31,23 @@ class Gain:
         """
         return 1.0 - _NORMAL.cdf((threshold - self.mean) / self.sd)
 
+    def after(self, differences: Sequence[float]) -> Gain:
+        """What is believed once further ``differences`` are seen, on items that this did not see.
+
+        >>> round(Gain(0.02, 0.02, 0.04, 50).after([1.0, -1.0] * 50).mean, 3)
+        0.019
+        """
+        if not differences:
+            return self
+        raw, variance = fmean(differences), _pooled_square([(1.0, differences)]) / len(differences)
+        weight = self.sd**2 / (self.sd**2 + variance)
+        return Gain(
+            self.mean + weight * (raw - self.mean), math.sqrt(weight * variance), raw, self.count + len(differences)
+        )
+
+
+NOTHING_KNOWN = Gain(0.0, PRIOR_SD, 0.0, 0)
+
 
 def shrunken_gain(differences: Sequence[float], prior_sd: float = PRIOR_SD) -> Gain:
     """The posterior of a mean difference under a normal prior at 0.
