@@ -1,6 +1,6 @@
 """What does fine-tuning a small language model on feedback bring, beside the frozen one and the text model?
 
-    META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.models.language run FOLDER [shuffle seed] [events]
+    META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.models.language [run FOLDER [shuffle seed] [events]]
     META_LEARNING_DATA_SETS=../shared/data python -m benchmarks.models.language report FOLDER [shuffle seed ...]
 
 Needs the extra ``torch`` and the packaged SmolLM2-135M (CPU). Stream ``right/wrong`` of `benchmarks.streams`: a tweet of
@@ -190,7 +190,7 @@ def paired(name: str, gains: Floats) -> None:
 
 
 def main() -> None:
-    task, folder, *more = sys.argv[1:]
+    task, folder, *more = sys.argv[1:] or ["run", "data/benchmarks/language"]
     if task == "report":
         report(Path(folder), [int(seed) for seed in more] or [1, 2, 3])
         return
