@@ -1,1 +1,1 @@
-"""One file a question; run one with ``python -m benchmarks.NAME``. Results go to LOG.md by hand."""
+"""One file a question, in a folder for what it asks about: see README.md. Results go to LOG.md by hand."""

@@ -1,4 +1,4 @@
-"""Text drift by alibi-detect's classifier and by a plain C2ST: JSON in, JSON out (see `benchmarks.drift_text`)."""
+"""Text drift by alibi-detect's classifier and by a plain C2ST: JSON in, JSON out (see `benchmarks.monitor.drift_text`)."""
 
 import json
 import sys

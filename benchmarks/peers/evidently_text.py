@@ -1,4 +1,4 @@
-"""Evidently's text drift, and its preset on numeric columns: JSON in, JSON out (see `drift_text` and `monitor_cost`)."""
+"""Evidently's text drift, and its preset on numeric columns: JSON in, JSON out (see `benchmarks.monitor`: `drift_text` and `cost`)."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Alarms of frouros's change detectors on streams of 0/1 errors: JSON in, JSON out (see `benchmarks.drift_errors`)."""
+"""Alarms of frouros's change detectors on streams of 0/1 errors: JSON in, JSON out (see `benchmarks.monitor.drift_errors`)."""
 
 from importlib.metadata import version
 

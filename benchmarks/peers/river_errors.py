@@ -1,4 +1,4 @@
-"""Alarms of River's change detectors on streams of 0/1 errors: JSON in, JSON out (see `benchmarks.drift_errors`)."""
+"""Alarms of River's change detectors on streams of 0/1 errors: JSON in, JSON out (see `benchmarks.monitor.drift_errors`)."""
 
 import river
 from answering import answer

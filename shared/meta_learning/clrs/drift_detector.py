@@ -41,7 +41,7 @@ class DriftDetector:
     | performance | lower 99 % bound of the share of skill lost (`SkillDrift`) | no skill lost | 30 % is surely gone |
 
     The threshold is a size; an alarm needs evidence, and has a budget of false ones over all kinds (`AlarmRule`). On streams
-    without drift no score exceeds 0.3 in more than 1 % of windows (`benchmarks/null_drift.py`).
+    without drift no score exceeds 0.3 in more than 1 % of windows (`benchmarks/monitor/null_drift.py`).
 
     >>> detector = DriftDetector(reference_size=120, window_size=30)
     >>> detector.update(input_texts=["my parcel is late"] * 60)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.acla_worlds import SEED_PROMPT, World
+from benchmarks.acla.worlds import SEED_PROMPT, World
 from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig, Prompt
 from meta_learning.acla.asking import Asking
 from meta_learning.acla.nominating import Nominee, Terms, nominated

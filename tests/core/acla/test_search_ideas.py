@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.acla_worlds import LABELS, SEED_PROMPT, World
+from benchmarks.acla.worlds import LABELS, SEED_PROMPT, World
 from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig, Prompt
 from meta_learning.acla.asking import Asking
 from meta_learning.acla.calibration import cross_fitted, fitted, levelled

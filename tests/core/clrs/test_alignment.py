@@ -73,7 +73,7 @@ def test_a_human_ceiling_makes_the_same_concordance_count_for_more() -> None:
 def test_the_interval_covers_the_truth_at_every_look_of_nearly_all_streams() -> None:
     """Looked at after each of 30 batches of 25: a 95 % interval for one look would miss in a third of the streams.
 
-    `benchmarks/alignment_coverage.py` has more kinds of streams and more looks.
+    `benchmarks/monitor/alignment_coverage.py` has more kinds of streams and more looks.
     """
     truth = np.mean([tally(*pair_of(np.random.default_rng([99, part]), 1000)).value for part in range(40)])
     streams, missed = 500, 0

@@ -1,6 +1,6 @@
 """Drift scores stay low without drift, start as None, and rise for the kind that was planted.
 
-The larger form of the null, on more streams and on real tweets, is ``benchmarks/null_drift.py``.
+The larger form of the null, on more streams and on real tweets, is ``benchmarks/monitor/null_drift.py``.
 """
 
 from __future__ import annotations

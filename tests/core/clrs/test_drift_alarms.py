@@ -208,7 +208,7 @@ def test_a_new_control_version_begins_its_own_baseline() -> None:
 
 
 def test_the_monitor_hands_segments_and_the_control_arm_on() -> None:
-    from benchmarks.monitor_cost import cycle
+    from benchmarks.monitor.cost import cycle
 
     draws, monitor = np.random.default_rng(0), LoopMonitor()
     for number in range(1, 17):

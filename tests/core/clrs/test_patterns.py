@@ -31,7 +31,7 @@ def test_a_planted_pattern_is_found_by_name_and_nothing_else_is(planted: str) ->
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_healthy_loops_raise_nothing(kind: str) -> None:
-    """A slice of `benchmarks/patterns_null.py`, where 800 such loops run."""
+    """A slice of `benchmarks/monitor/patterns_null.py`, where 800 such loops run."""
     assert [run(kind, 500 + seed)[1] for seed in range(4)] == [{}] * 4
 
 

@@ -10,7 +10,7 @@ from meta_learning.clrs.drift.change_statistic import ChangeStatistic
 from meta_learning.clrs.statistics import Moments
 
 RUN_LENGTHS = (1_000.0, 10_000_000.0)
-# Evidence that null streams reach once in so many events: fitted on streams drawn from the model (`benchmarks/drift_errors.py`).
+# Evidence that null streams reach once in so many events: fitted on streams of the model (`benchmarks/monitor/drift_errors.py`).
 # The slowest of six error rates from .02 to .5, and a tenth on top: at 50,000 they asked for 12.3 to 12.8.
 INTERCEPT, SLOPE = -0.65, 1.28
 

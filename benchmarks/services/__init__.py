@@ -1,0 +1,1 @@
+"""How fast are the services and their workers, over a real broker?"""
