@@ -81,6 +81,18 @@ class Search:
         """Who leads."""
         return self.race.best
 
+    @property
+    def held(self) -> Candidate:
+        """Who would be taken if the search ended here without a decision: the leader, unless it is more likely luck.
+
+        The luckiest of many that are worse on average is seldom better: how the others did counts against it.
+        """
+        race = self.race
+        if self.best is race.anchor:
+            return race.anchor
+        gain = race.gain(self.best, race.anchor).around(race.ladder.usual_gain())
+        return self.best if gain.mean > 0.0 else race.anchor
+
     async def measure_seed(self, weighs_labels: bool = False) -> float:
         """The incumbent's score on the first items, or on all where little seems left to gain.
 

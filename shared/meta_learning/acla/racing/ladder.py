@@ -11,6 +11,8 @@ from meta_learning.acla.racing.shrinkage import Gain
 
 RUNGS = (8, 16, 48, 144, 432, 1296)
 ETA = 3
+# So many candidates that changed nothing are imagined before any is tried.
+USUAL_COUNT_MIN = 4
 # Of the calls for searching, at most such a part is one candidate's last rung: who leads and the seed are asked as much.
 LAST_SHARE = 1 / 10
 LAST_COUNT_MIN = 24
@@ -76,6 +78,11 @@ class Ladder:
             if waiting:
                 return max(waiting, key=lambda one: one.over_seed.mean)
         return None
+
+    def usual_gain(self) -> float:
+        """What a candidate brings on average, as far as more than a few were tried; never above 0."""
+        raws = [one.over_seed.raw for one in self.standings.values()]
+        return min(0.0, sum(raws) / (len(raws) + USUAL_COUNT_MIN))
 
     def finished(self) -> list[Candidate]:
         """Candidates on the last rung, in the order in which they came to it."""

@@ -35,7 +35,7 @@ class Row:
 class Snapshot:
     """A moment of a run. ``calls`` are distinct questions; ``attempts`` every call that went out.
 
-    ``leader``: the text of the prompt that leads, and ``leader_bias`` what is added to its labels' log-probabilities.
+    ``leader``: the text of the prompt that would be taken now, and ``leader_bias`` what is added to its labels' log-probabilities.
     """
 
     rows: tuple[Row, ...]
@@ -54,7 +54,7 @@ def snapshot_of(search: Search, ledger: Ledger, calls: int) -> Snapshot:
     known = list({one.version: one for one in (search.seed, search.race.anchor, *raced)}.values())
     rows = [_row(search, one) for one in known if search.matrix.answers.get(one.prompt.version)]
     spent = ledger.spent
-    leader, bias = search.best.prompt.render(), search.matrix.bias(search.best)
+    leader, bias = search.held.prompt.render(), search.matrix.bias(search.held)
     return Snapshot(tuple(rows), calls, spent.calls, spent.tokens, spent.money_usd, ledger.seconds, leader, bias)
 
 
@@ -78,5 +78,5 @@ def _row(search: Search, candidate: Candidate) -> Row:
         gain=sum(differences) / max(1, len(differences)),
         tokens=sum(one.tokens for one in answers),
         price_usd=sum(known) if len(known) == len(prices) else None,
-        leads=candidate.version == search.best.version,
+        leads=candidate.version == search.held.version,
     )
