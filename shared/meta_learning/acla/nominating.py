@@ -25,7 +25,7 @@ DISCORDANT_MIN = 0.02
 # By what factor one more must raise the expected gain to be nominated: what is believed is rough.
 RAISE_MIN = 1.1
 # Of the level, for a package that was fixed before the search: more where it decides otherwise on more items.
-FIXED_SHARE_MAX, FIXED_SHARE_PER_DISCORDANT = 0.75, 3.0
+FIXED_SHARE_MAX, FIXED_SHARE_PER_DISCORDANT = 0.5, 2.0
 # All are compared with the same answers of what is in use: so much of the noise, in variance, is common to them.
 COMMON_SHARE = 0.5
 
@@ -70,7 +70,7 @@ def fixed_share_of(discordant: float) -> float:
     not at who is right on them.
 
     >>> fixed_share_of(0.1), fixed_share_of(0.4)
-    (0.30000000000000004, 0.75)
+    (0.2, 0.5)
     """
     return min(FIXED_SHARE_MAX, FIXED_SHARE_PER_DISCORDANT * max(discordant, DISCORDANT_MIN))
 
@@ -91,9 +91,9 @@ def shares_of(is_fixed: Sequence[bool], fixed_share: float) -> list[float]:
 def nominated(nominees: Sequence[Nominee], terms: Terms) -> list[Nominee]:
     """The slate with the largest expected gain, grown one by one, the largest gain first; empty where nobody has a chance."""
     hopeful = [one for one in nominees if one.gain.chance_above(0.0) >= CHANCE_MIN]
-    hopeful = sorted(hopeful, key=lambda one: -one.gain.mean)[:CONSIDERED_COUNT_MAX]
     # Whoever was fixed before asks no call and has a level of its own, so that it costs the others nothing.
     slate = [one for one in hopeful if one.is_fixed]
+    hopeful = sorted(hopeful, key=lambda one: -one.gain.mean)[:CONSIDERED_COUNT_MAX]
     least = RAISE_MIN * terms.worth(slate)
     while len(slate) < NOMINEES_COUNT_MAX:
         longer = [[*slate, one] for one in hopeful if one not in slate]
