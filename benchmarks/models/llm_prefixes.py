@@ -1,6 +1,6 @@
 """What does it bring to compute what prompts begin with once, and do the decisions stay? A local model on Sentiment140.
 
-    META_LEARNING_DATA_SETS=../shared/data OMP_NUM_THREADS=1 python -m benchmarks.llm_prefixes [calls] [model] [examples ...]
+    META_LEARNING_DATA_SETS=../shared/data OMP_NUM_THREADS=1 python -m benchmarks.models.llm_prefixes [calls] [model] [examples ...]
 
 With and without, in turns, in one process: calls a CPU-second and a second for the label alone (1 token) and for texts of 8, 32 at
 once. Each turn begins with nothing kept. The instruction and the examples are the first of shuffle 0, before any look.
@@ -73,15 +73,24 @@ async def compared(llm: TransformersLLM, asked: Sequence[Request]) -> None:
         llm._shared_min = llm._decoder._shared_min = SHARED_MIN if shared else None
         said[shared], cpu, wall = await timed(llm, asked)
         spent[shared].append((cpu, wall))
-    cpu, wall = ({shared: min(one[n] for one in spent[shared]) for shared in spent} for n in (0, 1))
-    count, pairs = len(asked), list(zip(said[True], said[False], strict=True))
+    told(said[True], said[False], *(rates(spent[shared], len(asked)) for shared in (True, False)))
+
+
+def rates(spent: list[tuple[float, float]], count: int) -> tuple[float, float]:
+    """Calls a CPU-second and a second, in the better of the turns."""
+    return count / min(cpu for cpu, _ in spent), count / min(wall for _, wall in spent)
+
+
+def told(ours: list[Reply], plain: list[Reply], fast: tuple[float, float], slow: tuple[float, float]) -> None:
+    count, pairs = len(ours), list(zip(ours, plain, strict=True))
     apart = sorted(abs(margin(one) - margin(other)) for one, other in pairs)
     print(
-        f"{sum(one.prompt_tokens for one in said[True]) / count:4.0f} tokens, {asked[0].max_tokens} to say: "
-        f"{count / cpu[True]:5.1f} against {count / cpu[False]:5.1f} calls/CPU-s ({cpu[False] / cpu[True]:.2f} times), "
-        f"{count / wall[True]:5.1f} against {count / wall[False]:5.1f} calls/s; same label "
-        f"{sum((margin(a) > 0) == (margin(b) > 0) for a, b in pairs)} of {count}, same text {sum(a.text == b.text for a, b in pairs)}, "
-        f"positive {sum(margin(a) > 0 for a, _ in pairs)}; margins apart: median {apart[count // 2]:.3f}, most {apart[-1]:.3f}",
+        f"{sum(one.prompt_tokens for one in ours) / count:4.0f} tokens, at most {max(one.completion_tokens for one in ours)} said: "
+        f"{fast[0]:5.1f} against {slow[0]:5.1f} calls/CPU-s ({fast[0] / slow[0]:.2f} times), "
+        f"{fast[1]:5.1f} against {slow[1]:5.1f} calls/s; same label "
+        f"{sum((margin(one) > 0) == (margin(other) > 0) for one, other in pairs)} of {count}, same text "
+        f"{sum(one.text == other.text for one, other in pairs)}, positive {sum(margin(one) > 0 for one in ours)}; "
+        f"margins apart: median {apart[count // 2]:.3f}, most {apart[-1]:.3f}",
         flush=True,
     )
 
