@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def llm(folder: Path) -> Iterator[TransformersLLM]:
 
 @pytest.fixture(scope="module")
 def alone(folder: Path) -> Iterator[TransformersLLM]:
-    model = TransformersLLM(folder, threads_count=1, dtype="float32", batch_max=1, wait_ms=0.0)
+    model = TransformersLLM(folder, threads_count=1, dtype="float32", batch_max=1, wait_ms=0.0, shared_min=None)
     yield model
     asyncio.run(model.close())
 
@@ -61,7 +62,8 @@ async def test_a_batch_answers_as_one_by_one(llm: TransformersLLM, alone: Transf
     short = [asked(text, labels=LABELS) for text in TWEETS]
     few_shot = [replace(one, messages=(one.messages[0], *SHOTS, one.messages[1])) for one in short]
     strangers = [Request((Message("user", text),), max_tokens=12) for text in ("abc", "zebra crossing", "?")]
-    requests = [*short, *few_shot, *strangers]
+    going_on = [replace(one, max_tokens=9) for one in few_shot]
+    requests = [*short, *few_shot, *going_on, *strangers]
     for _ in range(2):  # the second time the common beginnings are known
         for batched, single in zip(
             await together(llm, requests), [await alone.complete(one) for one in requests], strict=True
@@ -73,6 +75,57 @@ async def test_a_batch_answers_as_one_by_one(llm: TransformersLLM, alone: Transf
             )
             if single.label_logprobs:
                 assert batched.label_logprobs == pytest.approx(single.label_logprobs, abs=1e-4)
+
+
+@contextmanager
+def computed(llm: TransformersLLM) -> Iterator[list[tuple[int, int]]]:
+    """Rows and columns of each pass of the model."""
+    assert llm._weights is not None
+    passes: list[tuple[int, int]] = []
+    hook = llm._weights.model.register_forward_pre_hook(
+        lambda _, __, said: passes.append(tuple(said["input_ids"].shape)), with_kwargs=True
+    )
+    try:
+        yield passes
+    finally:
+        hook.remove()
+
+
+def of_prompt(instruction: str, tokens_max: int = 1) -> list[Request]:
+    return [Request((Message("system", instruction), Message("user", text)), max_tokens=tokens_max) for text in TWEETS]
+
+
+async def test_what_the_prompts_of_a_batch_begin_with_is_computed_once_and_known_to_the_next(
+    llm: TransformersLLM, alone: TransformersLLM
+) -> None:
+    requests = of_prompt("Is this tweet one that its writer will be sorry for tomorrow? yes or no")
+    await alone.complete(requests[0])
+    with computed(alone) as unshared:
+        prompts = [(await alone.complete(request)).prompt_tokens for request in requests]
+    assert [columns for _, columns in unshared] == prompts  # each of its own, whole
+    with computed(llm) as first:
+        await together(llm, requests)
+    with computed(llm) as second:
+        await together(llm, requests)
+    beginning, *rests = first
+    assert beginning[0] == 1
+    assert beginning[1] > 70  # a byte a token
+    assert sum(rows for rows, _ in rests) == len(requests)
+    assert max(columns for _, columns in rests) <= max(prompts) - beginning[1]
+    assert second == rests
+
+
+async def test_callers_that_ask_one_after_another_share_what_their_prompts_begin_with(
+    folder: Path, alone: TransformersLLM
+) -> None:
+    llm = TransformersLLM(folder, threads_count=1, dtype="float32", wait_ms=0.0)
+    requests = [*of_prompt(INSTRUCTION, 8), *of_prompt("Whom does the tweet praise, and for what?", 8)]
+    texts = [(await llm.complete(request)).text for request in requests]
+    with computed(llm) as passes:
+        again = [(await llm.complete(request)).text for request in requests]
+    assert texts == again == [(await alone.complete(request)).text for request in requests]
+    assert max(columns for _, columns in passes) < 24 + max(map(len, TWEETS))  # the last turn and what opens the answer
+    await llm.close()
 
 
 async def test_labels_are_scored_by_the_convention_of_all_adapters_on_the_whole_vocabulary(

@@ -15,13 +15,23 @@ from meta_learning.llm.batched.weights import Weights
 
 
 class Decoder:
-    """Answers groups of rows; ``ended`` is told each row as soon as it is done, ``abandoned`` asked whether to go on with one."""
+    """Answers groups of rows; ``ended`` is told each row as soon as it is done, ``abandoned`` asked whether to go on with one.
 
-    def __init__(self, weights: Weights, ended: Callable[[Row], None], abandoned: Callable[[Row], bool]) -> None:
+    Beginnings of fewer than ``shared_min`` tokens are not shared; None: none is.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        ended: Callable[[Row], None],
+        abandoned: Callable[[Row], bool],
+        shared_min: int | None = SHARED_MIN,
+    ) -> None:
         self._weights, self._ended, self._abandoned = weights, ended, abandoned
         self._torch = importlib.import_module("torch")
         self._new_cache = importlib.import_module("transformers").DynamicCache
         self._prefixes = Prefixes()
+        self._shared_min = shared_min if weights.shares_prefixes else None
 
     def answer(self, rows: Sequence[Row]) -> None:
         """Answer ``rows`` (of similar length, and with a common beginning if possible) to their ends."""
@@ -57,14 +67,17 @@ class Decoder:
     def _beginning(self, prompts: list[list[int]]) -> tuple[Any, int]:
         """A cache that holds what all prompts begin with, for as many rows, and how many tokens that are."""
         cache = self._new_cache(config=self._weights.model.config)
+        if self._shared_min is None:
+            return cache, 0
         # One token at least must be left for each row to end on.
         shared = min(common_length(prompts[0], prompt[:-1]) for prompt in prompts)
-        if not self._weights.shares_prefixes or shared < SHARED_MIN:
-            return cache, 0
         known, layers = self._prefixes.known(prompts[0][:shared])
+        if len(prompts) == 1:
+            # Worth a pass of its own if the one before began alike: then the next probably will.
+            shared = max(known, self._prefixes.repeated(prompts[0][:shared]))
         # A little more that is shared by accident, the same first word of some tweets, is not worth a pass.
-        if len(prompts) == 1 or (known >= SHARED_MIN and shared - known < SHARED_MIN):
-            shared = known if known >= SHARED_MIN else 0
+        if shared - known < self._shared_min:
+            shared = known if known >= self._shared_min else 0
         else:
             layers = self._computed(prompts[0][:shared], layers, known)
         for number, (keys, values) in enumerate(layers if shared else []):

@@ -14,7 +14,7 @@ from typing import Any
 from meta_learning.errors import MetaLearningError, UnknownModel
 from meta_learning.llm import Capabilities, Reply, Request
 from meta_learning.llm.batched.decoding import Decoder
-from meta_learning.llm.batched.prefixes import families
+from meta_learning.llm.batched.prefixes import SHARED_MIN, families
 from meta_learning.llm.batched.prompts import Row, row_of, text_of
 from meta_learning.llm.batched.queue import BatchQueue, Waiting
 from meta_learning.llm.batched.weights import Dtype, Weights, opened
@@ -52,7 +52,8 @@ class TransformersLLM:
 
     ``model``: None for the packaged SmolLM2, a GGUF file, or a folder in the Hugging Face layout. ``dtype`` "auto" is bfloat16
     where the machine multiplies in it. Up to ``batch_max`` requests that come within ``wait_ms`` of each other are answered in
-    one pass; what their prompts begin with is computed once. In bfloat16 an answer can depend on its batch where two tokens are
+    one pass; what their prompts begin with is computed once, if it is at least ``shared_min`` tokens (None: never), and kept for
+    those that come later. In bfloat16 an answer can depend on its batch where two tokens are
     almost equally probable.
     """
 
@@ -65,6 +66,7 @@ class TransformersLLM:
         dtype: Dtype = "auto",
         batch_max: int = 32,
         wait_ms: float = 5.0,
+        shared_min: int | None = SHARED_MIN,
     ) -> None:
         packaged = model is None or str(model) == PACKAGED
         self._source = packaged_weights() if packaged else Path(str(model))
@@ -74,10 +76,11 @@ class TransformersLLM:
         self.capabilities = Capabilities(temperature=True, label_logprobs=True, concurrency_max=batch_max)
         self._dtype: Dtype = dtype
         self._threads_count = threads_count or max(1, (os.cpu_count() or 2) // 2)
+        self._shared_min = shared_min
         self._weights: Weights | None = None
         self._decoder: Decoder | None = None
         self._answering: dict[Row, _Waiting] = {}
-        self._queue: BatchQueue[_Question, RankedReply] = BatchQueue(self._answer, batch_max, wait_ms / 1000.0)
+        self._queue: BatchQueue[_Question, RankedReply] = BatchQueue(self._answer, batch_max, wait_ms / 1000.0, _kin)
 
     async def complete(self, request: Request) -> Reply:
         """Answer in the model's own thread, together with whatever else waits."""
@@ -108,7 +111,7 @@ class TransformersLLM:
                 self._answering[row] = one
         rows = list(self._answering)
         try:
-            for family in families([row.prompt for row in rows]):
+            for family in families([row.prompt for row in rows], self._shared_min):
                 for some in _passes([rows[place] for place in family]):
                     decoder.answer(some)
         finally:
@@ -136,8 +139,13 @@ class TransformersLLM:
     def _loaded(self) -> tuple[Decoder, Weights]:
         if self._weights is None or self._decoder is None:
             self._weights = opened(self._source, self._dtype, self._threads_count)
-            self._decoder = Decoder(self._weights, self._ended, self._abandoned)
+            self._decoder = Decoder(self._weights, self._ended, self._abandoned, self._shared_min)
         return self._decoder, self._weights
+
+
+def _kin(question: _Question) -> int:
+    """All but the last turn: what the requests of one prompt have in common, instruction and examples."""
+    return hash(question.request.messages[:-1])
 
 
 def _passes(rows: Sequence[Row]) -> list[list[Row]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -15,10 +15,10 @@ Answer = TypeVar("Answer")
 
 
 class Waiting(Generic[Question, Answer]):
-    """A question, and the place where its answer will be."""
+    """A question, the ``kin`` it has in common with some others, and the place where its answer will be."""
 
-    def __init__(self, question: Question) -> None:
-        self.question = question
+    def __init__(self, question: Question, kin: Hashable = None) -> None:
+        self.question, self.kin = question, kin
         self.future: Future[Answer] = Future()
 
     @property
@@ -45,7 +45,8 @@ class BatchQueue(Generic[Question, Answer]):
     """Collects questions, and gives up to ``batch_max`` of them at a time to ``work``, in a thread of its own.
 
     A batch begins when no further question came for ``wait_s``, or when it is full. ``work`` hands over each answer itself;
-    what it raises goes to all whose answer is missing.
+    what it raises goes to all whose answer is missing. Where more wait than fit, the one that waits longest is taken and all with
+    its ``kin``, then the next: a batch of one kind, and nobody is passed over for ever.
 
     >>> def work(batch: list[Waiting[int, int]]) -> None:
     ...     for one in batch:
@@ -56,8 +57,14 @@ class BatchQueue(Generic[Question, Answer]):
     >>> queue.close()
     """
 
-    def __init__(self, work: Callable[[list[Waiting[Question, Answer]]], None], batch_max: int, wait_s: float) -> None:
-        self._work, self._batch_max, self._wait_s = work, batch_max, wait_s
+    def __init__(
+        self,
+        work: Callable[[list[Waiting[Question, Answer]]], None],
+        batch_max: int,
+        wait_s: float,
+        kin: Callable[[Question], Hashable] = lambda question: None,
+    ) -> None:
+        self._work, self._batch_max, self._wait_s, self._kin = work, batch_max, wait_s, kin
         self._waiting: deque[Waiting[Question, Answer]] = deque()
         self._came = threading.Condition()
         self._closed = False
@@ -70,7 +77,7 @@ class BatchQueue(Generic[Question, Answer]):
         Raises:
             CallerError: it was closed.
         """
-        one: Waiting[Question, Answer] = Waiting(question)
+        one: Waiting[Question, Answer] = Waiting(question, self._kin(question))
         with self._came:
             if self._closed:
                 raise CallerError("this local model was closed")
@@ -105,4 +112,16 @@ class BatchQueue(Generic[Question, Answer]):
                 if not self._came.wait(self._wait_s):
                     break
             count = len(self._waiting) if self._closed else min(len(self._waiting), self._batch_max)
-            return [one for one in (self._waiting.popleft() for _ in range(count)) if not one.abandoned]
+            waiting = [one for one in self._waiting if not one.abandoned]
+            taken = _of_a_kind(waiting)[:count]
+            left = set(waiting).difference(taken)
+            self._waiting = deque(one for one in waiting if one in left)
+            return taken
+
+
+def _of_a_kind(waiting: list[Waiting[Question, Answer]]) -> list[Waiting[Question, Answer]]:
+    """Kin side by side, the kin of those that wait longest first."""
+    eldest: dict[Hashable, int] = {}
+    for place, one in enumerate(waiting):
+        eldest.setdefault(one.kin, place)
+    return sorted(waiting, key=lambda one: eldest[one.kin])
