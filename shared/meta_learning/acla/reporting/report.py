@@ -72,11 +72,16 @@ def _decision(results: Mapping[str, Any]) -> str:
     if not gate:
         return f"## The decision\n\n{planned}" if planned else ""
     rows = [
-        (one["version"], one["pairs_count"], one["seed_score"], one["score"], _points(one), one["p_adjusted"])
+        (one["version"], _pairs(one), one["seed_score"], one["score"], _points(one), one["p_adjusted"])
         for one in gate["finalists"]
     ]
-    head = ("finalist", "fresh items", "seed prompt", "finalist's score", "points, 95 % interval", "p (Holm)")
+    head = ("finalist", "items", "seed prompt", "finalist's score", "points, 95 % interval", "p (Holm)")
     return f"## The decision\n\n{planned}\n\n{table(head, rows)}"
+
+
+def _pairs(one: Mapping[str, Any]) -> str:
+    count, fresh = one["pairs_count"], one.get("fresh_count", one["pairs_count"])
+    return f"{count} fresh" if fresh == count else f"{count}, {fresh} of them fresh"
 
 
 def _conditions(results: Mapping[str, Any]) -> str:
