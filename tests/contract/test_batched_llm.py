@@ -115,6 +115,13 @@ async def test_what_the_prompts_of_a_batch_begin_with_is_computed_once_and_known
     assert second == rests
 
 
+async def test_a_short_beginning_is_shared_also_where_a_few_of_its_tokens_are_known(llm: TransformersLLM) -> None:
+    await together(llm, of_prompt(INSTRUCTION))
+    with computed(llm) as passes:
+        await together(llm, of_prompt("Mad?"))
+    assert passes[0] == (1, 12)  # of 20, the template's first 8 are known
+
+
 async def test_callers_that_ask_one_after_another_share_what_their_prompts_begin_with(
     folder: Path, alone: TransformersLLM
 ) -> None:

@@ -75,12 +75,14 @@ class Decoder:
         if len(prompts) == 1:
             # Worth a pass of its own if the one before began alike: then the next probably will.
             shared = max(known, self._prefixes.repeated(prompts[0][:shared]))
+        if shared < self._shared_min:
+            return cache, 0
         # A little more that is shared by accident, the same first word of some tweets, is not worth a pass.
-        if shared - known < self._shared_min:
-            shared = known if known >= self._shared_min else 0
+        if known >= self._shared_min and shared - known < self._shared_min:
+            shared = known
         else:
             layers = self._computed(prompts[0][:shared], layers, known)
-        for number, (keys, values) in enumerate(layers if shared else []):
+        for number, (keys, values) in enumerate(layers):
             cache.update(*(one.expand(len(prompts), -1, -1, -1) for one in (keys, values)), number)
         return cache, shared
 
