@@ -39,7 +39,8 @@ def _of_prompts(group: Mapping[str, Any]) -> None:
     table = table_of("arm", "score", "95 % interval", "items", "seeds", "calls to search", "all calls", "outcomes")
     for arm in group["arms"]:
         interval = f"{arm['low']:.3f} to {arm['high']:.3f}"
-        row = (f"{arm['score']:.3f}", interval, str(arm["items"]), str(arm["seeds"]))
+        items = f"{arm['items']}" + (f" of {arm['groups']} groups" if arm.get("groups") else "")
+        row = (f"{arm['score']:.3f}", interval, items, str(arm["seeds"]))
         calls = (f"{arm['calls_mean']:,.0f}", f"{arm['all_calls_mean']:,.0f}")
         table.add_row(arm["arm"], *row, *calls, arm["outcomes"])
     printed(table)

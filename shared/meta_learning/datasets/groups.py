@@ -29,7 +29,7 @@ def grouped(sample: dict[str, Any], value: Any, row: int | None = None) -> dict[
     return {**sample, "group": name} if name else sample
 
 
-def check_column(records: Iterable[Mapping[str, Any]], column: str) -> None:
+def check_column(records: Iterable[Mapping[str, Any]], column: str, file: str) -> None:
     """Whether any of ``records`` has a group; lines of JSON may leave the key out.
 
     Raises:
@@ -41,8 +41,8 @@ def check_column(records: Iterable[Mapping[str, Any]], column: str) -> None:
             return
         present |= dict.fromkeys(record)
     if column in present:
-        raise MalformedDataset(f"the column {column!r} is empty in every row: there is nothing to group by")
-    raise MalformedDataset(f"has no column {column!r} to group by; there are {', '.join(map(repr, present))}")
+        raise MalformedDataset(f"{column!r} is empty in every row: there is nothing to group by", file=file)
+    raise MalformedDataset(f"no column {column!r} to group by; there are {', '.join(map(repr, present))}", file=file)
 
 
 def group_of(sample: Mapping[str, Any]) -> str | None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from meta_learning.datasets.base import BaseDatasetLoader, Sample
 from meta_learning.datasets.groups import check_column, grouped
-from meta_learning.datasets.rows import naming
 from meta_learning.errors import CallerError, ConfigurationError, MalformedDataset, NotFound, WorldError
 
 PREFIX = "hub:"
@@ -80,8 +78,7 @@ class HubLoader(BaseDatasetLoader):
         if not len(rows):
             raise MalformedDataset(f"{self.repository}: the split {self.split!r} is empty")
         if self.group is not None:
-            with naming(Path(self.repository)):
-                check_column(({self.group: value} for value in rows[self.group]), self.group)
+            check_column(({self.group: value} for value in rows[self.group]), self.group, self.repository)
         checked: Sequence[Any] = rows
         return checked
 

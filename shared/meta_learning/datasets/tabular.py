@@ -55,10 +55,10 @@ class TabularLoader(BaseDatasetLoader):
     def _read(self, records: Iterable[tuple[int, dict[str, Any]]]) -> list[tuple[int, dict[str, Any]]]:
         with naming(self.path):
             rows = [(row, self._checked(record, row)) for row, record in records]
-            if rows and self.group is not None:
-                check_column((record for _, record in rows), self.group)
         if not rows:
             raise MalformedDataset(f"{self.path.name} is empty: it holds no row of data")
+        if self.group is not None:
+            check_column((record for _, record in rows), self.group, self.path.name)
         return rows
 
     def _checked(self, record: dict[str, Any], row: int) -> dict[str, Any]:

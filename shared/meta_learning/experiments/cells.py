@@ -113,7 +113,7 @@ def _result(
         "format": 1,
         "id": cell.id,
         "cell": cell.model_dump(mode="json"),
-        "data": {"pool": data_digest(items.pool), "test": data_digest(items.test)},
+        "data": {"pool": data_digest(items.pool), "test": data_digest(items.test), "groups": items.groups_counts},
         "made": made,
         "evaluation": evaluate(found, labels, cell.seed),
         "predictions": [asdict(one) for one in found],

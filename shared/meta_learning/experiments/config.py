@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -67,7 +67,12 @@ Search = Annotated[dict[str, Value], AfterValidator(_known_search)]
 
 
 class DatasetSpec(Strict):
-    """A data set by name, or a table (CSV, TSV, JSON lines) by ``path`` and the names of its columns."""
+    """A data set by name, or a table (CSV, TSV, JSON lines, Parquet) by ``path`` and the names of its columns.
+
+    ``group``: the column of the user, thread or source, all of whose items are either searched, decided or tested on.
+    """
+
+    added: ClassVar[tuple[str, ...]] = ("group",)
 
     name: Name
     path: str | None = None
@@ -76,6 +81,7 @@ class DatasetSpec(Strict):
     initial_prompt: Annotated[str, Field(min_length=1, max_length=20_000)]
     hand_written_prompt: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
     segment_by: str | None = None
+    group: Annotated[str, Field(min_length=1)] | None = None
 
     def of(self, strategy: str) -> DatasetSpec:
         """Without the hand-written prompt, where the arm is not that."""

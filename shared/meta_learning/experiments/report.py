@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from meta_learning.acla.statistics import holm
-from meta_learning.experiments.comparator import compare
+from meta_learning.experiments.clusters import clustered_mean
+from meta_learning.experiments.comparator import Groups, compare
 from meta_learning.experiments.config import THRESHOLDS, title_of
-from meta_learning.experiments.intervals import mean
+from meta_learning.experiments.evaluator import groups_count
 
 BASELINES = ("static", "hand_written", "fine_tuning", "lora")
 Result = Mapping[str, Any]
@@ -19,7 +20,8 @@ Result = Mapping[str, Any]
 def report_of(results: Sequence[Result], errors: Sequence[Mapping[str, str]] = ()) -> dict[str, Any]:
     """The report as plain JSON, one entry a data set and model; the same whatever order the cells were run in.
 
-    A score is of unique items: where seeds drew the same item for testing, their scores are averaged first.
+    A score is of unique items: where seeds drew the same item for testing, their scores are averaged first. Intervals are those
+    of whole groups where the data has groups.
     """
     groups = defaultdict(list)
     for result in results:
@@ -54,11 +56,12 @@ def _of_group(results: Sequence[Result]) -> dict[str, Any]:
     for result in results:
         by_arm[arm_name(result["cell"])].append(result)
     scores = {arm: scores_of(by_arm[arm]) for arm in sorted(by_arm, key=_order)}
-    arms = [_arm(arm, by_arm[arm], scores[arm]) for arm in scores]
+    groups = groups_of(results)
+    arms = [_arm(arm, by_arm[arm], scores[arm], groups) for arm in scores]
     return {
         "arms": arms,
-        "comparisons": _comparisons(scores),
-        "strategies": _strategies(scores),
+        "comparisons": _comparisons(scores, groups),
+        "strategies": _strategies(scores, groups),
         "pareto": [
             {
                 "name": arm["arm"],
@@ -75,7 +78,7 @@ def _of_group(results: Sequence[Result]) -> dict[str, Any]:
     }
 
 
-def _comparisons(scores: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+def _comparisons(scores: Mapping[str, Mapping[str, float]], groups: Groups) -> list[dict[str, Any]]:
     """Every arm that searches against every baseline, corrected together.
 
     Fitted thresholds are a baseline too, of searches of the same budget: what other prompts bring beside them.
@@ -84,10 +87,10 @@ def _comparisons(scores: Mapping[str, Mapping[str, float]]) -> list[dict[str, An
     pairs = [(arm, against) for arm in searching for against in scores if against in BASELINES]
     fitted = {arm: THRESHOLDS + arm.removeprefix(arm.partition(" @ ")[0]) for arm in searching}
     pairs += [(arm, fitted[arm]) for arm in searching if fitted[arm] in scores and fitted[arm] != arm]
-    return _corrected(pairs, scores)
+    return _corrected(pairs, scores, groups)
 
 
-def _strategies(scores: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+def _strategies(scores: Mapping[str, Mapping[str, float]], groups: Groups) -> list[dict[str, Any]]:
     """Each strategy left out, or alone, against the learned mix of the same budget."""
     pairs = []
     for arm in scores:
@@ -95,12 +98,14 @@ def _strategies(scores: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any
         mix = "meta" + (f" @ {rest.partition(' @ ')[2]}" if " @ " in rest else "")
         if kind in ("only", "without") and mix in scores:
             pairs.append((arm, mix))
-    return _corrected(pairs, scores)
+    return _corrected(pairs, scores, groups)
 
 
-def _corrected(pairs: Sequence[tuple[str, str]], scores: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+def _corrected(
+    pairs: Sequence[tuple[str, str]], scores: Mapping[str, Mapping[str, float]], groups: Groups
+) -> list[dict[str, Any]]:
     """Holm over all pairs of one table, not over those of one arm."""
-    found = [compare(arm, scores[arm], {against: scores[against]})[0] for arm, against in pairs]
+    found = [compare(arm, scores[arm], {against: scores[against]}, groups=groups)[0] for arm, against in pairs]
     adjusted = holm([one.p_value for one in found])
     return [replace(one, p_adjusted=p).as_dict() for one, p in zip(found, adjusted, strict=True)]
 
@@ -115,15 +120,23 @@ def scores_of(results: Sequence[Result]) -> dict[str, float]:
     return {item: sum(found) / len(found) for item, found in by_item.items()}
 
 
-def _arm(arm: str, results: Sequence[Result], scores: Mapping[str, float]) -> dict[str, Any]:
-    estimate = mean([scores[item] for item in sorted(scores)])
+def groups_of(results: Sequence[Result]) -> dict[str, str | None]:
+    """The group of each item; None for what has none, and for results of before there were groups."""
+    return {one["item"]: one.get("group") for result in results for one in result["predictions"]}
+
+
+def _arm(arm: str, results: Sequence[Result], scores: Mapping[str, float], groups: Groups) -> dict[str, Any]:
+    items = sorted(scores)
+    named = [groups[item] for item in items]
+    estimate = clustered_mean([scores[item] for item in items], named)
     f1 = [result["evaluation"]["macro_f1"]["value"] for result in results]
     outcomes = [result["made"].get("outcome") for result in results]
-    named = [f"{outcomes.count(one)} {one}" for one in sorted({str(one) for one in outcomes if one})]
+    counted = [f"{outcomes.count(one)} {one}" for one in sorted({str(one) for one in outcomes if one})]
     return {
         "arm": arm,
         "seeds": len(results),
         "items": estimate.count,
+        "groups": groups_count(named),
         "score": estimate.value,
         "low": estimate.low,
         "high": estimate.high,
@@ -132,7 +145,7 @@ def _arm(arm: str, results: Sequence[Result], scores: Mapping[str, float]) -> di
         "all_calls_mean": sum(result["made"]["calls"] + result.get("answering_calls", 0) for result in results)
         / len(results),
         "iterations_to_best": _iterations_to_best(results),
-        "outcomes": ", ".join(named),
+        "outcomes": ", ".join(counted),
     }
 
 
