@@ -48,6 +48,14 @@ class Items:
             raise CallerError(f"asked for {count} samples, {len(self.pool)} are available")
         return list(self.pool[:count])
 
+    def labelled(self, count: int | None) -> Items:
+        """With the first ``count`` items of the pool only; None for all.
+
+        Raises:
+            CallerError: the pool is smaller.
+        """
+        return self if count is None else Items(tuple(self.load(count)), self.test)
+
     @property
     def groups_counts(self) -> dict[str, int] | None:
         """How many groups each part has; None where no item has one. An item without a group stands for itself."""

@@ -12,31 +12,67 @@ from meta_learning.experiments.clusters import clustered_mean
 from meta_learning.experiments.comparator import Groups, compare
 from meta_learning.experiments.config import THRESHOLDS, title_of
 from meta_learning.experiments.evaluator import groups_count
+from meta_learning.experiments.label_curve import Point, label_curve
 
 BASELINES = ("static", "hand_written", "fine_tuning", "lora")
 Result = Mapping[str, Any]
+Place = tuple[str, str | None, int | None]
 
 
 def report_of(results: Sequence[Result], errors: Sequence[Mapping[str, str]] = ()) -> dict[str, Any]:
-    """The report as plain JSON, one entry a data set and model; the same whatever order the cells were run in.
+    """The report as plain JSON, one entry a data set and model (and number of labels); the same whatever the order of the cells.
 
     A score is of unique items: where seeds drew the same item for testing, their scores are averaged first. Intervals are those
     of whole groups where the data has groups.
     """
-    groups = defaultdict(list)
-    for result in results:
-        if result["cell"]["model"] is not None:
-            groups[group_of(result)].append(result)
-    tuned = [result for result in results if result["cell"]["model"] is None]
-    for name in {group_of(result) for result in tuned} - {name.partition(" · ")[0] for name in groups}:
-        groups[name] = []
-    for name, group in groups.items():
-        group += [result for result in tuned if group_of(result) == name.partition(" · ")[0]]
+    places = {place: [one for one in results if _belongs(one, place)] for place in places_of(results)}
+    curves = _label_curves(places)
     return {
-        "groups": {name: _of_group(groups[name]) for name in sorted(groups)},
+        "groups": {_name(place): _of_group(group) for place, group in places.items()},
         "cells_count": len(results),
         "errors": list(errors),
+        **({"by_labels": curves} if curves else {}),
     }
+
+
+def places_of(results: Sequence[Result]) -> list[Place]:
+    """What arms are compared within: each model of a data set, with each number of labels.
+
+    A result without a model (a tuned arm) or without a number of labels (a fixed prompt) belongs to all places of its data set.
+    """
+    found = dict[Place, None]()
+    for name in sorted({place_of(result)[0] for result in results}):
+        ours = [place_of(result) for result in results if place_of(result)[0] == name]
+        models: list[str | None] = [*sorted({model for _, model, _ in ours if model is not None})] or [None]
+        counts: list[int | None] = [*sorted({labels for _, _, labels in ours if labels is not None})] or [None]
+        found |= dict.fromkeys((name, model, labels) for model in models for labels in counts)
+    return list(found)
+
+
+def place_of(result: Result) -> Place:
+    """The data set of a result, its model, and how many labels it learnt from."""
+    cell = result["cell"]
+    model = None if cell["model"] is None else title_of(cell["model"])
+    return str(cell["dataset"]["name"]), model, cell.get("labels")
+
+
+def _label_curves(places: Mapping[Place, Sequence[Result]]) -> dict[str, Any]:
+    """By data set and model, where the number of labels is told."""
+    points = defaultdict[str, list[Point]](list)
+    for (name, model, labels), results in places.items():
+        if labels is not None:
+            points[_name((name, model, None))].append((labels, _scores_by_arm(results), groups_of(results)))
+    return {name: label_curve(found) for name, found in points.items()}
+
+
+def _belongs(result: Result, place: Place) -> bool:
+    return all(mine is None or mine == theirs for mine, theirs in zip(place_of(result), place, strict=True))
+
+
+def _name(place: Place) -> str:
+    name, model, labels = place
+    named = name if model is None else f"{name} · {model}"
+    return named if labels is None else f"{named} · {labels:,} labels"
 
 
 def arm_name(cell: Mapping[str, Any]) -> str:
@@ -46,16 +82,13 @@ def arm_name(cell: Mapping[str, Any]) -> str:
 
 
 def group_of(result: Result) -> str:
-    """The data set, and the model where there is one."""
-    cell = result["cell"]
-    return str(cell["dataset"]["name"]) + ("" if cell["model"] is None else f" · {title_of(cell['model'])}")
+    """The data set, the model where there is one, and the number of labels where it is told."""
+    return _name(place_of(result))
 
 
 def _of_group(results: Sequence[Result]) -> dict[str, Any]:
-    by_arm: dict[str, list[Result]] = defaultdict(list)
-    for result in results:
-        by_arm[arm_name(result["cell"])].append(result)
-    scores = {arm: scores_of(by_arm[arm]) for arm in sorted(by_arm, key=_order)}
+    by_arm = _by_arm(results)
+    scores = _scores_by_arm(results)
     groups = groups_of(results)
     arms = [_arm(arm, by_arm[arm], scores[arm], groups) for arm in scores]
     return {
@@ -76,6 +109,17 @@ def _of_group(results: Sequence[Result]) -> dict[str, Any]:
         "anytime": {arm: by_arm[arm][0]["made"]["performance_history"] for arm in scores if _has_history(by_arm[arm])},
         "lineage": [birth for result in results for birth in result["made"].get("lineage", ())],
     }
+
+
+def _by_arm(results: Sequence[Result]) -> dict[str, list[Result]]:
+    by_arm: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        by_arm[arm_name(result["cell"])].append(result)
+    return {arm: by_arm[arm] for arm in sorted(by_arm, key=_order)}
+
+
+def _scores_by_arm(results: Sequence[Result]) -> dict[str, dict[str, float]]:
+    return {arm: scores_of(found) for arm, found in _by_arm(results).items()}
 
 
 def _comparisons(scores: Mapping[str, Mapping[str, float]], groups: Groups) -> list[dict[str, Any]]:
