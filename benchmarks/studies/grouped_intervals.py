@@ -1,6 +1,6 @@
 """How often a 95 % interval holds the truth where items come in groups: item by item, and by groups.
 
-    PYTHONPATH=.:shared python -m benchmarks.grouped_intervals
+    PYTHONPATH=.:shared python -m benchmarks.studies.grouped_intervals
 
 Right or wrong with a mean of 0.7; items of one group correlate by ``alike`` (beta-binomial). 500 runs a row, 16 CPU-s in all.
 """
