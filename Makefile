@@ -45,7 +45,7 @@ check: install ## style, types, the direction of imports, sizes
 	@PYTHONPATH=.:shared $(VENV)/bin/lint-imports --no-cache
 	@$(RUN) -m pytest tests/test_house_rules.py
 
-BENCH_FOLDERS = acla clrs models monitor services
+BENCH_FOLDERS = acla clrs models monitor services studies
 bench: install ## every benchmark at its own sizes, all of them, also after one failed (hours); results go to benchmarks/LOG.md by hand
 	@failed=; for file in $$(grep -l '^if __name__' $(BENCH_FOLDERS:%=benchmarks/%/*.py)); do \
 		name=$$(echo "$${file%.py}" | tr / .); echo "== $$name"; $(RUN) -m $$name || failed="$$failed $$name"; \

@@ -67,7 +67,7 @@ class Run:
         """
         asked = EvolutionSettings.read(self._request.settings)
         start = await self.start(asked)
-        samples = await dataset_of(asked.dataset, self._request.loop, self._stream, self._folder)
+        samples = await dataset_of(asked.dataset, self._request.loop, self._stream, self._folder, asked.group)
         journal = FileRunStore(self._folder.parent)
         model, at_once = connect_model(asked, self._settings), self._settings.llm_concurrency_max
         batching = self._in_batches(model, asked, start) if asked.batch else None

@@ -14,20 +14,24 @@ from meta_learning.streams import START, Log, partition_of
 EVENTS_COUNT_MAX = 20_000  # the newest; about 40 MB at 2 KB each
 
 
-async def dataset_of(name: str, loop: str, log: Log, folder: Path) -> datasets.BaseDatasetLoader:
+async def dataset_of(
+    name: str, loop: str, log: Log, folder: Path, group: str | None = None
+) -> datasets.BaseDatasetLoader:
     """The loader of data set ``name``; ``feedback`` is what the users of ``loop`` said up to the run's first start.
+
+    ``group``: what keeps items together, such as ``user``.
 
     Raises:
         CallerError: nobody has said anything in this loop.
     """
     if name != "feedback":
-        return datasets.load(name)
+        return datasets.load(name, group=group)
     copy = folder / "feedback.jsonl"
     if not copy.exists():
         await _copy_feedback(loop, log, copy)
     if not copy.stat().st_size:
         raise CallerError(f"loop {loop} has no feedback to learn from yet")
-    return datasets.FeedbackLoader(_read(copy), loop=loop)
+    return datasets.FeedbackLoader(_read(copy), loop=loop, group=group)
 
 
 async def _copy_feedback(loop: str, log: Log, copy: Path) -> None:

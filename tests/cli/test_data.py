@@ -114,6 +114,15 @@ def test_a_parquet_file_has_the_same_card_and_the_same_study_as_its_csv(tmp_path
     assert len(scores) <= 2  # the row numbers in the metadata differ by the header's line
 
 
+def test_the_card_counts_the_groups_of_a_column(tmp_path: Path) -> None:
+    path = tmp_path / "mail.csv"
+    path.write_text("input,expected,from\n" + "Win now,spam,a\nHello,ham,b\nWin more,ham,a\n")
+    assert "2 groups of 2 items in the middle" in asked("card", str(path), "--group-column", "from")
+    card = json.loads(asked("card", str(path), "--group-column", "from", "--json"))
+    assert (card["groups"]["count"], card["groups"]["largest"]) == (2, 2)
+    assert "mail.csv: no column 'user' to group by" in asked("card", str(path), "--group-column", "user", code=1)
+
+
 def test_what_is_no_data_set_is_named() -> None:
     assert "there is no data set 'nope'" in asked("card", "nope", code=1)
     assert "nope.csv: there is no such file" in asked("card", "nope.csv", code=1)
@@ -153,3 +162,15 @@ def test_without_a_broker_the_archive_is_read_and_what_is_missing_is_said(tmp_pa
     text = asked("feedback", "support", "--redis-url", NOBODY, "--data-folder", str(tmp_path))
     assert "without what is still in the broker" in text
     assert '"On its way."' in text
+
+
+def test_feedback_with_its_users_is_a_data_set_with_groups(tmp_path: Path) -> None:
+    archive(tmp_path, [one.model_copy(update={"user_id": f"u{n}"}) for n, one in enumerate(EVENTS)], "900-0")
+    out = tmp_path / "support.jsonl"
+    where = ("--redis-url", NOBODY, "--data-folder", str(tmp_path), "--to", str(out))
+    asked("feedback", "support", "--group", "user", *where)
+    rows = open_dataset(str(out), group="group").get_samples(2)
+    assert {(one["input"], one["group"]) for one in rows} == {("Where is it?", "u1"), ("Is it open?", "u2")}
+    assert "no piece of feedback says its session" in asked("feedback", "support", "--group", "session", *where, code=1)
+    asked("feedback", "support", *where)
+    assert "group" not in out.read_text()

@@ -267,6 +267,24 @@ def test_too_few_items_for_a_decision_are_said_before_anything_is_spent(table: P
     assert "decision   none: that takes 20 fresh items or more" in result.output
 
 
+def test_nobody_is_both_searched_and_decided_on_and_too_few_groups_are_said_before_anything_is_spent(
+    table: Path, model: tuple[Model, str]
+) -> None:
+    rows = [json.loads(line) for line in table.read_text().splitlines()]
+
+    def grouped(groups_count: int) -> Any:
+        lines = [json.dumps({**row, "thread": n % groups_count}) + "\n" for n, row in enumerate(rows)]
+        table.write_text("".join(lines))
+        return asked(*words(table, model[1], "--group-column", "thread"))
+
+    found = re.search(r"(\d+) fresh ones to decide on, of (\d+) and (\d+) groups", grouped(30).output)
+    assert found
+    assert int(found[2]) + int(found[3]) <= 30
+    few = grouped(4)
+    assert few.exit_code == 1
+    assert "no 20 items to decide on besides 40 to search on, of at least 6 groups" in few.output
+
+
 def test_nothing_is_spent_without_consent(table: Path, model: tuple[Model, str]) -> None:
     result = asked(*words(table, model[1]))
     assert result.exit_code == 4

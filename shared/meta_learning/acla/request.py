@@ -46,7 +46,8 @@ class EvolutionSettings(BaseModel):
 
     ``initial_prompt``: None starts from the loop's current prompt, or from a plain one where the loop has none.
     ``num_samples`` are searched on; ``gate_samples`` fresh ones decide, drawn in addition.
-    ``dataset``: ``feedback`` is what the loop's own users said.
+    ``dataset``: ``feedback`` is what the loop's own users said. ``group``: ``user``, or a field of the feedback's metadata such as a
+    session (``user`` of sentiment140, ``concept`` of commonsense_qa): nobody's items are both searched and decided on.
     ``provider``: ``auto`` takes Anthropic or OpenAI when the service has a key or an address for it, else the local model.
     ``promote``: False reports the better prompt without putting it to use.
     ``ensemble``: up to so many prompts may be put to use together, and vote: each is a call for every question.
@@ -79,6 +80,7 @@ class EvolutionSettings(BaseModel):
     ensemble: Annotated[int, Field(ge=1, le=9)] = 1
     probe_items: Annotated[int, Field(ge=0, le=1000)] = 20
     batch: bool = False
+    group: Annotated[str, Field(min_length=1, max_length=128)] | None = None
 
     @model_validator(mode="after")
     def _sent_by_one(self) -> Self:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from meta_learning.acla.grouping import whole_groups
 from meta_learning.acla.parsing import normalised
 from meta_learning.errors import MalformedDataset
 
@@ -18,16 +19,21 @@ SHORT_WORDS_MAX = 5
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One question with its expected answer. ``id`` is `item_id`'s: equal inputs are one item."""
+    """One question with its expected answer. ``id`` is `item_id`'s: equal inputs are one item.
+
+    ``group``: the user, thread or source that it comes from, all of whose items stay in one part; None for nobody's.
+    """
 
     id: str
     input: str
     expected: str
     metadata: dict[str, Any] = field(default_factory=dict, compare=False)
+    group: str | None = field(default=None, compare=False)
 
     def as_sample(self) -> dict[str, Any]:
         """The dictionary that a loader gave and that an ``evaluation_fn`` gets."""
-        return {"input": self.input, "expected": self.expected, "metadata": self.metadata}
+        sample = {"input": self.input, "expected": self.expected, "metadata": self.metadata}
+        return sample if self.group is None else {**sample, "group": self.group}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,13 @@ class Splits:
     search: tuple[Item, ...]
     gate: tuple[Item, ...]
     duplicates_count: int = 0
+
+    @property
+    def groups_counts(self) -> tuple[int, int] | None:
+        """How many groups are searched on, and how many decide; None where no item has a group."""
+        if all(item.group is None for item in (*self.search, *self.gate)):
+            return None
+        return len({group_or_self(item) for item in self.search}), len({group_or_self(item) for item in self.gate})
 
 
 def read_items(samples: Sequence[Any]) -> list[Item]:
@@ -53,6 +66,8 @@ def read_items(samples: Sequence[Any]) -> list[Item]:
 def split(items: Sequence[Item], search_count: int, rng: random.Random) -> Splits:
     """Shuffle (loaders may sort by class), drop repeated inputs, and give the first ``search_count`` to the search.
 
+    Where items have groups, whole groups go to the gate as long as they fit, and none is in both parts.
+
     >>> items = read_items([{"input": f"text {i}", "expected": "a"} for i in range(5)] + [{"input": "TEXT 1 ", "expected": "a"}])
     >>> parts = split(items, 3, random.Random(0))
     >>> len(parts.search), len(parts.gate), parts.duplicates_count
@@ -62,7 +77,16 @@ def split(items: Sequence[Item], search_count: int, rng: random.Random) -> Split
     once.sort(key=lambda item: item.id)
     rng.shuffle(once)
     search, gate = once[:search_count], once[search_count:]
-    return Splits(tuple(search), tuple(gate), duplicates_count=len(items) - len(once))
+    if any(item.group is not None for item in once):
+        names = sorted({group_or_self(item) for item in once})
+        places = dict(zip(names, rng.sample(range(len(names)), len(names)), strict=True))
+        gate, search = whole_groups(once, group_or_self, len(gate), places.__getitem__)
+    return Splits(tuple(search[:search_count]), tuple(gate), duplicates_count=len(items) - len(once))
+
+
+def group_or_self(item: Item) -> str:
+    """The group of an item, or a name that no other item has."""
+    return f"item {item.id}" if item.group is None else f"group {item.group}"
 
 
 def item_id(text: str) -> str:
@@ -98,4 +122,6 @@ def _item(sample: Any, row: int) -> Item:
         raise MalformedDataset('"input" must be a text that is not empty', row)
     if not isinstance(expected, str | int | float):
         raise MalformedDataset('"expected" must be a text or a number', row)
-    return Item(item_id(text), text, str(expected), dict(sample.get("metadata") or {}))
+    group = sample.get("group")
+    metadata = dict(sample.get("metadata") or {})
+    return Item(item_id(text), text, str(expected), metadata, None if group is None else str(group))

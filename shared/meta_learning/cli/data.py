@@ -34,12 +34,16 @@ def card(
     ],
     input_column: Column = "input",
     expected_column: Column = "expected",
+    group_column: Annotated[
+        str | None, typer.Option(help="Of the user, thread or source: how many there are, and what would leak.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Numbers instead of prose.")] = False,
     to: To = None,
 ) -> None:
     """How much DATA has, of what, and what to beware of: repeated inputs, contradictions, the most frequent answer."""
     try:
-        found = card_of(data, open_dataset(data, input=input_column, expected=expected_column))
+        loader = open_dataset(data, input=input_column, expected=expected_column, group=group_column)
+        found = card_of(data, loader)
         text = json.dumps(found.as_dict(), ensure_ascii=False, indent=2) + "\n" if as_json else found.as_markdown()
         _put(text, to)
     except MetaLearningError as error:
@@ -56,6 +60,10 @@ def feedback(
     score_min: Annotated[
         float, typer.Option(min=0, max=1, help="The least score of an answer that is worth copying.")
     ] = 0.7,
+    group: Annotated[
+        str | None,
+        typer.Option(help="Write a column `group`: user, or a field of the feedback's metadata (a session, a thread)."),
+    ] = None,
     events: Annotated[
         bool, typer.Option(help="All feedback as events, as `off-policy` reads it; no answer is chosen.")
     ] = False,
@@ -78,6 +86,7 @@ def feedback(
             since=_utc(since),
             until=_utc(until),
             version=version,
+            group=group,
         )
         rows = loader.wanted() if events else [loader.format_sample(item) for item in loader.load_data()]
         lines = [_line(row) for row in rows]
@@ -91,7 +100,7 @@ def feedback(
 def _line(row: FeedbackReceived | dict[str, Any]) -> str:
     if isinstance(row, FeedbackReceived):
         return row.encode().decode() + "\n"
-    flat = {"input": row["input"], "expected": row["expected"], **row["metadata"]}
+    flat = {"input": row["input"], "expected": row["expected"], "group": row.get("group"), **row["metadata"]}
     return json.dumps({name: value for name, value in flat.items() if value is not None}, ensure_ascii=False) + "\n"
 
 

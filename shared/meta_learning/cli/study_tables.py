@@ -19,6 +19,9 @@ def say(report: Mapping[str, Any]) -> None:
             printed(_correlations(group["arms"]))
         else:
             _of_prompts(group)
+    for name, curve in report.get("by_labels", {}).items():
+        typer.echo(f"\n{name}: score by the number of labels")
+        printed(_by_labels(curve["arms"]))
     if through := report.get("services"):
         typer.echo(f"\n{_agreement(through)}")
     for error in report["errors"]:
@@ -35,11 +38,22 @@ def _agreement(through: Mapping[str, Any]) -> str:
     return said + (f"; unequal: {', '.join(through['differing'])})" if through["differing"] else ")")
 
 
+def _by_labels(arms: Mapping[str, list[dict[str, Any]]]) -> Any:
+    """A row an arm, a column a number of labels."""
+    counts = sorted({point["labels"] for points in arms.values() for point in points})
+    table = table_of("arm", *(f"{count:,}" for count in counts))
+    for arm, points in arms.items():
+        at = {point["labels"]: f"{point['score']:.3f} ({point['low']:.3f} to {point['high']:.3f})" for point in points}
+        table.add_row(arm, *(at.get(count, "–") for count in counts))
+    return table
+
+
 def _of_prompts(group: Mapping[str, Any]) -> None:
     table = table_of("arm", "score", "95 % interval", "items", "seeds", "calls to search", "all calls", "outcomes")
     for arm in group["arms"]:
         interval = f"{arm['low']:.3f} to {arm['high']:.3f}"
-        row = (f"{arm['score']:.3f}", interval, str(arm["items"]), str(arm["seeds"]))
+        items = f"{arm['items']}" + (f" of {arm['groups']} groups" if arm.get("groups") else "")
+        row = (f"{arm['score']:.3f}", interval, items, str(arm["seeds"]))
         calls = (f"{arm['calls_mean']:,.0f}", f"{arm['all_calls_mean']:,.0f}")
         table.add_row(arm["arm"], *row, *calls, arm["outcomes"])
     printed(table)

@@ -41,20 +41,31 @@ __all__ = [
 NAMED: tuple[type[CommonsenseQALoader | Sentiment140Loader], ...] = (CommonsenseQALoader, Sentiment140Loader)
 
 
-def load(name: str, path: str | Path | None = None) -> BaseDatasetLoader:
+def load(name: str, path: str | Path | None = None, group: str | None = None) -> BaseDatasetLoader:
     """The data set of this name: ``"commonsense_qa"`` or ``"sentiment140"``, from ``path`` or the bundled sample.
+
+    ``group``: what keeps items together, ``"concept"`` there and ``"user"`` here.
 
     Raises:
         NotFound: no data set has this name.
+        CallerError: it has no such group.
     """
     loaders = {loader.name: loader for loader in NAMED}
     if name not in loaders:
         raise NotFound(f"there is no data set {name!r}; there are {', '.join(sorted(loaders))}")
-    return loaders[name](path)
+    return loaders[name](path, group=group)
 
 
-def open_dataset(where: str, *, input: str = "input", expected: str = "expected") -> BaseDatasetLoader:  # noqa: A002
+def open_dataset(
+    where: str,
+    *,
+    input: str = "input",  # noqa: A002
+    expected: str = "expected",
+    group: str | None = None,
+) -> BaseDatasetLoader:
     """The data set at ``where``: a name, a file (CSV, TSV, JSON lines, Parquet) with these columns, or ``hub:REPOSITORY``.
+
+    ``group``: the column of the user, thread or source, all of whose items stay in one part of a split.
 
     >>> open_dataset("answers.parquet", input="question").columns
     ('question', 'expected')
@@ -63,11 +74,11 @@ def open_dataset(where: str, *, input: str = "input", expected: str = "expected"
         NotFound, CallerError: there is no such data set; what the file lacks is told when it is read.
     """
     if where in {loader.name for loader in NAMED}:
-        return load(where)
+        return load(where, group=group)
     if where.startswith(PREFIX):
-        return HubLoader.named(where, input=input, expected=expected)
+        return HubLoader.named(where, input=input, expected=expected, group=group)
     if "." not in Path(where).name:
         names = ", ".join(loader.name for loader in NAMED)
         raise NotFound(f"there is no data set {where!r}; give a file, hub:REPOSITORY, or one of {names}")
     kind = ParquetLoader if where.lower().endswith(".parquet") else TabularLoader
-    return kind(where, input=input, expected=expected)
+    return kind(where, input=input, expected=expected, group=group)

@@ -29,7 +29,7 @@ from typing import Any, ClassVar
 from meta_learning.errors import CallerError
 
 Sample = dict[str, Any]
-"""``{"input": str, "expected": str, "metadata": dict}``"""
+"""``{"input": str, "expected": str, "metadata": dict}``, and ``"group": str`` of one user's, thread's or source's items"""
 
 
 class BaseDatasetLoader(ABC):

@@ -18,8 +18,42 @@ from typing import Any
 from meta_learning.datasets.base import BaseDatasetLoader
 
 LABELS_MAX = 30
+TEST_SHARE = 0.2
 EXAMPLES_COUNT = 3
 EXAMPLE_CHARS_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Of users, threads or sources: how many, how large, and what drawing item by item would do to them.
+
+    ``leaking``: the share of items of a fifth drawn for testing, whatever their group, that would have others of their group
+    on the other side (expected). ``shared_inputs``: inputs that several groups have; each is one item, of one of them.
+    """
+
+    count: int
+    largest: int
+    median: int
+    alone: int
+    ungrouped: int
+    shared_inputs: int
+    leaking: float
+
+    def as_lines(self, rows: int) -> list[str]:
+        """For people."""
+        share = self.largest / rows
+        lines = [
+            f"- {self.count:,} groups of {self.median:,} items in the middle; the largest has {self.largest:,} ({share:.1%}), "
+            f"{self.alone:,} have one; splits keep each on one side"
+        ]
+        if self.ungrouped:
+            lines += [f"- {self.ungrouped:,} items have no group: each stands for itself"]
+        if self.shared_inputs:
+            lines += [f"- {self.shared_inputs:,} inputs are found in several groups: each is one item, of one of them"]
+        return [
+            *lines,
+            f"- drawn item by item, {self.leaking:.0%} of the items to test on would have others of their group outside",
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +61,7 @@ class Card:
     """Counts and lengths in characters. ``labels`` is None where answers are free text (more than 30 different ones).
 
     ``contradictions``: inputs that stand there with different answers. ``sha256``: over all items in the order of the source.
+    ``groups``: how many items each group has, the largest first, and how many have none; None where nothing is grouped.
     """
 
     name: str
@@ -40,6 +75,7 @@ class Card:
     answer_chars: Mapping[str, int]
     fields: Mapping[str, int]
     examples: Sequence[Mapping[str, str]]
+    groups: Groups | None = None
 
     @property
     def majority(self) -> float:
@@ -65,6 +101,8 @@ class Card:
         else:
             shares = [f"{label} {count:,} ({count / self.rows:.1%})" for label, count in self.labels.items()]
             lines += [f"- labels: {', '.join(shares)}; always the most frequent one: {self.majority:.3f}"]
+        if self.groups is not None:
+            lines += self.groups.as_lines(self.rows)
         if self.fields:
             lines += ["- further columns: " + ", ".join(f"{name} ({count:,})" for name, count in self.fields.items())]
         lines += ["", "## The first items", ""]
@@ -80,13 +118,14 @@ def card_of(name: str, loader: BaseDatasetLoader) -> Card:
     """
     answers, digest = defaultdict[str, set[str]](set), hashlib.sha256()
     labels, fields, lengths = Counter[str](), Counter[str](), list[tuple[int, int]]()
-    examples = list[dict[str, str]]()
+    examples, members = list[dict[str, str]](), list[tuple[str, str | None]]()
     for item in loader.load_data():
         sample = loader.format_sample(item)
         asked, expected = str(sample["input"]), str(sample["expected"])
         digest.update(json.dumps([asked, expected], ensure_ascii=False).encode("utf-8", errors="replace") + b"\n")
         answers[asked].add(expected)
         labels[expected] += 1
+        members.append((asked, sample.get("group")))
         fields.update(key for key, value in sample.get("metadata", {}).items() if value is not None)
         lengths.append((len(asked), len(expected)))
         if len(examples) < EXAMPLES_COUNT:
@@ -104,6 +143,29 @@ def card_of(name: str, loader: BaseDatasetLoader) -> Card:
         answer_chars=_spread(answer_chars),
         fields=dict(fields),
         examples=examples,
+        groups=_groups(members),
+    )
+
+
+def _groups(members: Sequence[tuple[str, str | None]]) -> Groups | None:
+    sizes = Counter(group for _, group in members if group is not None)
+    if not sizes:
+        return None
+    owners = defaultdict[str, set[str]](set)
+    for asked, group in members:
+        if group is not None:
+            owners[asked].add(group)
+    ordered = sorted(sizes.values())
+    # An item leaks unless all others of its group are drawn with it.
+    leaking = sum(size * (1 - TEST_SHARE ** (size - 1)) for size in ordered)
+    return Groups(
+        count=len(sizes),
+        largest=ordered[-1],
+        median=ordered[len(ordered) // 2],
+        alone=sum(size == 1 for size in ordered),
+        ungrouped=len(members) - sum(ordered),
+        shared_inputs=sum(len(found) > 1 for found in owners.values()),
+        leaking=leaking / len(members),
     )
 
 

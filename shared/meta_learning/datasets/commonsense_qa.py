@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from meta_learning.datasets.base import BaseDatasetLoader, Sample
+from meta_learning.datasets.groups import grouped
 from meta_learning.datasets.rows import naming, read_objects
 from meta_learning.datasets.samples import COMMONSENSE_QA_SAMPLE
-from meta_learning.errors import MalformedDataset
+from meta_learning.errors import CallerError, MalformedDataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,16 @@ class CommonsenseQALoader(BaseDatasetLoader):
     """The questions of an official file (``train_rand_split.jsonl``, ``dev_rand_split.jsonl``), or of the bundled sample.
 
     The input holds the question and its choices, one a line; expected is the letter of the right one.
+    ``group="concept"``: questions made from one source concept belong together (the paper's "question concept split").
     """
 
     name: ClassVar[str] = "commonsense_qa"
 
-    def __init__(self, path: str | Path | None = None) -> None:
+    def __init__(self, path: str | Path | None = None, *, group: str | None = None) -> None:
+        if group not in (None, "concept"):
+            raise CallerError(f"{self.name}: the group can be 'concept', not {group!r}")
         self.path = COMMONSENSE_QA_SAMPLE if path is None else Path(path)
+        self.group = group
 
     def load_data(self) -> Sequence[Question]:
         """Read and check every question.
@@ -58,7 +63,7 @@ class CommonsenseQALoader(BaseDatasetLoader):
     def format_sample(self, sample: Question) -> Sample:
         """One question as it is put to a model."""
         lines = [sample.stem, *(f"{label}) {text}" for label, text in sample.choices.items())]
-        return {
+        found = {
             "input": "\n".join(lines),
             "expected": sample.answer,
             "metadata": {
@@ -70,6 +75,7 @@ class CommonsenseQALoader(BaseDatasetLoader):
                 "concept": sample.concept,
             },
         }
+        return found if self.group is None else grouped(found, sample.concept, sample.row)
 
 
 def _question(record: dict[str, Any], row: int) -> Question:

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from meta_learning.datasets.base import BaseDatasetLoader, Sample
+from meta_learning.datasets.groups import grouped
 from meta_learning.errors import CallerError
 from meta_learning.events import FeedbackReceived
 
@@ -26,6 +28,7 @@ class FeedbackLoader(BaseDatasetLoader):
     ``events`` is read once, at the first question about its items: an archive, a stream's entries, or both chained.
     ``since`` is inclusive and ``until`` exclusive, both with a time zone; ``version`` is a prompt's or a model's.
     Of equally scored answers to one input the latest counts.
+    ``group``: ``"user"``, or a field of the events' metadata such as a session or thread; what has none stands for itself.
     A model's answer is right when it is the liked one: labels and short answers can be evolved on, free text cannot
     (a run on it ends as failed before it asks anything, unless an ``evaluation_fn`` judges).
     """
@@ -41,6 +44,7 @@ class FeedbackLoader(BaseDatasetLoader):
         since: datetime | None = None,
         until: datetime | None = None,
         version: str | None = None,
+        group: str | None = None,
     ) -> None:
         if not 0.0 <= score_min <= 1.0:
             raise CallerError(f"score_min must lie in [0, 1], not {score_min!r}")
@@ -48,23 +52,32 @@ class FeedbackLoader(BaseDatasetLoader):
             raise CallerError("since and until need a time zone")
         self.events = events
         self.loop, self.score_min, self.since, self.until, self.version = loop, score_min, since, until, version
+        self.group = group
 
     def wanted(self) -> list[FeedbackReceived]:
         """The events that the filters let through."""
         return list(filter(self._wanted, self.events))
 
     def load_data(self) -> Sequence[FeedbackReceived]:
-        """Fold the events to the best one for each loop and input, in the order in which the inputs first came."""
+        """Fold the events to the best one for each loop and input, in the order in which the inputs first came.
+
+        Raises:
+            CallerError: there are groups to be made by a field that no event has.
+        """
         best: dict[tuple[str, str], FeedbackReceived] = {}
         for event in self.wanted():
             rival = best.get((event.loop, event.input_text))
             if rival is None or _rank(event) >= _rank(rival):
                 best[event.loop, event.input_text] = event
+        if best and self.group is not None and all(self._group(event) is None for event in best.values()):
+            raise CallerError(
+                f"no piece of feedback says its {self.group}: group by 'user' or a field of metadata that is sent"
+            )
         return list(best.values())
 
     def format_sample(self, sample: FeedbackReceived) -> Sample:
         """The input, the liked answer, and where it comes from."""
-        return {
+        found = {
             "input": sample.input_text,
             "expected": sample.output_text,
             "metadata": {
@@ -76,6 +89,12 @@ class FeedbackLoader(BaseDatasetLoader):
                 "model_version": sample.model_version,
             },
         }
+        return grouped(found, self._group(sample))
+
+    def _group(self, event: FeedbackReceived) -> Any:
+        if self.group is None:
+            return None
+        return event.user_id if self.group == "user" else event.metadata.get(self.group)
 
     def _wanted(self, event: FeedbackReceived) -> bool:
         return (

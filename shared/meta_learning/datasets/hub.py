@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from meta_learning.datasets.base import BaseDatasetLoader, Sample
+from meta_learning.datasets.groups import check_column, grouped
 from meta_learning.errors import CallerError, ConfigurationError, MalformedDataset, NotFound, WorldError
 
 PREFIX = "hub:"
@@ -15,7 +16,8 @@ class HubLoader(BaseDatasetLoader):
     """A split of ``repository``, with a question in one column and its right answer in another.
 
     ``HubLoader("stanfordnlp/imdb", input="text", expected="label", split="train")``; ``config`` chooses among a repository's
-    data sets. Labels that are stored as numbers are told by their names. No code of the repository is run.
+    data sets. Labels that are stored as numbers are told by their names. ``group``: the column of the user, thread or source.
+    No code of the repository is run.
     """
 
     name = "hub"
@@ -28,12 +30,21 @@ class HubLoader(BaseDatasetLoader):
         expected: str = "expected",
         split: str = "train",
         config: str | None = None,
+        group: str | None = None,
     ) -> None:
         self.repository, self.split, self.config = repository, split, config
         self.columns = (input, expected)
+        self.group = group
 
     @classmethod
-    def named(cls, said: str, *, input: str = "input", expected: str = "expected") -> HubLoader:  # noqa: A002
+    def named(
+        cls,
+        said: str,
+        *,
+        input: str = "input",  # noqa: A002
+        expected: str = "expected",
+        group: str | None = None,
+    ) -> HubLoader:
         """``hub:REPOSITORY``, ``hub:REPOSITORY:SPLIT`` or ``hub:REPOSITORY:SPLIT:CONFIG``, as a study names it.
 
         >>> loader = HubLoader.named("hub:nyu-mll/glue:validation:sst2", input="sentence", expected="label")
@@ -45,7 +56,8 @@ class HubLoader(BaseDatasetLoader):
             raise CallerError(
                 f"{said!r} names no data set: write {PREFIX}REPOSITORY, with :SPLIT and :CONFIG where needed"
             )
-        return cls(repository, input=input, expected=expected, split=split or "train", config=config or None)
+        chosen = split or "train"
+        return cls(repository, input=input, expected=expected, split=chosen, config=config or None, group=group)
 
     def load_data(self) -> Sequence[Any]:
         """Read the split, out of the local cache where it is there.
@@ -56,26 +68,30 @@ class HubLoader(BaseDatasetLoader):
             WorldError: the hub does not answer.
             MalformedDataset: a column is missing, or the split is empty.
         """
-        rows: Sequence[Any] = self._loaded()
+        rows: Any = self._loaded()
         present = getattr(rows, "column_names", [])
-        for column in self.columns:
+        for column in (*self.columns, *([] if self.group is None else [self.group])):
             if column not in present:
                 raise MalformedDataset(
                     f"{self.repository} has no column {column!r}; there are {', '.join(map(repr, present))}"
                 )
         if not len(rows):
             raise MalformedDataset(f"{self.repository}: the split {self.split!r} is empty")
-        return rows
+        if self.group is not None:
+            check_column(({self.group: value} for value in rows[self.group]), self.group, self.repository)
+        checked: Sequence[Any] = rows
+        return checked
 
     def format_sample(self, sample: dict[str, Any]) -> Sample:
         """One row; plain columns besides the two become metadata."""
         asked, expected = self.columns
         rest = {name: value for name, value in sample.items() if isinstance(value, str | int | float)}
-        return {
+        found = {
             "input": str(sample[asked]),
             "expected": self._label(sample[expected]),
             "metadata": {name: value for name, value in rest.items() if name not in self.columns},
         }
+        return found if self.group is None else grouped(found, sample[self.group])
 
     def _label(self, value: Any) -> str:
         feature = getattr(self._items, "features", {}).get(self.columns[1])

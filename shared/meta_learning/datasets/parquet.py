@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from meta_learning.datasets.rows import naming
 from meta_learning.datasets.tabular import TabularLoader
 from meta_learning.errors import ConfigurationError, MalformedDataset, NotFound
 
@@ -23,11 +22,7 @@ class ParquetLoader(TabularLoader):
             ConfigurationError: pyarrow is not installed.
             MalformedDataset: the file is no Parquet, a row lacks a column, or there is none.
         """
-        with naming(self.path):
-            rows = [(row, self._checked(record, row)) for row, record in enumerate(self._records(), start=1)]
-        if not rows:
-            raise MalformedDataset(f"{self.path.name} is empty: it holds no row of data")
-        return rows
+        return self._read(enumerate(self._records(), start=1))
 
     def _records(self) -> list[dict[str, Any]]:
         try:

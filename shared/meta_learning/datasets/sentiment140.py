@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from meta_learning.datasets.base import BaseDatasetLoader, Sample
+from meta_learning.datasets.groups import grouped
 from meta_learning.datasets.rows import naming, read_csv
 from meta_learning.datasets.samples import SENTIMENT_SAMPLE
 from meta_learning.errors import CallerError, MalformedDataset
@@ -28,29 +29,35 @@ COLUMNS_COUNT = 6
 
 @dataclass(frozen=True, slots=True)
 class Tweet:
-    """One row; the user's name stays in the file: no task needs it."""
+    """One row; the user's name is for keeping their tweets together, and no task sees it."""
 
     row: int
     tweet_id: str
     label: str
     date: str
     text: str
+    user: str = ""
 
 
 class Sentiment140Loader(BaseDatasetLoader):
     """The tweets of an official file, or of the bundled sample; expected is ``"positive"`` or ``"negative"``.
 
     Neutral tweets (polarity 2) are only in the official test file. They are skipped, because the training file has
-    none; ``neutral="keep"`` keeps them with the expected answer ``"neutral"``.
+    none; ``neutral="keep"`` keeps them with the expected answer ``"neutral"``. ``group="user"``: the tweets of one user belong
+    together.
     """
 
     name: ClassVar[str] = "sentiment140"
 
-    def __init__(self, path: str | Path | None = None, *, neutral: Literal["skip", "keep"] = "skip") -> None:
+    def __init__(
+        self, path: str | Path | None = None, *, neutral: Literal["skip", "keep"] = "skip", group: str | None = None
+    ) -> None:
         if neutral not in ("skip", "keep"):
             raise CallerError(f"neutral must be 'skip' or 'keep', not {neutral!r}")
         self.path = SENTIMENT_SAMPLE if path is None else Path(path)
-        self.neutral = neutral
+        if group not in (None, "user"):
+            raise CallerError(f"{self.name}: the group can be 'user', not {group!r}")
+        self.neutral, self.group = neutral, group
 
     def load_data(self) -> Sequence[Tweet]:
         """Read and check every row.
@@ -69,9 +76,10 @@ class Sentiment140Loader(BaseDatasetLoader):
         return kept
 
     def format_sample(self, sample: Tweet) -> Sample:
-        """One tweet, without its author."""
+        """One tweet, without its author unless tweets are grouped."""
         metadata = {"id": sample.tweet_id, "row": sample.row, "date": sample.date}
-        return {"input": sample.text, "expected": sample.label, "metadata": metadata}
+        found = {"input": sample.text, "expected": sample.label, "metadata": metadata}
+        return found if self.group is None else grouped(found, sample.user, sample.row)
 
 
 def parse_tweet(cells: list[str], row: int) -> Tweet:
@@ -88,9 +96,9 @@ def parse_tweet(cells: list[str], row: int) -> Tweet:
             f"has {len(cells)} columns, not the {COLUMNS_COUNT} official ones (polarity, id, date, query, user, text)",
             row=row,
         )
-    polarity, tweet_id, date, _, _, text = cells
+    polarity, tweet_id, date, _, user, text = cells
     if polarity not in LABELS:
         raise MalformedDataset(f"the polarity is {polarity!r}, not 0 (negative), 2 (neutral) or 4 (positive)", row=row)
     if not text.strip():
         raise MalformedDataset("the text is empty", row=row)
-    return Tweet(row=row, tweet_id=tweet_id, label=LABELS[polarity], date=date, text=text)
+    return Tweet(row=row, tweet_id=tweet_id, label=LABELS[polarity], date=date, text=text, user=user)

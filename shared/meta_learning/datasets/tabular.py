@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from meta_learning.datasets.base import BaseDatasetLoader, Sample
+from meta_learning.datasets.groups import check_column, grouped
 from meta_learning.datasets.rows import HEADER_HINT, format_of, naming, read_table
 from meta_learning.errors import MalformedDataset
 
@@ -15,14 +16,23 @@ class TabularLoader(BaseDatasetLoader):
     """Rows with a question in one column and its right answer in another; the other columns become metadata.
 
     ``TabularLoader("sms_spam.tsv", input="SMS", expected="Label")`` reads a spam collection. Answers are text: a number
-    or a truth value of a JSON line is written as JSON writes it.
+    or a truth value of a JSON line is written as JSON writes it. ``group``: the column of the user, thread or source that a row
+    comes from; rows that leave it empty stand for themselves.
     """
 
     name = "tabular"
 
-    def __init__(self, path: str | Path, *, input: str = "input", expected: str = "expected") -> None:  # noqa: A002 (the word of the contract)
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        input: str = "input",  # noqa: A002 (the word of the contract)
+        expected: str = "expected",
+        group: str | None = None,
+    ) -> None:
         self.path = Path(path)
         self.columns = (input, expected)
+        self.group = group
 
     def load_data(self) -> Sequence[tuple[int, dict[str, Any]]]:
         """Read and check every row.
@@ -32,18 +42,24 @@ class TabularLoader(BaseDatasetLoader):
             CallerError: the file's name promises no known format.
             MalformedDataset: a row is damaged, lacks a column, or the file is empty.
         """
-        with naming(self.path):
-            rows = [(row, self._checked(record, row)) for row, record in read_table(self.path)]
-        if not rows:
-            raise MalformedDataset(f"{self.path.name} is empty: it holds no row of data")
-        return rows
+        return self._read(read_table(self.path))
 
     def format_sample(self, sample: tuple[int, dict[str, Any]]) -> Sample:
         """One row; ``metadata["row"]`` is the line it starts on."""
         row, record = sample
         asked, expected = self.columns
         rest = {name: value for name, value in record.items() if name not in self.columns}
-        return {"input": record[asked], "expected": record[expected], "metadata": {"row": row, **rest}}
+        found = {"input": record[asked], "expected": record[expected], "metadata": {"row": row, **rest}}
+        return found if self.group is None else grouped(found, record.get(self.group), row)
+
+    def _read(self, records: Iterable[tuple[int, dict[str, Any]]]) -> list[tuple[int, dict[str, Any]]]:
+        with naming(self.path):
+            rows = [(row, self._checked(record, row)) for row, record in records]
+        if not rows:
+            raise MalformedDataset(f"{self.path.name} is empty: it holds no row of data")
+        if self.group is not None:
+            check_column((record for _, record in rows), self.group, self.path.name)
+        return rows
 
     def _checked(self, record: dict[str, Any], row: int) -> dict[str, Any]:
         texts = {name: self._text(record, name, row) for name in self.columns}

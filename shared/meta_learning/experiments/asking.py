@@ -10,8 +10,10 @@ from typing import Any
 
 from meta_learning.acla import Prompt
 from meta_learning.acla.parsing import is_right, parse_answer
+from meta_learning.datasets.groups import group_of
 from meta_learning.errors import CallerError
-from meta_learning.experiments.intervals import Estimate, proportion
+from meta_learning.experiments.clusters import clustered_mean
+from meta_learning.experiments.intervals import Estimate
 from meta_learning.experiments.predictions import Prediction, item_key, segment_of
 from meta_learning.llm import LLM, Reply, Request
 from meta_learning.llm.models import price_of
@@ -58,11 +60,13 @@ class PromptAsker:
         pairs = [
             (one, other) for one, other in zip(first, again, strict=False) if not one.refused and not other.refused
         ]
-        return proportion(sum(one.answer != other.answer for one, other in pairs), len(pairs))
+        flips = [float(one.answer != other.answer) for one, other in pairs]
+        return clustered_mean(flips, [one.group for one, _ in pairs])
 
     async def _one(self, prompt: Prompt, package: Package, sample: Sample, repeat: int) -> Prediction:
         item, expected = item_key(sample), str(sample["expected"])
-        nothing = Prediction(item, expected, None, 0.0, segment=segment_of(sample, self._segment_by))
+        segment, group = segment_of(sample, self._segment_by), group_of(sample)
+        nothing = Prediction(item, expected, None, 0.0, segment=segment, group=group)
         async with self._room:
             self.calls_count += 1
             try:

@@ -42,8 +42,9 @@ async def run_cell(cell: Cell, llm: LLM | None, store: RunStore | None = None) -
         CallerError: the cell cannot be run: no such data, no closed set of labels, no test items.
     """
     sizes = cell.sizes
-    items = await items_of(cell.dataset, sizes, cell.seed)
-    labels = labels_of(items.pool)
+    drawn = await items_of(cell.dataset, sizes, cell.seed)
+    # Which labels there are is known to all; how many items have one is what the curve is over.
+    labels, items = labels_of(drawn.pool), drawn.labelled(cell.labels)
     answering_calls = 0
     if cell.strategy in TUNED:
         learner = learner_of(cell.strategy, labels, cell.dataset.initial_prompt)
@@ -79,7 +80,7 @@ def strategies_of(name: str) -> list[str]:
 async def _searched(cell: Cell, items: Items, llm: LLM, store: RunStore | None) -> dict[str, Any]:
     if cell.strategy in ("static", "hand_written"):
         return {"calls": 0, "best_prompt": _fixed_prompt(cell)}
-    sizes = cell.sizes
+    sizes, (search_count, gate_count) = cell.sizes, cell.searched_counts
     said: dict[str, Any] = dict(cell.search)
     config = CurriculumConfig(
         initial_prompt=cell.dataset.initial_prompt,
@@ -89,7 +90,7 @@ async def _searched(cell: Cell, items: Items, llm: LLM, store: RunStore | None) 
         llm_provider=llm.provider,
         model_name=llm.model,
         seed=cell.seed,
-        gate_samples=sizes.gate_samples,
+        gate_samples=gate_count,
         calls_max=cell.budget,
         answer_tokens=sizes.answer_tokens,
         proposal_tokens=sizes.proposal_tokens,
@@ -97,7 +98,7 @@ async def _searched(cell: Cell, items: Items, llm: LLM, store: RunStore | None) 
         **said,
     )
     agent = AdaptiveCurriculumAgent(config, llm, store=store, run_id=cell.id)
-    results = await agent.run_curriculum(items.load, num_samples=min(sizes.sample_size, len(items.pool)))
+    results = await agent.run_curriculum(items.load, num_samples=min(search_count, len(items.pool)))
     return {name: results[name] for name in KEPT}
 
 
@@ -113,7 +114,7 @@ def _result(
         "format": 1,
         "id": cell.id,
         "cell": cell.model_dump(mode="json"),
-        "data": {"pool": data_digest(items.pool), "test": data_digest(items.test)},
+        "data": {"pool": data_digest(items.pool), "test": data_digest(items.test), "groups": items.groups_counts},
         "made": made,
         "evaluation": evaluate(found, labels, cell.seed),
         "predictions": [asdict(one) for one in found],

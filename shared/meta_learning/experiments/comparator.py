@@ -10,21 +10,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from meta_learning.acla.statistics import holm
-from meta_learning.experiments.intervals import Floats, resampled
+from meta_learning.experiments.clusters import clustered, group_sums, places_of
+from meta_learning.experiments.intervals import Estimate, Floats, resampled
 
 ALPHA = 0.05
 SEEN_GAIN = 0.05
 EXACT_PAIRS_MAX = 16
 FLIPS_COUNT = 9999
 Scores = Mapping[str, float]
+Arm = tuple[str, Scores]
+Groups = Mapping[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class Comparison:
     ``p_value`` is two-sided: McNemar's exact test for 0/1 scores, else a sign-flip test. ``p_adjusted`` is Holm's over the
     comparisons of one call. ``effect`` is Cohen's d of the paired differences. ``power_for_5_points`` is the chance that a
     true gain of 5 points would have been found on so many pairs that differ as often: below 0.8, "no difference" says little.
+    Where several items are of one group, whole groups are resampled, their sums are tested by flipping signs, and the power is
+    that of as many single pairs as the groups are worth; ``groups_count`` says how many there are (else None).
     """
 
     arm: str
@@ -49,6 +55,7 @@ class Comparison:
     effect: float | None
     power_for_5_points: float
     alpha: float
+    groups_count: int | None = None
 
     @property
     def wins(self) -> bool:
@@ -66,10 +73,18 @@ class Comparison:
 
 
 def compare(
-    arm: str, scores: Scores, others: Mapping[str, Scores], alpha: float = ALPHA, seed: int = 0
+    arm: str,
+    scores: Scores,
+    others: Mapping[str, Scores],
+    alpha: float = ALPHA,
+    seed: int = 0,
+    groups: Groups = MappingProxyType({}),
 ) -> list[Comparison]:
-    """``arm`` against each of ``others``; scores are by item, and only items that both have are paired."""
-    compared = [_pair(arm, against, scores, other, seed) for against, other in others.items()]
+    """``arm`` against each of ``others``; scores are by item, and only items that both have are paired.
+
+    ``groups``: of items that are of one user, thread or source, its name; others stand for themselves.
+    """
+    compared = [_pair((arm, scores), (against, other), seed, groups) for against, other in others.items()]
     adjusted = holm([one.p_value for one in compared])
     return [replace(one, p_adjusted=p, alpha=alpha) for one, p in zip(compared, adjusted, strict=True)]
 
@@ -112,27 +127,42 @@ def power(count: int, gain: float, discordant: float, alpha: float = ALPHA) -> f
     return float(stats.norm.cdf(shift / math.sqrt(max(differing - gain * gain, 1e-9))))
 
 
-def _pair(arm: str, against: str, scores: Scores, other: Scores, seed: int) -> Comparison:
+def _pair(ours: Arm, theirs: Arm, seed: int, groups: Groups) -> Comparison:
+    (arm, scores), (against, other) = ours, theirs
     shared = sorted(scores.keys() & other.keys())
-    ours, theirs = (np.array([one[item] for item in shared], dtype=np.float64) for one in (scores, other))
+    mine, its = (np.array([one[item] for item in shared], dtype=np.float64) for one in (scores, other))
     if not shared:
         return Comparison(arm, against, 0, None, None, None, None, None, 1.0, 1.0, None, 0.0, ALPHA)
-    differences = ours - theirs
-    gain = resampled(differences, lambda drawn: drawn.mean(axis=1), seed)
+    differences, named = mine - its, [groups.get(item) for item in shared]
+    gain, worth = _gain(differences, named, seed)
     spread = float(differences.std(ddof=1)) if len(shared) > 1 else 0.0
-    p_value = paired_p_value(differences, seed)
+    places = places_of(named)
+    p_value = paired_p_value(differences if places is None else group_sums(differences, places), seed)
     return Comparison(
         arm=arm,
         against=against,
         pairs_count=len(shared),
-        score=float(ours.mean()),
-        other_score=float(theirs.mean()),
+        score=float(mine.mean()),
+        other_score=float(its.mean()),
         gain=gain.value,
         low=gain.low,
         high=gain.high,
         p_value=p_value,
         p_adjusted=p_value,
         effect=float(differences.mean()) / spread if spread else None,
-        power_for_5_points=power(len(shared), SEEN_GAIN, float(np.abs(differences).mean())),
+        power_for_5_points=power(worth, SEEN_GAIN, float(np.abs(differences).mean())),
         alpha=ALPHA,
+        groups_count=None if places is None else int(places.max()) + 1,
     )
+
+
+def _gain(differences: Floats, groups: Sequence[str | None], seed: int) -> tuple[Estimate, int]:
+    """The mean difference, and how many single pairs would tell as much: fewer, where those of a group go the same way."""
+    plain = resampled(differences, lambda drawn: drawn.mean(axis=1), seed)
+    rows = np.stack([differences, np.ones(len(differences))], axis=-1)
+    gain = clustered([plain], rows, groups, lambda totals: totals[:, :1] / totals[:, 1:], seed)[0]
+    if gain.low is None or gain.high is None or plain.low is None or plain.high is None:
+        return gain, 0
+    if gain.high == gain.low:
+        return gain, len(differences)
+    return gain, int(len(differences) * ((plain.high - plain.low) / (gain.high - gain.low)) ** 2)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from meta_learning.datasets.groups import group_of
 from meta_learning.errors import CallerError
 from meta_learning.experiments.asking import Package, PromptAsker
 from meta_learning.experiments.comparator import Comparison, compare
@@ -41,7 +42,10 @@ class Judge:
         if len(scores) != len(self._test):
             raise CallerError(f"evaluation_fn returned {len(scores)} scores for {len(self._test)} samples")
         pairs = zip(self._test, scores, strict=True)
-        return [Prediction(item_key(one), str(one["expected"]), "", float(score)) for one, score in pairs]
+        return [
+            Prediction(item_key(one), str(one["expected"]), "", float(score), group=group_of(one))
+            for one, score in pairs
+        ]
 
     async def flip_rate(self, package: Package, count: int, first: Sequence[Prediction]) -> dict[str, Any] | None:
         """How often the same question gets another answer; None where the model is not ours to ask."""
@@ -82,7 +86,8 @@ async def tested(
         found[FINE_TUNING] = fine_tuned(items.pool, items.test, labels, seed)
     scores = {arm: {one.item: one.score for one in said if one.refused is None} for arm, said in found.items()}
     others = {arm: scores[arm] for arm in scores if arm != META}
-    return Tested(found, compare(META, scores[META], others, alpha, seed) if others else [])
+    groups = {one.item: one.group for said in found.values() for one in said}
+    return Tested(found, compare(META, scores[META], others, alpha, seed, groups) if others else [])
 
 
 def result_of(run: Mapping[str, Any], outcome: Tested, items: Items, seed: int) -> dict[str, Any]:

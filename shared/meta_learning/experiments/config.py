@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from meta_learning.acla import STRATEGIES, CurriculumConfig
 from meta_learning.errors import ConfigurationError
@@ -67,7 +67,12 @@ Search = Annotated[dict[str, Value], AfterValidator(_known_search)]
 
 
 class DatasetSpec(Strict):
-    """A data set by name, or a table (CSV, TSV, JSON lines) by ``path`` and the names of its columns."""
+    """A data set by name, or a table (CSV, TSV, JSON lines, Parquet) by ``path`` and the names of its columns.
+
+    ``group``: the column of the user, thread or source, all of whose items are either searched, decided or tested on.
+    """
+
+    added: ClassVar[tuple[str, ...]] = ("group",)
 
     name: Name
     path: str | None = None
@@ -76,6 +81,7 @@ class DatasetSpec(Strict):
     initial_prompt: Annotated[str, Field(min_length=1, max_length=20_000)]
     hand_written_prompt: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
     segment_by: str | None = None
+    group: Annotated[str, Field(min_length=1)] | None = None
 
     def of(self, strategy: str) -> DatasetSpec:
         """Without the hand-written prompt, where the arm is not that."""
@@ -142,7 +148,9 @@ class Sizes(Strict):
 
 
 class Cell(GridCell):
-    """One point of the grid of prompts."""
+    """One point of the grid of prompts; ``labels``: of the labelled items so many are learnt from, None for all."""
+
+    added: ClassVar[tuple[str, ...]] = ("labels",)
 
     dataset: DatasetSpec
     model: ModelSpec | None
@@ -150,20 +158,35 @@ class Cell(GridCell):
     budget: int | None
     sizes: Sizes
     search: Search = Field(default_factory=dict)
+    labels: int | None = None
 
     @property
     def label(self) -> str:
         """For people."""
         model = "" if self.model is None else f" · {self.model.title}"
         budget = "" if self.budget is None else f" · {self.budget:,} calls"
-        return f"{self.dataset.name}{model} · {self.strategy} · seed {self.seed}{budget}"
+        labels = "" if self.labels is None else f" · {self.labels:,} labels"
+        return f"{self.dataset.name}{model} · {self.strategy} · seed {self.seed}{budget}{labels}"
+
+    @property
+    def searched_counts(self) -> tuple[int, int]:
+        """How many items are searched on and how many decide, in the proportion of the sizes where labels are fewer."""
+        search, gate = self.sizes.sample_size, self.sizes.gate_samples
+        if self.labels is None:
+            return search, gate
+        fewer = max(1, round(self.labels * search / (search + gate)))
+        return fewer, self.labels - fewer
 
 
 class StudyConfig(Grid):
     """A grid. What does not depend on an axis is run once along it, and compared with every point of it.
 
-    ``search``: settings of the agent that evolves prompts (`SEARCHED`), for every arm that searches.
+    ``search``: settings of the agent that evolves prompts (`SEARCHED`), for every arm that searches. ``labels``: how many of the
+    items to search and to gate on are labelled, for a curve over their number; None for all of them. All points of it are tested
+    on the same items, and each has the labels of the one before.
     """
+
+    added: ClassVar[tuple[str, ...]] = ("labels",)
 
     datasets: Annotated[list[DatasetSpec], Field(min_length=1, max_length=100)]
     models: Annotated[list[ModelSpec], Field(min_length=1, max_length=100)] = Field(
@@ -177,9 +200,18 @@ class StudyConfig(Grid):
     )
     sizes: Sizes = Field(default_factory=Sizes)
     search: Search = Field(default_factory=dict)
+    labels: Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1, max_length=100)] | None = None
+
+    @model_validator(mode="after")
+    def _labelled(self) -> Self:
+        there = self.sizes.sample_size + self.sizes.gate_samples
+        if self.labels is not None and max(self.labels) > there:
+            raise ValueError(f"labels: {max(self.labels)} are more than sample_size and gate_samples together, {there}")
+        return self
 
     def cells(self) -> list[Cell]:
         """The grid in a fixed order, each cell once."""
+        counts: list[int | None] = [None] if self.labels is None else [*self.labels]
         found = [
             Cell(
                 dataset=dataset.of(strategy),
@@ -189,12 +221,14 @@ class StudyConfig(Grid):
                 budget=None if strategy in FIXED else budget,
                 sizes=self.sizes.of(strategy),
                 search={} if strategy in FIXED else self.search,
+                labels=labels if strategy in TUNED or strategy not in FIXED else None,
             )
             for dataset in self.datasets
             for model in self.models
             for seed in self.seeds
             for strategy in self.strategies
             for budget in self.budgets
+            for labels in counts
             if strategy != "hand_written" or dataset.hand_written_prompt
         ]
         return list({cell.id: cell for cell in found}.values())

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from meta_learning.acla.grouping import GROUPS_COUNT_MIN, groups_wanted, whole_groups
+from meta_learning.datasets.groups import group_of
 from meta_learning.errors import CallerError, MalformedDataset
 from meta_learning.experiments.predictions import item_key
 
@@ -27,7 +30,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """``pool``: for searching and gating, and what a fine-tuned model learns from. ``test`` is empty where there are too few."""
+    """``pool``: for searching and gating, and what a fine-tuned model learns from. ``test`` is empty where there are too few.
+
+    Where items have groups, no group is in both.
+    """
 
     pool: tuple[dict[str, Any], ...]
     test: tuple[dict[str, Any], ...]
@@ -42,24 +48,61 @@ class Items:
             raise CallerError(f"asked for {count} samples, {len(self.pool)} are available")
         return list(self.pool[:count])
 
+    def labelled(self, count: int | None) -> Items:
+        """With the first ``count`` items of the pool only; None for all.
+
+        Raises:
+            CallerError: the pool is smaller.
+        """
+        return self if count is None else Items(tuple(self.load(count)), self.test)
+
+    @property
+    def groups_counts(self) -> dict[str, int] | None:
+        """How many groups each part has; None where no item has one. An item without a group stands for itself."""
+        if all(group_of(sample) is None for sample in (*self.pool, *self.test)):
+            return None
+        return {name: len({_group(one) for one in part}) for name, part in (("pool", self.pool), ("test", self.test))}
+
 
 async def draw(loader: Any, wanted: Wanted, seed: int) -> Items:
     """Items from a data set's loader (an object with ``get_samples``, or a function of a count).
 
-    Equal inputs are one item. Which items are for testing depends on ``seed`` and on their content, never on their order.
+    Equal inputs are one item. Which items are for testing depends on ``seed`` and on their content, never on their order; where
+    samples have groups, on the groups' names: whole groups are for testing, as long as they fit.
 
     Raises:
         MalformedDataset: the loader gives no usable samples.
+        CallerError: there are groups, too few or too large for a part to test on; the message says what to do.
     """
     load: Loader = (lambda n: loader.get_samples(n, seed=seed)) if hasattr(loader, "get_samples") else loader
     samples = await _as_many_as_there_are(load, wanted)
     unique = {item_key(sample): dict(sample) for sample in samples if _is_usable(sample)}
     if not unique:
         raise MalformedDataset("the loader gave no samples with an input and an expected answer")
-    ordered = [unique[key] for key in sorted(unique, key=lambda key: hashlib.sha256(f"{seed}:{key}".encode()).digest())]
-    test_count = _test_count(len(ordered), wanted)
-    pool = ordered[test_count : test_count + wanted.search + wanted.gate]
-    return Items(tuple(pool), tuple(ordered[:test_count]))
+    ordered = [unique[key] for key in sorted(unique, key=lambda key: _place(seed, key))]
+    test, rest = _divided(ordered, _test_count(len(ordered), wanted), seed)
+    return Items(tuple(rest[: wanted.search + wanted.gate]), tuple(test))
+
+
+def _divided(
+    ordered: Sequence[dict[str, Any]], count: int, seed: int
+) -> tuple[Sequence[dict[str, Any]], Sequence[dict[str, Any]]]:
+    if all(group_of(sample) is None for sample in ordered):
+        return ordered[:count], ordered[count:]
+    test, rest = whole_groups(ordered, _group, count, lambda group: _place(seed, group))
+    if count and (len(test) < TEST_COUNT_MIN or len({_group(one) for one in test}) < GROUPS_COUNT_MIN):
+        raise CallerError(groups_wanted(Counter(map(_group, ordered)), f"{TEST_COUNT_MIN} to {count} items to test on"))
+    return test, rest
+
+
+def _place(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"{seed}:{name}".encode()).digest()
+
+
+def _group(sample: Mapping[str, Any]) -> str:
+    """Of one that has none, a name that no other item has."""
+    group = group_of(sample)
+    return f"item {item_key(sample)}" if group is None else f"group {group}"
 
 
 def _test_count(available: int, wanted: Wanted) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 
 from meta_learning.clrs import OnlineTextModel
 from meta_learning.clrs.models.port import Model
+from meta_learning.datasets.groups import group_of
 from meta_learning.errors import CallerError
 from meta_learning.experiments.intervals import Floats
 from meta_learning.experiments.predictions import Prediction, item_key, segment_of
@@ -95,4 +96,5 @@ def _predicted(sample: Sample, scores: Floats, labels: Sequence[str]) -> Predict
         score=float(labels[best] == expected),
         confidence=float(scores[best] / scores.sum()) if scores.sum() > 0 else None,
         cost_usd=0.0,
+        group=group_of(sample),
     )

@@ -38,9 +38,7 @@ class Strict(BaseModel):
     @property
     def digest(self) -> str:
         """Of every setting, as hexadecimal digits."""
-        own = {name: getattr(self, name) for name in self.added}
-        untouched = {name for name, value in own.items() if value == type(self).model_fields[name].default}
-        said = json.dumps(self.model_dump(mode="json", exclude=untouched), sort_keys=True, ensure_ascii=False)
+        said = json.dumps(self.model_dump(mode="json", exclude=_untouched(self)), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(said.encode()).hexdigest()
 
 
@@ -101,6 +99,25 @@ class Grid(NamedSettings):
     def later_count(self) -> int:
         """How many `later` will name."""
         return 0
+
+
+def _untouched(settings: Strict) -> dict[str, Any]:
+    """The added settings that are at their defaults, of these and of settings within them, as pydantic leaves them out."""
+    found: dict[str, Any] = {}
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if name in settings.added and value == field.default:
+            found[name] = True
+        elif isinstance(value, Strict) and (inner := _untouched(value)):
+            found[name] = inner
+        elif isinstance(value, list) and (places := _untouched_within(value)):
+            found[name] = places
+    return found
+
+
+def _untouched_within(values: Sequence[Any]) -> dict[int, Any]:
+    within = {place: _untouched(one) for place, one in enumerate(values) if isinstance(one, Strict)}
+    return {place: inner for place, inner in within.items() if inner}
 
 
 def settings_of(said: Mapping[str, Any] | str | Path) -> dict[str, Any]:

@@ -95,4 +95,5 @@ def data_of(config: Grid) -> list[Named]:
     """The data sets that a study names, each once."""
     named = [one for field in ("datasets", "transfer_datasets", "texts") for one in getattr(config, field, None) or ()]
     named += [one.foreign for one in named if getattr(one, "foreign", None) is not None]
-    return list({(one.name, one.path, one.input, one.expected): one for one in named}.values())
+    keys = [(one.name, one.path, one.input, one.expected, getattr(one, "group", None)) for one in named]
+    return list(dict(zip(keys, named, strict=True)).values())

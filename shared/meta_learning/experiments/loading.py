@@ -29,14 +29,16 @@ class Named(Protocol):
 
 
 def dataset_of(named: Named) -> datasets.BaseDatasetLoader:
-    """The loader of a data set.
+    """The loader of a data set; with groups where its settings name what makes them (streams of feedback have no parts to keep apart).
 
     Raises:
         NotFound: no data set, or no file, has this name.
         CallerError: columns are named, but no path is.
     """
+    group: str | None = getattr(named, "group", None)
     if named.input is None and named.expected is None:
-        return datasets.load(named.name, named.path)
+        return datasets.load(named.name, named.path, group)
     if named.path is None:
         raise CallerError(f"data set {named.name}: columns are named, but no path is")
-    return datasets.open_dataset(named.path, input=named.input or "input", expected=named.expected or "expected")
+    columns = {"input": named.input or "input", "expected": named.expected or "expected"}
+    return datasets.open_dataset(named.path, **columns, group=group)

@@ -18,7 +18,7 @@ class Prediction:
     """One answer. ``answer`` is None where it could not be read, and ``refused`` says why there was none at all.
 
     ``score`` in [0, 1] is 1 for right and 0 for wrong, or what an ``evaluation_fn`` said. ``confidence`` is the probability
-    that the classifier itself gave to its answer, where it gives one.
+    that the classifier itself gave to its answer, where it gives one. ``group``: `datasets.groups.group_of` of the item.
     """
 
     item: str
@@ -31,6 +31,7 @@ class Prediction:
     cost_usd: float | None = None
     latency_s: float | None = None
     refused: str | None = None
+    group: str | None = None
 
 
 def item_key(sample: Mapping[str, Any]) -> str:

@@ -8,33 +8,71 @@ from dataclasses import replace
 from typing import Any
 
 from meta_learning.acla.statistics import holm
-from meta_learning.experiments.comparator import compare
+from meta_learning.experiments.clusters import clustered_mean
+from meta_learning.experiments.comparator import Groups, compare
 from meta_learning.experiments.config import THRESHOLDS, title_of
-from meta_learning.experiments.intervals import mean
+from meta_learning.experiments.evaluator import groups_count
+from meta_learning.experiments.label_curve import Point, label_curve
 
 BASELINES = ("static", "hand_written", "fine_tuning", "lora")
 Result = Mapping[str, Any]
+Place = tuple[str, str | None, int | None]
 
 
 def report_of(results: Sequence[Result], errors: Sequence[Mapping[str, str]] = ()) -> dict[str, Any]:
-    """The report as plain JSON, one entry a data set and model; the same whatever order the cells were run in.
+    """The report as plain JSON, one entry a data set and model (and number of labels); the same whatever the order of the cells.
 
-    A score is of unique items: where seeds drew the same item for testing, their scores are averaged first.
+    A score is of unique items: where seeds drew the same item for testing, their scores are averaged first. Intervals are those
+    of whole groups where the data has groups.
     """
-    groups = defaultdict(list)
-    for result in results:
-        if result["cell"]["model"] is not None:
-            groups[group_of(result)].append(result)
-    tuned = [result for result in results if result["cell"]["model"] is None]
-    for name in {group_of(result) for result in tuned} - {name.partition(" · ")[0] for name in groups}:
-        groups[name] = []
-    for name, group in groups.items():
-        group += [result for result in tuned if group_of(result) == name.partition(" · ")[0]]
+    places = {place: [one for one in results if _belongs(one, place)] for place in places_of(results)}
+    curves = _label_curves(places)
     return {
-        "groups": {name: _of_group(groups[name]) for name in sorted(groups)},
+        "groups": {_name(place): _of_group(group) for place, group in places.items()},
         "cells_count": len(results),
         "errors": list(errors),
+        **({"by_labels": curves} if curves else {}),
     }
+
+
+def places_of(results: Sequence[Result]) -> list[Place]:
+    """What arms are compared within: each model of a data set, with each number of labels.
+
+    A result without a model (a tuned arm) or without a number of labels (a fixed prompt) belongs to all places of its data set.
+    """
+    found = dict[Place, None]()
+    for name in sorted({place_of(result)[0] for result in results}):
+        ours = [place_of(result) for result in results if place_of(result)[0] == name]
+        models: list[str | None] = [*sorted({model for _, model, _ in ours if model is not None})] or [None]
+        counts: list[int | None] = [*sorted({labels for _, _, labels in ours if labels is not None})] or [None]
+        found |= dict.fromkeys((name, model, labels) for model in models for labels in counts)
+    return list(found)
+
+
+def place_of(result: Result) -> Place:
+    """The data set of a result, its model, and how many labels it learnt from."""
+    cell = result["cell"]
+    model = None if cell["model"] is None else title_of(cell["model"])
+    return str(cell["dataset"]["name"]), model, cell.get("labels")
+
+
+def _label_curves(places: Mapping[Place, Sequence[Result]]) -> dict[str, Any]:
+    """By data set and model, where the number of labels is told."""
+    points = defaultdict[str, list[Point]](list)
+    for (name, model, labels), results in places.items():
+        if labels is not None:
+            points[_name((name, model, None))].append((labels, _scores_by_arm(results), groups_of(results)))
+    return {name: label_curve(found) for name, found in points.items()}
+
+
+def _belongs(result: Result, place: Place) -> bool:
+    return all(mine is None or mine == theirs for mine, theirs in zip(place_of(result), place, strict=True))
+
+
+def _name(place: Place) -> str:
+    name, model, labels = place
+    named = name if model is None else f"{name} · {model}"
+    return named if labels is None else f"{named} · {labels:,} labels"
 
 
 def arm_name(cell: Mapping[str, Any]) -> str:
@@ -44,21 +82,19 @@ def arm_name(cell: Mapping[str, Any]) -> str:
 
 
 def group_of(result: Result) -> str:
-    """The data set, and the model where there is one."""
-    cell = result["cell"]
-    return str(cell["dataset"]["name"]) + ("" if cell["model"] is None else f" · {title_of(cell['model'])}")
+    """The data set, the model where there is one, and the number of labels where it is told."""
+    return _name(place_of(result))
 
 
 def _of_group(results: Sequence[Result]) -> dict[str, Any]:
-    by_arm: dict[str, list[Result]] = defaultdict(list)
-    for result in results:
-        by_arm[arm_name(result["cell"])].append(result)
-    scores = {arm: scores_of(by_arm[arm]) for arm in sorted(by_arm, key=_order)}
-    arms = [_arm(arm, by_arm[arm], scores[arm]) for arm in scores]
+    by_arm = _by_arm(results)
+    scores = _scores_by_arm(results)
+    groups = groups_of(results)
+    arms = [_arm(arm, by_arm[arm], scores[arm], groups) for arm in scores]
     return {
         "arms": arms,
-        "comparisons": _comparisons(scores),
-        "strategies": _strategies(scores),
+        "comparisons": _comparisons(scores, groups),
+        "strategies": _strategies(scores, groups),
         "pareto": [
             {
                 "name": arm["arm"],
@@ -75,7 +111,18 @@ def _of_group(results: Sequence[Result]) -> dict[str, Any]:
     }
 
 
-def _comparisons(scores: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+def _by_arm(results: Sequence[Result]) -> dict[str, list[Result]]:
+    by_arm: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        by_arm[arm_name(result["cell"])].append(result)
+    return {arm: by_arm[arm] for arm in sorted(by_arm, key=_order)}
+
+
+def _scores_by_arm(results: Sequence[Result]) -> dict[str, dict[str, float]]:
+    return {arm: scores_of(found) for arm, found in _by_arm(results).items()}
+
+
+def _comparisons(scores: Mapping[str, Mapping[str, float]], groups: Groups) -> list[dict[str, Any]]:
     """Every arm that searches against every baseline, corrected together.
 
     Fitted thresholds are a baseline too, of searches of the same budget: what other prompts bring beside them.
@@ -84,10 +131,10 @@ def _comparisons(scores: Mapping[str, Mapping[str, float]]) -> list[dict[str, An
     pairs = [(arm, against) for arm in searching for against in scores if against in BASELINES]
     fitted = {arm: THRESHOLDS + arm.removeprefix(arm.partition(" @ ")[0]) for arm in searching}
     pairs += [(arm, fitted[arm]) for arm in searching if fitted[arm] in scores and fitted[arm] != arm]
-    return _corrected(pairs, scores)
+    return _corrected(pairs, scores, groups)
 
 
-def _strategies(scores: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+def _strategies(scores: Mapping[str, Mapping[str, float]], groups: Groups) -> list[dict[str, Any]]:
     """Each strategy left out, or alone, against the learned mix of the same budget."""
     pairs = []
     for arm in scores:
@@ -95,12 +142,14 @@ def _strategies(scores: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any
         mix = "meta" + (f" @ {rest.partition(' @ ')[2]}" if " @ " in rest else "")
         if kind in ("only", "without") and mix in scores:
             pairs.append((arm, mix))
-    return _corrected(pairs, scores)
+    return _corrected(pairs, scores, groups)
 
 
-def _corrected(pairs: Sequence[tuple[str, str]], scores: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+def _corrected(
+    pairs: Sequence[tuple[str, str]], scores: Mapping[str, Mapping[str, float]], groups: Groups
+) -> list[dict[str, Any]]:
     """Holm over all pairs of one table, not over those of one arm."""
-    found = [compare(arm, scores[arm], {against: scores[against]})[0] for arm, against in pairs]
+    found = [compare(arm, scores[arm], {against: scores[against]}, groups=groups)[0] for arm, against in pairs]
     adjusted = holm([one.p_value for one in found])
     return [replace(one, p_adjusted=p).as_dict() for one, p in zip(found, adjusted, strict=True)]
 
@@ -115,15 +164,23 @@ def scores_of(results: Sequence[Result]) -> dict[str, float]:
     return {item: sum(found) / len(found) for item, found in by_item.items()}
 
 
-def _arm(arm: str, results: Sequence[Result], scores: Mapping[str, float]) -> dict[str, Any]:
-    estimate = mean([scores[item] for item in sorted(scores)])
+def groups_of(results: Sequence[Result]) -> dict[str, str | None]:
+    """The group of each item; None for what has none, and for results of before there were groups."""
+    return {one["item"]: one.get("group") for result in results for one in result["predictions"]}
+
+
+def _arm(arm: str, results: Sequence[Result], scores: Mapping[str, float], groups: Groups) -> dict[str, Any]:
+    items = sorted(scores)
+    named = [groups[item] for item in items]
+    estimate = clustered_mean([scores[item] for item in items], named)
     f1 = [result["evaluation"]["macro_f1"]["value"] for result in results]
     outcomes = [result["made"].get("outcome") for result in results]
-    named = [f"{outcomes.count(one)} {one}" for one in sorted({str(one) for one in outcomes if one})]
+    counted = [f"{outcomes.count(one)} {one}" for one in sorted({str(one) for one in outcomes if one})]
     return {
         "arm": arm,
         "seeds": len(results),
         "items": estimate.count,
+        "groups": groups_count(named),
         "score": estimate.value,
         "low": estimate.low,
         "high": estimate.high,
@@ -132,7 +189,7 @@ def _arm(arm: str, results: Sequence[Result], scores: Mapping[str, float]) -> di
         "all_calls_mean": sum(result["made"]["calls"] + result.get("answering_calls", 0) for result in results)
         / len(results),
         "iterations_to_best": _iterations_to_best(results),
-        "outcomes": ", ".join(named),
+        "outcomes": ", ".join(counted),
     }
 
 

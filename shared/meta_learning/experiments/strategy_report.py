@@ -11,7 +11,7 @@ from typing import Any
 from meta_learning.acla.statistics import holm
 from meta_learning.experiments.comparator import Comparison, compare
 from meta_learning.experiments.judging import KIND as JUDGING
-from meta_learning.experiments.report import Result, arm_name, group_of, report_of, scores_of
+from meta_learning.experiments.report import Result, arm_name, group_of, groups_of, report_of, scores_of
 
 STATIC = "static"
 
@@ -51,18 +51,20 @@ def convergence(arm: str, results: Sequence[Result]) -> dict[str, Any]:
 
 def robustness(here: Sequence[Result], elsewhere: Sequence[Result]) -> list[dict[str, Any]]:
     """Each arm on perturbed inputs against itself on the same items as they were, corrected over the table."""
-    found = []
+    found, groups = [], groups_of([*here, *elsewhere])
     for (arm, name), group in sorted(_by(elsewhere, perturbed=True).items()):
         plain = scores_of([result for result in here if arm_name(result["cell"]) == arm])
-        found.append((name, compare(f"{arm}, {name}", scores_of(group), {f"{arm}, as it was": plain})[0]))
+        found.append(
+            (name, compare(f"{arm}, {name}", scores_of(group), {f"{arm}, as it was": plain}, groups=groups)[0])
+        )
     return [{"perturbation": name, **one.as_dict()} for name, one in _corrected(found)]
 
 
 def transfer(elsewhere: Sequence[Result]) -> list[dict[str, Any]]:
     """What the learned mix found, against the static prompt, where it was not found; corrected over the table."""
-    by_place = _by(elsewhere, perturbed=False)
+    by_place, groups = _by(elsewhere, perturbed=False), groups_of(elsewhere)
     found = [
-        (where, compare(arm, scores_of(group), {STATIC: scores_of(by_place[STATIC, where])})[0])
+        (where, compare(arm, scores_of(group), {STATIC: scores_of(by_place[STATIC, where])}, groups=groups)[0])
         for (arm, where), group in sorted(by_place.items())
         if arm != STATIC and (STATIC, where) in by_place
     ]

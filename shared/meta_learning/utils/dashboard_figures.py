@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from meta_learning.utils.figures import curves, gains, lineage, loop, pareto, quality, strategies
+from meta_learning.utils.figures import curves, gains, labels, lineage, loop, pareto, quality, strategies
 from meta_learning.utils.figures.histories import History, read_history
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ def figures_of(facts: Mapping[str, Any]) -> Iterator[Drawn]:
         yield "score against cost", partial(pareto.front, facts["pareto"], str(facts.get("cost_unit", "calls")))
     if isinstance(facts.get("comparisons"), list):
         yield "gains, paired by item", partial(gains.forest, facts["comparisons"])
+    if isinstance(facts.get("by_labels"), Mapping):
+        for name, found in facts["by_labels"].items():
+            yield f"score by the number of labels: {name}", partial(labels.curve, found["arms"])
     # One point would be no curve.
     if isinstance(facts.get("minimal_feedback"), Sequence) and len(facts["minimal_feedback"]) > 1:
         yield (

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from meta_learning.errors import CallerError
 from meta_learning.utils.dashboard import page
-from meta_learning.utils.figures import curves, drawing, gains, lineage, loop, pareto, quality, strategies
+from meta_learning.utils.figures import curves, drawing, gains, labels, lineage, loop, pareto, quality, strategies
 from meta_learning.utils.figures.histories import Point, read_history
 from meta_learning.utils.lines import write_whole
 from meta_learning.utils.logger import DATA_FOLDER
@@ -128,6 +128,10 @@ class MetaLearningVisualizer:
     def plot_gains(self, comparisons: Sequence[Mapping[str, Any]], save_name: str = "gains") -> list[Path]:
         """Paired gains with their intervals; ``comparisons`` as the reports of comparisons and studies have them."""
         return self._save(save_name, lambda: gains.forest(comparisons))
+
+    def plot_labels(self, arms: Mapping[str, Sequence[Mapping[str, Any]]], save_name: str = "labels") -> list[Path]:
+        """Score by the number of labels, a line an arm; ``arms`` as a study's ``by_labels`` has them."""
+        return self._save(save_name, lambda: labels.curve(arms))
 
     def create_dashboard(self, experiment_results: Mapping[str, Any], save_name: str = "dashboard") -> Path:
         """One HTML file with every figure that the results have the numbers for; it opens without a network.

@@ -36,7 +36,7 @@ import json, sys
 from meta_learning.datasets import open_dataset
 from meta_learning.errors import MetaLearningError
 try:
-    loader = open_dataset(sys.argv[1], input=sys.argv[2], expected=sys.argv[3])
+    loader = open_dataset(sys.argv[1], input=sys.argv[2], expected=sys.argv[3], group=(sys.argv[4:] or [None])[0])
     print(json.dumps([len(loader), loader.get_samples(2, seed=1)]))
 except MetaLearningError as error:
     print(json.dumps([type(error).__name__, str(error)]))
@@ -75,6 +75,9 @@ def test_a_folder_with_splits_is_read_by_its_columns_and_labels_are_told_by_name
         assert one["metadata"] == {"sender": "a"}
     kind, said = read(tmp_path, f"hub:{folder}", "question", "kind")
     assert (kind, "no column 'question'; there are 'text', 'kind', 'sender'" in str(said)) == ("MalformedDataset", True)
+    _, samples = read(tmp_path, f"hub:{folder}:test", "text", "kind", "sender")
+    assert [one["group"] for one in samples] == ["a", "a"]
+    assert "no column 'user'; there are" in read(tmp_path, f"hub:{folder}:test", "text", "kind", "user")[1]
     assert read(tmp_path, f"hub:{folder}:validation", "text", "kind")[0] == "NotFound"
     assert read(tmp_path, "hub:nobody/nothing", "text", "kind")[0] in ("NotFound", "WorldError")
 

@@ -67,6 +67,7 @@ COMPARED = [
     | {"p_adjusted": 0.001 if gain > 0.05 else 0.4}
     for gain in (0.1, 0.01)
 ]
+CURVE = [{"labels": count, "score": 0.6, "low": 0.5, "high": 0.7} for count in (25, 400)]
 Draw = Callable[[MetaLearningVisualizer, str], list[Path]]
 FIGURES: dict[str, Draw] = {
     "curriculum": lambda v, name: v.plot_curriculum_learning(performance_history=HISTORY, save_name=name),
@@ -85,6 +86,7 @@ FIGURES: dict[str, Draw] = {
     "satisfaction": lambda v, name: v.plot_satisfaction({f"world {n}": [0.5, 0.6] for n in range(7)}, name),
     "pareto": lambda v, name: v.plot_pareto([{"name": "a", "cost": 1, "score": 0.5}], save_name=name),
     "gains": lambda v, name: v.plot_gains(COMPARED, name),
+    "labels": lambda v, name: v.plot_labels({"lora": CURVE, "text model": CURVE[:1]}, name),
 }
 NOTHING: dict[str, Draw] = {
     "curriculum": lambda v, name: v.plot_curriculum_learning(performance_history=[None, None], save_name=name),
@@ -100,6 +102,7 @@ NOTHING: dict[str, Draw] = {
     "satisfaction": lambda v, name: v.plot_satisfaction({}, name),
     "pareto": lambda v, name: v.plot_pareto([], save_name=name),
     "gains": lambda v, name: v.plot_gains([], name),
+    "labels": lambda v, name: v.plot_labels({"lora": []}, name),
 }
 
 

@@ -45,6 +45,7 @@ def evolve(
     layout: on.Layout = None,
     input_column: on.InputColumn = None,
     expected_column: on.ExpectedColumn = None,
+    group_column: on.GroupColumn = None,
     samples: on.Samples = None,
     gate_samples: on.GateSamples = None,
     calls: on.Calls = None,
@@ -127,10 +128,11 @@ async def _evolve(order: Order, llm: LLM, folder: RunFolder, console: Console, p
 
 def _about(order: Order, budget: Budget, llm: LLM) -> dict[str, str]:
     guess, parts = budget.estimate, budget.splits
+    groups = f", of {parts.groups_counts[0]} and {parts.groups_counts[1]} groups" if parts.groups_counts else ""
     batches = {"batches": _batches(order)} if order.batch else {}
     caps = {"calls": order.calls, "tokens": order.tokens, "US dollars": order.money, "seconds": order.seconds}
     return {
-        "data set": f"{order.data}: {len(parts.search)} items to search on, {len(parts.gate)} fresh ones to decide on",
+        "data set": f"{order.data}: {len(parts.search)} items to search on, {len(parts.gate)} fresh ones to decide on{groups}",
         "model": f"{llm.model} ({order.base_url or order.provider})",
         "budget": ", ".join(f"{cap:,} {name}" for name, cap in caps.items() if cap is not None),
         "estimate": f"up to {guess.calls:,} calls, {guess.tokens_low:,} to {guess.tokens_high:,} tokens, {_money(guess)}",

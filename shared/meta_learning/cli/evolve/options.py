@@ -17,6 +17,9 @@ PromptFile = Annotated[Path | None, typer.Option(help="The same, as a file.")]
 Layout = Annotated[str | None, typer.Option(help="sentiment140 or commonsense_qa, for their official files.")]
 InputColumn = Annotated[str | None, typer.Option(help="What is asked. (default: input)")]
 ExpectedColumn = Annotated[str | None, typer.Option(help="The right answer. (default: expected)")]
+GroupColumn = Annotated[
+    str | None, typer.Option(help="The user, thread or source: none is both searched and decided on. (default: none)")
+]
 Samples = Annotated[int | None, typer.Option(min=1, help="Items to search on. (default: by the calls)")]
 GateSamples = Annotated[int | None, typer.Option(min=0, help="Fresh items to decide on. (default: by the calls)")]
 Calls = Annotated[int | None, typer.Option(min=1, help="Cap on model calls. (default: 300)")]

@@ -38,6 +38,7 @@ class Order(BaseModel):
     prompt: str
     input_column: str = "input"
     expected_column: str = "expected"
+    group_column: str | None = None
     samples: int | None = None
     gate_samples: int | None = None
     calls: int = 300
@@ -79,11 +80,11 @@ class Order(BaseModel):
         """The data set."""
         path = None if self.data in NAMED else self.data
         if self.layout != "table":
-            return load(self.layout, path)
+            return load(self.layout, path, self.group_column)
         if path is None:
             raise CallerError(f"{self.data} is no table: leave --layout out")
         kind = ParquetLoader if path.lower().endswith(".parquet") else TabularLoader
-        return kind(path, input=self.input_column, expected=self.expected_column)
+        return kind(path, input=self.input_column, expected=self.expected_column, group=self.group_column)
 
     def connected(self, api_key: str | None) -> LLM:
         """The model; nothing is asked of it yet."""

@@ -1,0 +1,1 @@
+"""The numbers of studies: intervals that hold what they promise."""

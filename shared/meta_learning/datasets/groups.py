@@ -1,0 +1,55 @@
+"""Which items belong together: those of one user, thread or source, by the column that says so.
+
+A sample of a group has the key ``"group"``; whatever divides items keeps those of one group on one side.
+
+>>> grouped({"input": "a", "expected": "b", "metadata": {}}, 17)["group"]
+'17'
+>>> "group" in grouped({"input": "a", "expected": "b", "metadata": {}}, " ")
+False
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from meta_learning.errors import MalformedDataset
+
+
+def grouped(sample: dict[str, Any], value: Any, row: int | None = None) -> dict[str, Any]:
+    """``sample`` with its group; as it is where ``value`` is None or blank: then it stands for itself.
+
+    Raises:
+        MalformedDataset: ``value`` is no text and no number.
+    """
+    if value is not None and not isinstance(value, str | int | float):
+        raise MalformedDataset(f"a group must be text or a number, not {type(value).__name__}", row=row)
+    name = "" if value is None else str(value).strip()
+    return {**sample, "group": name} if name else sample
+
+
+def check_column(records: Iterable[Mapping[str, Any]], column: str, file: str) -> None:
+    """Whether any of ``records`` has a group; lines of JSON may leave the key out.
+
+    Raises:
+        MalformedDataset: none has; the message lists the columns that there are.
+    """
+    present = dict[str, None]()
+    for record in records:
+        if str(record.get(column) if record.get(column) is not None else "").strip():
+            return
+        present |= dict.fromkeys(record)
+    if column in present:
+        raise MalformedDataset(f"{column!r} is empty in every row: there is nothing to group by", file=file)
+    raise MalformedDataset(f"no column {column!r} to group by; there are {', '.join(map(repr, present))}", file=file)
+
+
+def group_of(sample: Mapping[str, Any]) -> str | None:
+    """A name for a sample's group that tells nothing about it: results are shared more freely than users' names.
+
+    >>> group_of({"group": "alice"}) == group_of({"group": "alice"}) != group_of({"group": "bob"}), group_of({})
+    (True, None)
+    """
+    name = sample.get("group")
+    return None if name is None else hashlib.sha256(str(name).encode("utf-8", errors="replace")).hexdigest()[:16]

@@ -1,0 +1,95 @@
+"""What one user said is either searched or decided on, never both; where that cannot be, the caller hears why and what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meta_learning.acla import CurriculumConfig
+from meta_learning.acla.grouping import whole_groups
+from meta_learning.acla.preparing import draw
+from meta_learning.acla.splits import group_or_self, read_items, split
+from meta_learning.errors import CallerError
+
+
+def samples(sizes: list[int], alone: int = 0) -> list[dict[str, Any]]:
+    """So many items of each user, and some of nobody."""
+    theirs = [(f"u{user}", f"text {user} {n}") for user, size in enumerate(sizes) for n in range(size)]
+    found = [{"input": text, "expected": "ab"[len(text) % 2], "group": user} for user, text in theirs]
+    return found + [{"input": f"nobody's {n}", "expected": "a"} for n in range(alone)]
+
+
+def config(gate_samples: int) -> CurriculumConfig:
+    return CurriculumConfig(initial_prompt="Judge.", dataset_name="texts", gate_samples=gate_samples)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 12), min_size=1, max_size=30),
+    alone=st.integers(0, 20),
+    share=st.floats(0, 1),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=80, deadline=None)
+def test_no_group_is_on_both_sides_and_no_part_is_larger_than_wanted(
+    sizes: list[int], alone: int, share: float, seed: int
+) -> None:
+    items = read_items(samples(sizes, alone))
+    search_count = round(share * len(items))
+    parts = split(items, search_count, random.Random(seed))
+    sides = [{group_or_self(item) for item in part} for part in (parts.search, parts.gate)]
+    assert not sides[0] & sides[1]
+    assert len(parts.search) == search_count
+    assert len(parts.gate) <= len(items) - search_count
+    assert parts.groups_counts == (len(sides[0]), len(sides[1]))
+    smallest_outside = min((sizes[int(name[7:])] for name in sides[0] if name[:6] == "group "), default=None)
+    if smallest_outside is not None:  # nothing that still fits is left out
+        assert len(parts.gate) + smallest_outside > len(items) - search_count
+
+
+def test_items_without_groups_are_divided_as_ever() -> None:
+    items = read_items(samples([], alone=50))
+    parts = split(items, 30, random.Random(7))
+    shuffled = sorted(items, key=lambda item: item.id)
+    random.Random(7).shuffle(shuffled)
+    assert (parts.search, parts.gate) == (tuple(shuffled[:30]), tuple(shuffled[30:]))
+    assert parts.groups_counts is None
+
+
+def test_large_groups_come_to_the_front_no_more_often_than_small_ones() -> None:
+    items = read_items(samples([9, 1] * 20))
+    first = [split(items, 100, random.Random(seed)).gate for seed in range(40)]
+    large = sum(int((item.group or "")[1:]) % 2 == 0 for gate in first for item in gate)
+    # By items nine of ten are a large user's; drawn by users, as many of both kinds come.
+    assert large / sum(map(len, first)) == pytest.approx(0.9, abs=0.03)
+
+
+def test_a_group_larger_than_the_part_is_not_cut() -> None:
+    assert whole_groups("aaaaabb", str, 3, str) == (["b", "b"], ["a"] * 5)
+
+
+def test_groups_that_cannot_be_divided_are_refused_with_what_to_do() -> None:
+    one_speaks_most = samples([90, 5, 5])
+    with pytest.raises(
+        CallerError, match=r"no 20 items to decide on besides 60 to search on, of at least 6 groups"
+    ) as told:
+        asyncio.run(draw(lambda n: one_speaks_most[:n], 60, config(40)))
+    assert "the largest has 90 of them" in str(told.value)
+    assert "a column with more and smaller groups" in str(told.value)
+
+
+def test_five_groups_decide_nothing_and_six_may() -> None:
+    few, enough = samples([8] * 10), samples([5] * 16)
+    with pytest.raises(CallerError, match="at least 6 groups"):
+        asyncio.run(draw(lambda n: few[:n], 40, config(40)))
+    parts = asyncio.run(draw(lambda n: enough[:n], 40, config(40)))
+    assert parts.groups_counts == (8, 8)
+
+
+def test_a_run_that_wants_no_gate_takes_any_groups() -> None:
+    parts = asyncio.run(draw(lambda n: samples([30])[:n], 30, config(0)))
+    assert (len(parts.search), parts.gate) == (30, ())
