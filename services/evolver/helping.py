@@ -69,7 +69,8 @@ class HelpQueue:
             return "waiting"
         if status is not JobStatus.STARTED:
             return "over"
-        return "late" if (datetime.now(UTC) - job.started_at).total_seconds() > COMING_S else "started"
+        taken = job.started_at or datetime.now(UTC)
+        return "late" if (datetime.now(UTC) - taken).total_seconds() > COMING_S else "started"
 
     def close(self) -> None:
         """Leave the queue."""
