@@ -12,8 +12,9 @@ What a candidate *is* was fixed before any gate was asked, by the held-out tweet
 - what is neither is counted as such and judged by nobody.
 
 Each is frozen and judged as the loop does, beside a learner that goes on from the champion, until it is promoted, refuted,
-overtaken or out of time. ``missed``: a bad one was promoted. ``blocked``: a harmless one was refuted or ran out of time;
-one that the learner overtook made way for something better and is counted apart, and as blocked in the strict line.
+overtaken or out of time. One that nothing but its behaviour holds comes again as its own successor, on new evidence: no newer
+candidate could be worse. ``missed``: a bad one was promoted, at whichever try. ``blocked``: a harmless one was refuted or ran out of
+time; one that the learner overtook made way for something better and is counted apart, and as blocked in the strict line.
 Intervals are 95 % Clopper-Pearson. Settings were frozen on seed 0, which the report leaves out.
 """
 
@@ -267,14 +268,14 @@ def judged(maker: Maker, candidate: Floats, learner: list[Floats]) -> tuple[str,
             champion=maker.champion[here],
             probe_candidate=candidate[:PROBE],
             probe_champion=maker.champion[:PROBE],
-            learner=learner[number] if number else None,
+            learner=learner[number] if docket.cycles else None,
         )
         case = Case(said, true[here], {}, parts, maker.size // CYCLE + number, "champion", "candidate")
         decision, docket = judge(case, docket, SETTINGS)
         if decision.outcome == "promoted":
             return "promoted", number + 1
-        if decision.then in {"drop", "restart"}:
-            last = decision.reasons[-1]
+        last = decision.reasons[-1]
+        if decision.then in {"drop", "restart"} and "nothing but its behaviour" not in last:
             how = "overtaken" if "learner" in last else "out of time" if "neither" in last else "refuted"
             return how, number + 1
     return "out of time", CYCLES

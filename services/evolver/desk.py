@@ -64,6 +64,15 @@ if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 return redis.call('HDEL', KEYS[1], ARGV[1])
 """
 
+# A helper that was given up is not let in any more: another was asked for in its place.
+_ARRIVE = """
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('SET', KEYS[2], '1', 'PX', ARGV[3])
+return 1
+"""
+_EXPECTED, _CAME = "expected", "came"
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -93,9 +102,9 @@ class Desk:
         self._connection = connection
         self._lease, self._prefix = lease_key(loop, run_id), prefix
         self._open, self._said, self._told = f"{prefix}:open", f"{prefix}:said", f"{prefix}:told"
-        self._due, self._staff = f"{prefix}:due", f"{prefix}:staff"
-        self._put, self._put_again, self._claim, self._say, self._withdraw = map(
-            connection.register_script, (_PUT, _PUT_AGAIN, _CLAIM, _SAY, _WITHDRAW)
+        self._due, self._helpers = f"{prefix}:due", f"{prefix}:helpers"
+        self._put, self._put_again, self._claim, self._say, self._withdraw, self._arrive = map(
+            connection.register_script, (_PUT, _PUT_AGAIN, _CLAIM, _SAY, _WITHDRAW, _ARRIVE)
         )
 
     async def put(self, question: Question) -> str | None:
@@ -143,18 +152,27 @@ class Desk:
     async def note_here(self, who: str, ttl_s: float) -> None:
         """``who`` lives, for ``ttl_s`` seconds more."""
         await self._connection.set(self._here(who), "1", px=round(ttl_s * 1000))
-        await self._connection.sadd(self._staff, who)
-        await self._connection.expire(self._staff, RESULT_TTL_S)
 
-    async def gone(self, token: str) -> list[str]:
-        """The helpers that came to the owner of this lease and are not here any more, killed or called away."""
-        names = [name.decode() for name in await self._connection.smembers(self._staff)]
-        came = sorted(name for name in names if name.startswith(helper_name(token)))
-        return [name for name in came if not await self.is_here(name)]
+    async def expect(self, who: str) -> None:
+        """Write down a helper that is about to be asked for."""
+        await self._connection.hset(self._helpers, who, _EXPECTED)
+        await self._connection.expire(self._helpers, RESULT_TTL_S)
+
+    async def arrive(self, who: str, ttl_s: float) -> bool:
+        """An expected helper is here, for ``ttl_s`` seconds at first; False where nobody expects it any more."""
+        arguments = [who, _CAME, round(ttl_s * 1000)]
+        return bool(await self._arrive(keys=[self._helpers, self._here(who)], args=arguments))
+
+    async def helpers(self, token: str) -> dict[str, bool]:
+        """The helpers of the owner of this lease, and whether they have come."""
+        found = await self._connection.hgetall(self._helpers)
+        named = {who.decode(): said.decode() == _CAME for who, said in found.items()}
+        return {who: named[who] for who in sorted(named) if who.startswith(helper_name(token))}
 
     async def dismiss(self, who: str) -> bool:
-        """Whether ``who`` was still counted among the staff; not from now on."""
-        return bool(await self._connection.srem(self._staff, who))
+        """Whether ``who`` was still among the helpers; not from now on, and whatever it was asking is nobody's."""
+        await self.note_gone(who)
+        return bool(await self._connection.hdel(self._helpers, who))
 
     async def note_gone(self, who: str) -> None:
         """``who`` will not say any more."""
@@ -170,7 +188,7 @@ class Desk:
 
     async def clear(self) -> None:
         """Put everything away: the run has ended."""
-        await self._connection.delete(self._open, self._said, self._told, self._due, self._staff)
+        await self._connection.delete(self._open, self._said, self._told, self._due, self._helpers)
 
     def _lay(self, question: Question) -> dict[str, Any]:
         arguments = [question.digest, question.encode(), RESULT_TTL_S, question.ticket]

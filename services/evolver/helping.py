@@ -6,27 +6,31 @@ import asyncio
 import json
 import logging
 import os
-import uuid
 from collections import Counter
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 import redis.asyncio
 from redis.exceptions import RedisError
+from rq.job import JobStatus
 
 from meta_learning.acla.request import EvolutionSettings
 from meta_learning.serving.ending import end
 from meta_learning.serving.settings import read_settings
 from services.evolver import interrupt
 from services.evolver.asker import Asker
-from services.evolver.desk import Desk, helper_name
+from services.evolver.desk import Desk
 from services.evolver.models import CountedLLM, connect_model
-from services.evolver.queueing import COUNTERS_KEY, HELP_QUEUE, QUEUE, open_queue
+from services.evolver.queueing import COUNTERS_KEY, HELP_QUEUE, QUEUE, connect, open_queue
 from services.evolver.settings import EvolverSettings
 
 log = logging.getLogger("evolver.helping")
 JOB = "services.evolver.helping.assist"
 LOOK_S = 0.5
 CONNECTING_S = 60.0
+# From being taken off the queue to its arrival a healthy helper needs a fork, some imports and an answer of Redis.
+COMING_S = 15.0
+State = Literal["waiting", "started", "late", "over"]
 HELPER_RESULT_TTL_S = 600
 
 
@@ -36,23 +40,51 @@ def open_desk(settings: EvolverSettings, loop: str, run_id: str) -> tuple[Desk, 
     return Desk(connection, loop, run_id), connection
 
 
-def hire(connection: Any, settings: EvolverSettings, loop: str, run_id: str, token: str, asked: dict[str, Any]) -> None:
-    """Ask for one helper; whoever is free takes the job, and where nobody is, the run goes on without."""
-    open_queue(connection, HELP_QUEUE).enqueue(
-        JOB,
-        args=(loop, run_id, token, json.dumps(asked)),
-        job_id=f"help-{uuid.uuid4().hex}",
-        job_timeout=round(settings.evolution_seconds_max) + 60,
-        result_ttl=HELPER_RESULT_TTL_S,
-        failure_ttl=HELPER_RESULT_TTL_S,
-        description=f"help with evolution {run_id} of {loop}",
-    )
+class HelpQueue:
+    """Where helpers with one life of a run are asked for: whoever is free takes the job; where nobody is, the run goes on without."""
+
+    def __init__(self, settings: EvolverSettings, loop: str, run_id: str, token: str, asked: dict[str, Any]) -> None:
+        self._connection = connect(settings.queue_url)
+        self.queue = open_queue(self._connection, HELP_QUEUE)
+        self._job_timeout_s = round(settings.evolution_seconds_max) + 60
+        self._loop, self._run_id, self._token, self._asked = loop, run_id, token, asked
+
+    def put(self, who: str) -> None:
+        """Ask for one that calls itself ``who``."""
+        self.queue.enqueue(
+            JOB,
+            args=(self._loop, self._run_id, self._token, who, json.dumps(self._asked)),
+            job_id=_job_id_of(who),
+            job_timeout=self._job_timeout_s,
+            result_ttl=HELPER_RESULT_TTL_S,
+            failure_ttl=HELPER_RESULT_TTL_S,
+            description=f"help with evolution {self._run_id} of {self._loop}",
+        )
+
+    def state(self, who: str) -> State:
+        """How the job stands that ``who`` is to come by."""
+        job = self.queue.fetch_job(_job_id_of(who))
+        status = job.get_status(refresh=False) if job is not None else None
+        if status in (JobStatus.CREATED, JobStatus.QUEUED):
+            return "waiting"
+        if status is not JobStatus.STARTED:
+            return "over"
+        taken = job.started_at or datetime.now(UTC)
+        return "late" if (datetime.now(UTC) - taken).total_seconds() > COMING_S else "started"
+
+    def close(self) -> None:
+        """Leave the queue."""
+        self._connection.close()
 
 
-def assist(loop: str, run_id: str, token: str, asked: str) -> dict[str, Any]:
+def _job_id_of(who: str) -> str:
+    return f"help-{who.rpartition('-')[2]}"
+
+
+def assist(loop: str, run_id: str, token: str, who: str, asked: str) -> dict[str, Any]:
     """Answer questions of the run whose lease is ``token``, until it ends or a run waits for a worker; called by RQ in a horse."""
     settings = read_settings(EvolverSettings)
-    return asyncio.run(_Help(settings, loop, run_id, token, EvolutionSettings.read(json.loads(asked))).give())
+    return asyncio.run(_Help(settings, loop, run_id, token, EvolutionSettings.read(json.loads(asked))).give(who))
 
 
 class _Help:
@@ -65,15 +97,15 @@ class _Help:
         self._parent = os.getppid()
         self._reason = ""
 
-    async def give(self) -> dict[str, Any]:
+    async def give(self, who: str) -> dict[str, Any]:
         """Help; how many questions were answered, and why no more."""
         look, count = asyncio.create_task(self._look_around(), name="look"), 0
         try:
             if await self._desk.owner() != self._token:
                 return {"answered": 0, "ended": "the run ended"}
-            who = helper_name(self._token, uuid.uuid4().hex[:12])
-            # Before the model is there, which may take long: from now on the owner replaces whoever is killed.
-            await self._desk.note_here(who, CONNECTING_S)
+            # Before the model is there, which may take long.
+            if not await self._desk.arrive(who, CONNECTING_S):
+                return {"answered": 0, "ended": "somebody else came"}
             llm = CountedLLM(
                 connect_model(self._asked, self._settings), self._counts.update, self._settings.llm_concurrency_max
             )

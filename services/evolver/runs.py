@@ -27,11 +27,11 @@ from meta_learning.registry.prompts import Voter
 from meta_learning.registry.runs import FileRunStore
 from meta_learning.streams import Log
 from services.evolver import prompts
+from services.evolver.crew import Crew
 from services.evolver.ending import OUTCOMES, Ending, failed
-from services.evolver.helping import hire, open_desk
+from services.evolver.helping import HelpQueue, open_desk
 from services.evolver.lease import Lease, Stop
 from services.evolver.models import CountedLLM, connect_model, limits_of
-from services.evolver.queueing import connect
 from services.evolver.reports import Reports
 from services.evolver.samples import dataset_of
 from services.evolver.settings import EvolverSettings
@@ -118,19 +118,13 @@ class Run:
             return
         request, settings = self._request, self._settings
         desk, connection = open_desk(settings, request.loop, request.run_id)
-        queue = connect(settings.queue_url)
-
-        async def hire_one() -> None:
-            # In a thread: a broker that is slow to answer must not hold up the run's own calls.
-            with contextlib.suppress(RedisError):
-                await asyncio.to_thread(
-                    hire, queue, settings, request.loop, request.run_id, token, dict(request.settings)
-                )
-
+        queue = HelpQueue(settings, request.loop, request.run_id, token, dict(request.settings))
+        crew = Crew(desk, token, queue)
         try:
             for _ in range(asked.workers - 1):
-                await hire_one()
-            async with SharedLLM(llm, desk, token, asked.workers, settings.lease_ttl_s, hire_one) as shared:
+                with contextlib.suppress(RedisError):
+                    await crew.hire()
+            async with SharedLLM(llm, desk, token, asked.workers, settings.lease_ttl_s, crew.replace_gone) as shared:
                 yield shared
             with contextlib.suppress(RedisError):
                 await desk.clear()

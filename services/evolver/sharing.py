@@ -20,31 +20,35 @@ from services.evolver.desk import ASKING, Desk, Question, read
 
 log = logging.getLogger("evolver.sharing")
 SWEEP_S = 1.0
-HIRES_MAX = 100  # in a life of a run: helpers that die of their start would be hired for ever
 
 
 class SharedLLM:
     """``llm``, asked here and wherever helpers are. Enter it to begin; every question was reserved by whoever calls `complete`.
 
     ``token`` is the owner's lease. Calls of a process that died in the middle of them count as failed (they may have been billed),
-    and the retry loop above reserves and asks again. ``hire`` is called for every helper that is gone, whatever it was doing.
+    and the retry loop above reserves and asks again. ``replace_gone`` is called at every look after the desk.
     """
 
     def __init__(
-        self, llm: LLM, desk: Desk, token: str, workers_count: int, ttl_s: float, hire: Callable[[], Awaitable[None]]
+        self,
+        llm: LLM,
+        desk: Desk,
+        token: str,
+        workers_count: int,
+        ttl_s: float,
+        replace_gone: Callable[[], Awaitable[None]],
     ) -> None:
         self.provider, self.model = llm.provider, llm.model
         can, own = llm.capabilities, max(1, llm.capabilities.concurrency_max)
         # Helpers may come or not: what must be ready in time is planned without them.
         extras = {**can.extras, "concurrency_sure": str(own)}
         self.capabilities = replace(can, concurrency_max=own * workers_count, extras=extras)
-        self._llm, self._desk, self._token, self._hire = llm, desk, token, hire
+        self._llm, self._desk, self._token, self._replace_gone = llm, desk, token, replace_gone
         self._asker = Asker(desk, llm, f"owner-{token}", ttl_s)
         self._waiting: dict[str, tuple[Question, asyncio.Future[str]]] = {}
         self._tasks: list[asyncio.Task[Any]] = []
         self._ending = False
         self._laid: set[str] = set()
-        self._hires_left = HIRES_MAX
 
     async def __aenter__(self) -> SharedLLM:
         self._tasks = [
@@ -138,13 +142,6 @@ class SharedLLM:
         answer = self._waiting[digest][1] if digest in self._waiting else None
         if answer is not None and not answer.done():
             answer.set_exception(LLMUnavailable("the process that asked died in the middle", retry_after_s=0.0))
-
-    async def _replace_gone(self) -> None:
-        """One for one, killed or called away: the job of the new one waits until a worker is free."""
-        for who in await self._desk.gone(self._token):
-            if await self._desk.dismiss(who) and self._hires_left > 0:
-                self._hires_left -= 1
-                await self._hire()
 
     def _hear(self, known: Mapping[str, str | None]) -> None:
         for digest, said in known.items():

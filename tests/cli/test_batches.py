@@ -216,10 +216,14 @@ async def test_a_sending_that_never_arrived_goes_out_once(tmp_path: Path, provid
     assert list(map(len, server.batches)) == [50]
 
 
-async def test_another_programs_batch_of_the_same_size_is_not_taken_for_ones_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_asked_the_same", [False, True])
+async def test_another_programs_batch_of_the_same_size_is_not_taken_for_ones_own(
+    tmp_path: Path, is_asked_the_same: bool
+) -> None:
     server, book = BatchServer(Model(ITEMS)), BatchBook()
-    server.done_at = 0
-    requests, others = questions(50), questions(100)[50:]
+    server.done_at = 2  # while it goes on nobody sees whose it is
+    requests = questions(50)
+    others = requests if is_asked_the_same else questions(100)[50:]
     with serving(server) as url:
         llm = adapter("anthropic", url)
         await batches_of(llm).submit("theirs", {one.digest("anthropic", "m"): one for one in others})
@@ -229,6 +233,54 @@ async def test_another_programs_batch_of_the_same_size_is_not_taken_for_ones_own
         await batching.close()
     assert all(isinstance(reply, Reply) and reply.batched for reply in replies)
     assert len(server.batches) == 2
+    assert server.cancelled == set()
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai"])
+async def test_two_runs_with_the_same_questions_each_find_their_own_batch(tmp_path: Path, provider: str) -> None:
+    server = BatchServer(Model(ITEMS))
+    books = [tmp_path / "one.jsonl", tmp_path / "other.jsonl"]
+    server.loses_the_answer = True
+    with serving(server) as url:
+
+        async def life(book: Path) -> list[Any]:
+            llm = adapter(provider, url)
+            batching = BatchingLLM(llm, batches_of(llm), BatchBook(book))
+            replies = await asked_all(batching, questions(50))
+            await batching.close()
+            return replies
+
+        for book in books:
+            await life(book)
+        server.loses_the_answer = False
+        for book in reversed(books):  # the later one first: the earlier batch must not be its own
+            assert all(isinstance(reply, Reply) and reply.batched for reply in await life(book))
+    digest = questions(1)[0].digest(provider, "m")
+    assert [BatchBook(book).batch_of(digest) for book in books] == ["0", "1"]
+    assert len(server.batches) == 2
+    assert server.single == []
+
+
+async def test_a_batch_that_may_be_another_programs_is_neither_called_off_nor_paid_for_again(tmp_path: Path) -> None:
+    server, book = BatchServer(Model(ITEMS)), tmp_path / "batches.jsonl"
+    server.done_at, server.loses_the_answer = 1_000_000, True
+    with serving(server) as url:
+
+        async def life() -> set[type]:
+            llm = adapter("anthropic", url)
+            batching = BatchingLLM(llm, batches_of(llm), BatchBook(book), Terms(wait_s_max=0.1))
+            said = await asked_all(batching, questions(50)) + await asked_all(batching, questions(50))
+            await batching.close()
+            return {type(one) for one in said}
+
+        assert await life() == {LLMUnavailable}  # nobody heard that it was taken
+        server.loses_the_answer = False
+        assert await life() == {LLMUnavailable}  # nobody can see yet whose it is
+        assert server.cancelled == set()
+        server.done_at = 0
+        assert await life() == {Reply}
+    assert len(server.batches) == 1
+    assert server.single == []
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "openai"])

@@ -313,7 +313,7 @@ def test_a_model_that_does_not_answer_ends_with_three_and_the_run_goes_on_later(
 REFUSED = [
     (("--model", "gpt-4"), 1, "retired 'gpt-4'"),
     (("--model", "gpt-0"), 1, "no model 'gpt-0'"),
-    (("--model", "gpt-5.4-mini", "--money", "1"), 1, "no price"),
+    (("--model", "gpt-6.2-sol", "--money", "1"), 1, "no price"),
     (("--provider", "nobody"), 1, "there are anthropic, openai, local"),
     (("--strategy", "hope"), 1, "performance_based"),
     (("--layout", "poem", "--prompt", "x"), 1, "layout"),

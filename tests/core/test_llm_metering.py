@@ -19,7 +19,7 @@ from meta_learning.llm import Message, Reply, Request
 from meta_learning.llm.cache import MemoryCache
 from meta_learning.llm.ledger import Caps, Ledger
 from meta_learning.llm.metered import metered
-from meta_learning.llm.models import Price
+from meta_learning.llm.prices import Price
 from meta_learning.llm.retry import Retrying, RetryPolicy
 from meta_learning.llm.scripted import ScriptedLLM
 

@@ -91,6 +91,7 @@ class Engine:
         if self._threads is not None:
             self._threads.shutdown()
         if self._daemon is not None:
+            self._tidy()
             self._daemon.terminate()
             try:
                 self._daemon.wait(60)
@@ -98,6 +99,11 @@ class Engine:
                 self._daemon.kill()
                 self._daemon.wait()
         subprocess.run(["ip", "netns", "delete", self._namespace], check=False, capture_output=True)
+
+    def _tidy(self) -> None:
+        """What builds that were cut off left, and layers that no image of today uses: gigabytes with every change of the lock."""
+        for what in (["container", "prune", "--force"], ["image", "prune", "--force", "--filter", "until=24h"]):
+            subprocess.run(["docker", *what], env=self.environment, check=False, capture_output=True)
 
     def docker(self, *arguments: str, **options: Any) -> str:
         """Run the docker client; its output."""

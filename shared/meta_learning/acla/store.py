@@ -13,7 +13,8 @@ from meta_learning.errors import ConfigurationError, LLMUnavailable, MalformedSt
 from meta_learning.llm import Purpose, Reply
 from meta_learning.llm.cache import reply_from
 from meta_learning.llm.ledger import Entry, failed_entry
-from meta_learning.llm.models import Price, price_of
+from meta_learning.llm.models import price_of
+from meta_learning.llm.prices import Price
 
 RunEvent = Mapping[str, Any]
 PASSING = LLMUnavailable.__name__

@@ -271,9 +271,7 @@ class FeedbackFold:
         models.champion, models.candidate = champion, champion.copy()
         models.challenger = models.shadow = models.beginner = None
         forgiven = tuple(version for version in self._state.docket.rolled_back if version != command.version)
-        self._state.docket = replace(
-            self._state.docket.fresh(), holds=0, baking=None, rolled_back=forgiven, young=False
-        )
+        self._state.docket = replace(self._state.docket.crowned(), baking=None, rolled_back=forgiven, young=False)
         return [
             ModelPromoted(
                 event_id=derived_id("promoted", command.event_id),

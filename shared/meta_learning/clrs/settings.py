@@ -45,6 +45,9 @@ class LoopSettings:
     segment_margin: float = 0.35  # the same of the champion's Brier score, in any one segment
     segment_events_min: int = 10  # events from which a segment is judged by itself
     behaviour_max: float = 0.3  # Jensen-Shannon distance on the probe, unless the candidate is proven better
+    behaviour_cycles: int = (
+        2  # in which that limit alone may hold a candidate before it makes way for a newer one; twice as many each time
+    )
     negative_flips_max: float = 0.02  # share of judged items that became wrong, beyond those that became right
     negative_flips_from: int = 1000  # judged items from which that limit binds
     baking_cycles: int = 10  # for which the version before the last promotion is asked on, ready to take over again
@@ -88,6 +91,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "segment_margin": (1e-6, 10.0),
     "segment_events_min": (2, 1_000_000),
     "behaviour_max": (0.0, 1.0),
+    "behaviour_cycles": (1, 1000),
     "negative_flips_max": (0.0, 1.0),
     "negative_flips_from": (1, 1_000_000),
     "baking_cycles": (0, 10_000),

@@ -23,6 +23,13 @@ class Failed:
     passing: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Unsure:
+    """One of these batches may be what was looked for; the vendor shows that only once they have ended."""
+
+    batch_ids: tuple[str, ...]
+
+
 class Batches(Protocol):
     """Takes questions as a batch, and brings their answers hours later."""
 
@@ -34,8 +41,8 @@ class Batches(Protocol):
             ConfigurationError: it was not.
         """
 
-    async def find(self, intent: Intent, known: Collection[str]) -> str | None:
-        """The batch that was taken under ``intent``, if one was; those that are ``known`` are others.
+    async def find(self, intent: Intent, known: Collection[str]) -> str | Unsure | None:
+        """The batch that was taken under ``intent``, if one was, and no other; those that are ``known`` are others.
 
         Raises:
             LLMUnavailable: the vendor does not say; ask again.

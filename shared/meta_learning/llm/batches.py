@@ -14,7 +14,8 @@ from meta_learning.errors import CallerError, ConfigurationError, LLMUnavailable
 from meta_learning.llm import LLM, Reply, Request
 from meta_learning.llm.anthropic import AnthropicLLM
 from meta_learning.llm.batch_book import Intent
-from meta_learning.llm.batch_port import Answers, Batches, Failed
+from meta_learning.llm.batch_names import digest_in, sign_in, sign_of, signed
+from meta_learning.llm.batch_port import Answers, Batches, Failed, Unsure
 from meta_learning.llm.guard import check_calls_allowed
 from meta_learning.llm.openai import OpenAILLM
 from meta_learning.llm.sdk import call, cause_of, translated
@@ -83,36 +84,52 @@ class _Vendor:
 
 
 class AnthropicBatches(_Vendor):
-    """Message batches."""
+    """Message batches. They have no place for a name: every question's id bears it, which is shown once the batch has ended."""
+
+    def __init__(self, llm: Any) -> None:
+        super().__init__(llm)
+        self._signs: dict[str, str | None] = {}
 
     async def submit(self, name: str, requests: Mapping[str, Request]) -> str | Failed:
-        """One call with all of them; it has no place for ``name``."""
-        lines = [{"custom_id": digest, "params": self._llm.arguments(one)} for digest, one in requests.items()]
+        """One call with all of them."""
+        lines = [
+            {"custom_id": signed(name, digest), "params": self._llm.arguments(one)} for digest, one in requests.items()
+        ]
         batch = await self._taken(self._batches.create, {"requests": lines})
         return batch if isinstance(batch, Failed) else str(batch.id)
 
-    async def find(self, intent: Intent, known: Collection[str]) -> str | None:
-        """A batch of this size and time, with these questions; those can be seen only once it has ended.
-
-        Another program's batch of the same size and time may be taken for it until then. Its answers are not
-        these questions', so they are asked one by one.
-        """
+    async def find(self, intent: Intent, known: Collection[str]) -> str | Unsure | None:
+        """The batch of this size and time whose questions bear the intent's name; those that go on may be it."""
         since, until = intent.at - CLOCKS_DIFFER_S, intent.at + SENDING_S
-        for batch in reversed(await self._listed(self._batches, "after_id", since)):
+        going_on: list[str] = []
+        for batch in await self._listed(self._batches, "after_id", since):
             at, count = _seconds(batch.created_at), sum(batch.request_counts.model_dump().values())
             if batch.id in known or not since <= at <= until or count != len(intent.digests):
                 continue
-            answers = await self.answers(batch.id)
-            if not isinstance(answers, Mapping) or answers.keys() == set(intent.digests):
+            if batch.processing_status != "ended":
+                going_on.append(str(batch.id))
+            elif await self._sign_of(batch.id) == sign_of(intent.name):
                 return str(batch.id)
-        return None
+        return Unsure(tuple(going_on)) if going_on else None
+
+    async def _sign_of(self, batch_id: str) -> str | None:
+        """What the questions of a batch that has ended bear; None where its results are not kept any more."""
+        if batch_id not in self._signs:
+            try:
+                results = await self._results(batch_id) or {}
+            except CallerError as error:
+                _lost(error)
+                results = {}
+            self._signs[batch_id] = next(map(sign_in, results), None)
+        return self._signs[batch_id]
 
     async def answers(self, batch_id: str) -> Answers | Failed | None:
         """The results, once the batch has ended."""
         try:
-            return await self._results(batch_id)
+            results = await self._results(batch_id)
         except CallerError as error:
             return _lost(error)
+        return None if results is None else {digest_in(name): one for name, one in results.items()}
 
     async def _results(self, batch_id: str) -> Answers | None:
         batch = await self._said(self._batches.retrieve, {"message_batch_id": batch_id})

@@ -26,7 +26,7 @@ from meta_learning.errors import CallerError, ConfigurationError, LLMUnavailable
 from meta_learning.llm import LLM, Capabilities, Reply, Request
 from meta_learning.llm.batch_book import BatchBook, Intent
 from meta_learning.llm.batch_port import Answers, Batches, Failed
-from meta_learning.llm.batch_waiting import waited
+from meta_learning.llm.batch_waiting import found, waited
 
 log = logging.getLogger("meta_learning.batching")
 # Smaller ones are asked directly: what a batch saves there is not worth its hours. The last rung of a run of 500 calls has 38.
@@ -84,6 +84,7 @@ class BatchingLLM:
         self._sent: asyncio.Task[str | None] | None = None
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._waited_for: set[str] = set()
+        self._doubted: set[str] = set()
         self._is_refused = False
 
     async def complete(self, request: Request) -> Reply:
@@ -148,15 +149,21 @@ class BatchingLLM:
 
     async def _look_for(self, intent: Intent) -> None:
         """Settle whether a sending that was cut off was taken: then it is paid for, and must not go out again."""
-        found = await self._batches.find(intent, self._book.batches)
+        batch_id = await self._found(intent)
         wait_s = min(self._terms.settle_s, intent.at + self._terms.settle_s - self._clock())
-        if found is None and wait_s > 0.0:
+        if batch_id is None and wait_s > 0.0:
             await asyncio.sleep(wait_s)
-            found = await self._batches.find(intent, self._book.batches)
-        if found is None:
+            batch_id = await self._found(intent)
+        if batch_id is None:
             self._book.drop(intent)
         else:
-            self._book.note(found, intent.digests, intent.name)
+            self._book.note(batch_id, intent.digests, intent.name)
+
+    async def _found(self, intent: Intent) -> str | None:
+        """Waited for once in a life: who asks again after that hears at once that nobody can say yet."""
+        limit_s = 0.0 if intent.name in self._doubted else self._terms.wait_s_max
+        self._doubted.add(intent.name)
+        return await found(self._batches, intent, self._book.batches, limit_s)
 
     async def _batch_with_others(self, digest: str, request: Request) -> str | None:
         """The batch that this question went out in together with those that came at the same time; None if they are too few."""
@@ -208,8 +215,8 @@ class BatchingLLM:
 
     async def _wait_for(self, batch_id: str) -> Answers | Failed:
         self._waited_for.add(batch_id)
-        found = await waited(self._batches, batch_id, self._terms.wait_s_max)
+        brought = await waited(self._batches, batch_id, self._terms.wait_s_max)
         self._waited_for.discard(batch_id)
-        if isinstance(found, Failed):
-            self._note_failed(batch_id, found)
-        return found
+        if isinstance(brought, Failed):
+            self._note_failed(batch_id, brought)
+        return brought

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from meta_learning.llm.models import Price
+from meta_learning.llm.prices import Price
 
 # English text has about four characters a token in every vocabulary of today; other scripts have fewer.
 CHARS_PER_TOKEN = 4.0

@@ -9,7 +9,8 @@ from typing import Any
 
 from meta_learning.errors import BudgetExhausted, ConfigurationError
 from meta_learning.llm import Purpose, Reply, Request
-from meta_learning.llm.models import Price, price_of
+from meta_learning.llm.models import price_of
+from meta_learning.llm.prices import Price
 
 # Chat templates wrap each message in a handful of tokens that the request's text does not show.
 TEMPLATE_TOKENS = 32

@@ -1,7 +1,8 @@
 """The models that are offered by name, as of one date: defaults, prices, and names that are gone.
 
-Sources: the type lists and deprecation notes in the vendors' SDKs (anthropic 2.12.0, openai 3.54.0); prices from public
-lists of October 2026. Adapters take any name, so a model newer than this table is used by building its adapter by hand.
+Sources: the type lists and deprecation notes in the vendors' SDKs (anthropic 2.12.0, openai 3.54.0); each price says which list it
+is from and when that was read; surcharges (data residency, fast processing) are not in it. Adapters take any name, so a model newer
+than this table is used by building its adapter by hand.
 """
 
 from __future__ import annotations
@@ -11,57 +12,18 @@ from dataclasses import dataclass
 from datetime import date
 
 from meta_learning.errors import UnknownModel
-from meta_learning.llm import Reply
+from meta_learning.llm.prices import Listed, Price
 
 TABLE_DATE = date(2026, 11, 22)
-# Both vendors sell input and output tokens of a batch so (public pages of 2026; OpenAI's single prices are not known here).
+# Both vendors sell input and output tokens of a batch at half the price, by the lists below.
 BATCH = 0.5
-# Anthropic's cache of five minutes, by its public pages: a prompt that is read costs a tenth, one that is written a quarter more.
-CACHE_READ, CACHE_WRITE = 0.1, 1.25
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """US dollars for a million tokens. Above ``long_from`` prompt tokens both rates are multiplied by ``long_factor``.
-
-    In a batch they are multiplied by ``batch_factor``: 1 where the vendor is not known to sell batches cheaper. Prompt tokens that
-    are read from the vendor's cache, or written there, cost ``read_factor`` and ``write_factor`` times as much as others.
-    """
-
-    prompt: float
-    completion: float
-    long_from: int | None = None
-    long_factor: float = 1.0
-    batch_factor: float = 1.0
-    read_factor: float = 1.0
-    write_factor: float = 1.0
-
-    def of(self, prompt_tokens: int, completion_tokens: int, batched: bool = False) -> float:
-        """What one call costs.
-
-        >>> Price(2.0, 10.0).of(1_000_000, 100_000), Price(2.0, 10.0, batch_factor=0.5).of(1_000_000, 100_000, batched=True)
-        (3.0, 1.5)
-        """
-        factor = self.long_factor if self.long_from is not None and prompt_tokens > self.long_from else 1.0
-        factor *= self.batch_factor if batched else 1.0
-        return factor * (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
-
-    def of_reply(self, reply: Reply) -> float:
-        """What a reply cost, as it came.
-
-        >>> Price(2.0, 10.0, read_factor=0.1).of_reply(Reply("", "", prompt_tokens=1_000_000, cache_read_tokens=500_000))
-        1.1
-        """
-        cached = (self.read_factor - 1.0) * reply.cache_read_tokens + (
-            self.write_factor - 1.0
-        ) * reply.cache_write_tokens
-        whole = self.of(reply.prompt_tokens, reply.completion_tokens, reply.batched)
-        return whole + cached * self.of(reply.prompt_tokens, 0, reply.batched) / max(1, reply.prompt_tokens)
-
-    def most(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """The most that a call can cost: alone, and with all of its prompt written to the vendor's cache."""
-        dearer = max(1.0, self.write_factor) - 1.0
-        return self.of(prompt_tokens, completion_tokens) + dearer * self.of(prompt_tokens, 0)
+# Both ask a quarter more for a prompt that is written to their cache: Anthropic's of five minutes, OpenAI's of half an hour.
+CACHE_WRITE = 1.25
+# Above so many tokens OpenAI asks twice as much for a prompt, and half as much again for what is written.
+LONG_FROM, LONG, LONG_COMPLETION = 272_000, 2.0, 1.5
+ANTHROPIC = Listed(date(2026, 10, 14), "platform.claude.com/docs/en/about-claude/pricing, in genai-prices 0.2.3")
+OPENAI = Listed(date(2026, 10, 14), "developers.openai.com/api/docs/pricing, in genai-prices 0.2.3 and litellm 1.109.1")
+OPENAI_LATER = Listed(date(2026, 10, 26), OPENAI.where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +32,15 @@ class Model:
 
     price: Price | None = None
     retires: date | None = None
+
+
+def _openai(prompt: float, completion: float, read: float) -> Price:
+    """Of models that take short prompts only, or any at one price; what is written to the cache costs nothing more."""
+    return Price(prompt, completion, batch_factor=BATCH, read_factor=read, listed=OPENAI)
+
+
+def _openai_long(prompt: float, completion: float, read: float, write: float, listed: Listed = OPENAI) -> Price:
+    return Price(prompt, completion, LONG_FROM, LONG, BATCH, read, write, LONG_COMPLETION, listed)
 
 
 DEFAULTS = {
@@ -81,9 +52,9 @@ DEFAULTS = {
 
 MODELS: dict[str, dict[str, Model]] = {
     "anthropic": {
-        "claude-haiku-5-5": Model(Price(0.10, 0.50, 100_000, 5.0, BATCH, CACHE_READ, CACHE_WRITE)),
-        "claude-sonnet-5-5": Model(Price(2.0, 10.0, None, 1.0, BATCH, CACHE_READ, CACHE_WRITE)),
-        "claude-opus-5-5": Model(Price(4.0, 20.0, None, 1.0, BATCH, CACHE_READ, CACHE_WRITE)),
+        "claude-haiku-5-5": Model(Price(0.10, 0.50, 100_000, 5.0, BATCH, 0.1, CACHE_WRITE, listed=ANTHROPIC)),
+        "claude-sonnet-5-5": Model(Price(2.0, 10.0, None, 1.0, BATCH, 0.05, CACHE_WRITE, listed=ANTHROPIC)),
+        "claude-opus-5-5": Model(Price(4.0, 20.0, None, 1.0, BATCH, 0.05, CACHE_WRITE, listed=ANTHROPIC)),
         "claude-fable-5-2": Model(),
         "claude-mythos-5-2": Model(),
         "claude-fable-5-1": Model(),
@@ -108,30 +79,32 @@ MODELS: dict[str, dict[str, Model]] = {
         "claude-3-sonnet-20240229": Model(retires=date(2025, 7, 21)),
     },
     "openai": {
+        # Of 17 November: what they ask for long and for cached prompts was not to be read yet.
         "gpt-6.2-astra": Model(),
-        "gpt-6-astra": Model(),
+        "gpt-6-astra": Model(_openai_long(10.0, 50.0, 0.1, CACHE_WRITE)),
         "gpt-6.2-sol": Model(),
-        "gpt-6.1-sol": Model(),
-        "gpt-6-sol": Model(),
-        "gpt-6.1-terra": Model(),
-        "gpt-6-luna": Model(),
-        "gpt-5.6-sol": Model(),
-        "gpt-5.6-terra": Model(),
-        "gpt-5.6-luna": Model(),
-        "gpt-5.5": Model(),
-        "gpt-5.4": Model(),
-        "gpt-5.4-mini": Model(),
-        "gpt-5.2": Model(),
-        "gpt-5.4-nano": Model(retires=date(2027, 4, 1)),
-        "gpt-5.1": Model(retires=date(2027, 4, 1)),
-        "gpt-4.1": Model(retires=date(2027, 1, 14)),
-        "gpt-4.1-mini": Model(retires=date(2027, 1, 14)),
-        "gpt-4o": Model(retires=date(2027, 1, 14)),
-        "gpt-4o-mini": Model(retires=date(2027, 1, 14)),
-        "gpt-5": Model(retires=date(2026, 12, 11)),
-        "gpt-5-mini": Model(retires=date(2026, 12, 11)),
-        "gpt-5-nano": Model(retires=date(2026, 12, 11)),
-        "o3": Model(retires=date(2026, 12, 11)),
+        "gpt-6.1-sol": Model(_openai_long(2.0, 10.0, 0.05, CACHE_WRITE)),
+        "gpt-6-sol": Model(_openai_long(2.0, 10.0, 0.1, CACHE_WRITE)),
+        "gpt-6.1-terra": Model(_openai_long(1.0, 5.0, 0.05, CACHE_WRITE, OPENAI_LATER)),
+        "gpt-6-luna": Model(_openai_long(0.10, 0.50, 0.1, CACHE_WRITE)),
+        "gpt-5.6-sol": Model(_openai_long(4.0, 20.0, 0.1, CACHE_WRITE)),
+        "gpt-5.6-terra": Model(_openai_long(2.0, 12.0, 0.1, CACHE_WRITE)),
+        "gpt-5.6-luna": Model(_openai_long(0.20, 1.20, 0.1, CACHE_WRITE)),
+        "gpt-5.5": Model(_openai_long(5.0, 30.0, 0.1, 1.0)),
+        "gpt-5.4": Model(_openai_long(2.50, 15.0, 0.1, 1.0)),
+        "gpt-5.4-mini": Model(_openai(0.75, 4.50, 0.1)),
+        "gpt-5.2": Model(_openai(1.75, 14.0, 0.1)),
+        "gpt-5.4-nano": Model(_openai(0.20, 1.25, 0.1), retires=date(2027, 4, 1)),
+        "gpt-5.1": Model(_openai(1.25, 10.0, 0.1), retires=date(2027, 4, 1)),
+        # What these ask for prompts out of the cache in a batch is not listed: they are entered as if they knew no cache.
+        "gpt-4.1": Model(_openai(2.0, 8.0, 1.0), retires=date(2027, 1, 14)),
+        "gpt-4.1-mini": Model(_openai(0.40, 1.60, 1.0), retires=date(2027, 1, 14)),
+        "gpt-4o": Model(_openai(2.50, 10.0, 1.0), retires=date(2027, 1, 14)),
+        "gpt-4o-mini": Model(_openai(0.15, 0.60, 1.0), retires=date(2027, 1, 14)),
+        "gpt-5": Model(_openai(1.25, 10.0, 0.1), retires=date(2026, 12, 11)),
+        "gpt-5-mini": Model(_openai(0.25, 2.0, 0.1), retires=date(2026, 12, 11)),
+        "gpt-5-nano": Model(_openai(0.05, 0.40, 0.1), retires=date(2026, 12, 11)),
+        "o3": Model(_openai(2.0, 8.0, 1.0), retires=date(2026, 12, 11)),
         "gpt-4.1-nano": Model(retires=date(2026, 10, 23)),
         "o4-mini": Model(retires=date(2026, 10, 23)),
         "o3-mini": Model(retires=date(2026, 10, 23)),

@@ -125,10 +125,17 @@ class OpenAILLM:
             model=self.model,
             prompt_tokens=usage.prompt_tokens if usage else 0,
             completion_tokens=usage.completion_tokens if usage else 0,
+            cache_read_tokens=_cached(usage, "cached_tokens"),
+            cache_write_tokens=_cached(usage, "cache_write_tokens"),
             latency_s=latency_s,
             label_logprobs=scored,
             sampling="not_accepted" if refused else "as_asked",
         )
+
+
+def _cached(usage: Any, name: str) -> int:
+    """Of the prompt's tokens those that the server read from its cache or put there; few servers say so."""
+    return getattr(getattr(usage, "prompt_tokens_details", None), name, None) or 0
 
 
 def _without_retries(client: Any, base_url: str | None, api_key: str | None, timeout_s: float) -> Any:

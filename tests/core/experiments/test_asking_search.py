@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
+import signal
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +59,9 @@ class Models:
 
     def connect(self, name: str | None) -> ScriptedLLM:
         def answer(request: Request) -> str:
-            if len(self.asked) >= self.alive:
-                raise KeyboardInterrupt
+            if len(self.asked) == self.alive:
+                # As Ctrl-C does. Raised in here as an exception it would leave a task that nobody hears.
+                signal.raise_signal(signal.SIGINT)
             self.asked.append((str(name), request))
             text = request.messages[-1].text
             shots = (len(request.messages) - 2) / 2 or request.messages[0].text.count("\nAnswer: ")
@@ -106,12 +110,24 @@ def test_where_nothing_helps_the_default_stays(tmp_path: Path) -> None:
     assert {"no_evidence", "improved"} >= set(outcomes)
 
 
-def test_a_search_that_was_killed_ends_as_the_unbroken_one_and_pays_nothing_twice(tmp_path: Path) -> None:
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """The interpreter's own answer to Ctrl-C, whatever runs the tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_search_that_was_interrupted_ends_as_the_unbroken_one_and_pays_nothing_twice(
+    tmp_path: Path, ctrl_c: None, caplog: pytest.LogCaptureFixture
+) -> None:
     unbroken, store = Models(), MemoryRunStore()
     wanted = search(unbroken, tmp_path)
     first, second = Models(alive=333), Models()
     with pytest.raises(KeyboardInterrupt):
         search(first, tmp_path, store)
+    gc.collect()
+    assert caplog.messages == []  # no task of it was left alone
     assert search(second, tmp_path, store) == wanted
     assert len(first.asked) + len(second.asked) == len(unbroken.asked)
 

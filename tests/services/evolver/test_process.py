@@ -358,8 +358,9 @@ async def test_free_workers_help_with_a_run_and_whoever_is_killed_it_ends_the_sa
         [alone] = await until(log, "alone", EvolutionCompleted)
         alone_count, model.delay_s = len(model.asked), 0.05
         await request(log, "together", promote=False, ensemble=3, workers=2)
-        # The helper while questions are asked again, the owner in the search, the helper of the next life near the gate.
-        for share, helps in ((0.2, True), (0.5, False), (0.8, True)):
+        # A helper before it could say that it is here, its successor while questions are asked again, the owner in the search, the
+        # helper of the next life near the gate.
+        for share, helps in ((0.0, True), (0.2, True), (0.5, False), (0.8, True)):
             await asyncio.to_thread(model.wait_for_requests, alone_count + round(share * alone_count))
             os.kill(await asyncio.to_thread(horse, broker_url, running, helps), signal.SIGKILL)
         [together] = await until(log, "together", EvolutionCompleted)
@@ -373,14 +374,15 @@ async def test_free_workers_help_with_a_run_and_whoever_is_killed_it_ends_the_sa
 
 def horse(broker_url: str, running: EvolverProcess, helps: bool) -> int:
     """The process that helps with a run, or owns it, as soon as there is one."""
-    connection, pause = connect(broker_url), threading.Event()
-    while True:
+    connection, pause, deadline = connect(broker_url), threading.Event(), time.monotonic() + 45.0
+    while time.monotonic() < deadline:
         for worker in Worker.all(connection):
             job = worker.get_current_job_id() or ""
             found = [pid for pid, parent in running.workers().items() if parent == worker.pid]
             if job and found and job.startswith("help-") is helps:
                 return found[0]
         pause.wait(0.05)
+    raise AssertionError("nobody helps" if helps else "nobody runs it")
 
 
 async def test_a_run_in_batches_fetches_after_sigkill_what_it_has_paid_for_and_calls_off_what_nobody_wants(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import redis.asyncio
 from redis.exceptions import TimeoutError as TimeoutFromBroker
+from rq.job import JobStatus
 
 from meta_learning.acla import AdaptiveCurriculumAgent, MemoryRunStore
 from meta_learning.errors import BudgetExhausted, CallerError, LLMUnavailable
@@ -20,8 +22,11 @@ from meta_learning.llm.retry import Retrying, RetryPolicy
 from meta_learning.llm.scripted import ScriptedLLM
 from meta_learning.serving.ending import end
 from services.evolver.asker import Asker
+from services.evolver.crew import Crew
 from services.evolver.desk import Desk, Question, answered, helper_name
+from services.evolver.helping import HelpQueue
 from services.evolver.queueing import lease_key
+from services.evolver.settings import EvolverSettings
 from services.evolver.sharing import SharedLLM
 from tests.core.acla.simulated import config, model, samples, with_examples
 
@@ -64,6 +69,18 @@ def hello(number: int) -> Request:
     return Request((Message("user", f"number 0-{number} of many"),))
 
 
+@pytest.fixture
+def help_queue(broker_url: str) -> Iterator[HelpQueue]:
+    queue = HelpQueue(EvolverSettings(redis_url=broker_url), "support", "r", "token", {})
+    yield queue
+    queue.close()
+
+
+def waiting(help_queue: HelpQueue) -> list[str]:
+    """The jobs of helpers that no worker has taken."""
+    return list(help_queue.queue.get_job_ids())
+
+
 def question_of(number: int, ticket: str = "ticket") -> Question:
     return Question(hello(number).digest("scripted", "scripted"), "token", hello(number), ticket)
 
@@ -98,16 +115,15 @@ async def test_a_run_asked_by_three_is_the_run_asked_by_one(desk: Desk) -> None:
 
 
 async def test_a_helper_that_dies_in_the_middle_costs_its_calls_in_flight_and_never_more_than_the_cap(
-    desk: Desk,
+    desk: Desk, help_queue: HelpQueue
 ) -> None:
-    hired: list[str] = []
-
-    async def hire() -> None:
-        hired.append("one")
-
+    crew = Crew(desk, "token", help_queue)
+    await crew.hire()
+    [who] = await desk.helpers("token")
+    assert await desk.arrive(who, TTL_S)
     owner, helper = Slow(0.01), Slow(0.01)
-    asker = asyncio.create_task(Asker(desk, helper, helper_name("token", "h"), TTL_S).run(lambda: False))
-    async with SharedLLM(owner, desk, "token", 2, TTL_S, hire) as shared:
+    asker = asyncio.create_task(Asker(desk, helper, who, TTL_S).run(lambda: False))
+    async with SharedLLM(owner, desk, "token", 2, TTL_S, crew.replace_gone) as shared:
         running = asyncio.create_task(run(shared, calls_max=90))
         while len(helper.requests) < 12:
             await asyncio.sleep(0.005)
@@ -118,7 +134,8 @@ async def test_a_helper_that_dies_in_the_middle_costs_its_calls_in_flight_and_ne
         results = await running
     made, distinct = asked(owner, helper).total(), len(asked(owner, helper))
     assert made - distinct == 2
-    assert hired == ["one"]  # for the process, not for each of its calls
+    assert len(waiting(help_queue)) == 2  # another for the process, not for each of its calls
+    assert list(await desk.helpers("token")) != [who]
     assert results["spent"]["purposes"]["task"]["failed"] == 2
     assert results["spent"]["calls"] == made <= 90
 
@@ -254,24 +271,62 @@ async def test_a_question_that_the_broker_has_lost_comes_back_as_failed_and_is_a
             await task
 
 
-async def test_an_idle_helper_that_is_killed_or_called_away_is_replaced_without_holding_up_the_run(
-    desk: Desk, connection: Any
+async def test_a_helper_that_is_killed_or_called_away_is_replaced_one_for_one(
+    desk: Desk, help_queue: HelpQueue
 ) -> None:
-    hired, at_work = asyncio.Event(), asyncio.Event()
+    crew = Crew(desk, "token", help_queue)
+    for _ in range(2):
+        await crew.hire()
+    await desk.expect(helper_name("earlier", "life"))
+    idle, waits = await desk.helpers("token")
+    assert await desk.arrive(idle, 0.05)
+    await asyncio.sleep(0.1)
+    for _ in range(2):  # neither those that wait for a worker nor the earlier life's are missing
+        await crew.replace_gone()
+        assert len(waiting(help_queue)) == 3
+    assert idle not in await desk.helpers("token")
+    assert waits in await desk.helpers("token")
 
-    async def hire() -> None:
-        hired.set()
-        await at_work.wait()
 
-    killed, of_an_earlier_life = helper_name("token", "killed"), helper_name("earlier", "h")
-    for who in (killed, of_an_earlier_life):
-        await desk.note_here(who, 0.05)
-    owner = Slow(0.0)
-    async with SharedLLM(owner, desk, "token", 2, TTL_S, hire) as shared, asyncio.timeout(10.0):
-        await hired.wait()
-        assert (await shared.complete(hello(1))).text  # though the broker is slow to take the job
-        hired.clear()
-        at_work.set()
-        await desk.note_here(helper_name("token", "new"), 10.0)
-        await asyncio.sleep(1.2)  # a sweep: neither the new one nor the earlier life's is missing
-        assert not hired.is_set()
+async def test_a_helper_that_was_killed_before_it_came_is_replaced_and_not_let_in_any_more(
+    desk: Desk, help_queue: HelpQueue
+) -> None:
+    crew = Crew(desk, "token", help_queue)
+    await crew.hire()
+    [who] = await desk.helpers("token")
+    queue = help_queue.queue
+    job = queue.fetch_job(queue.get_job_ids()[0])
+    for status, started_s_ago, is_replaced in (("started", 1.0, False), ("started", 60.0, True)):
+        job.started_at = datetime.now(UTC) - timedelta(seconds=started_s_ago)
+        job.save()
+        job.set_status(JobStatus(status))
+        await crew.replace_gone()
+        assert (list(await desk.helpers("token")) != [who]) is is_replaced
+    assert not await desk.arrive(who, TTL_S)
+    assert await desk.helpers("token") != {}
+
+
+async def test_a_helper_whose_job_is_over_is_replaced_at_once_though_it_said_that_it_is_here(
+    desk: Desk, help_queue: HelpQueue
+) -> None:
+    crew = Crew(desk, "token", help_queue)
+    await crew.hire()
+    [who] = await desk.helpers("token")
+    assert await desk.arrive(who, 60.0)  # it was to load its model
+    queue = help_queue.queue
+    queue.fetch_job(queue.get_job_ids()[0]).set_status(JobStatus.FAILED)
+    await crew.replace_gone()
+    assert who not in await desk.helpers("token")
+    assert not await desk.is_here(who)
+
+
+async def test_replacing_does_not_hold_up_the_run_however_slow_the_broker_is(desk: Desk) -> None:
+    asked = asyncio.Event()
+
+    async def replace_gone() -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    async with SharedLLM(Slow(0.0), desk, "token", 2, TTL_S, replace_gone) as shared, asyncio.timeout(10.0):
+        await asked.wait()
+        assert (await shared.complete(hello(1))).text

@@ -133,8 +133,11 @@ def both_ways(gains: Moments, margin: float, spread: float) -> tuple[float, floa
     return weight_of_evidence(gains, margin, spread), weight_of_evidence(mirrored, margin, spread)
 
 
-def not_inferior(evidence: Evidence, moved: float, settings: LoopSettings) -> Verdict:
+def not_inferior(evidence: Evidence, moved: float, settings: LoopSettings, successors: int = 0) -> Verdict:
     """The candidate surely does not lose ``settings.margin`` of the champion's own loss.
+
+    ``successors``: candidates before it that made way for it though they had passed. Each passes with half the error of the one
+    before it, so that all of them together err no oftener than the first.
 
     ``moved``: mean squared difference of the two on the probe. It needs no labels, and keeps a hundred events among which the
     few that changed happen to be missing from looking like certainty.
@@ -152,7 +155,7 @@ def not_inferior(evidence: Evidence, moved: float, settings: LoopSettings) -> Ve
         "gain_evidence": good,
         "loss_evidence": bad,
     }
-    passed, hopeless = good >= limit > bad, bad >= limit
+    passed, hopeless = good >= limit + successors * math.log(2.0) and bad < limit, bad >= limit
     verb = "is not worse than" if passed else "is worse than" if hopeless else "is not yet shown to be as good as"
     reason = (
         f"the candidate {verb} the champion: Brier gain {gains.mean:.4f} over {gains.count} events, "
@@ -161,8 +164,11 @@ def not_inferior(evidence: Evidence, moved: float, settings: LoopSettings) -> Ve
     return Verdict(passed, reason, numbers, hopeless)
 
 
-def no_segment_worse(evidence: Evidence, settings: LoopSettings) -> Verdict:
-    """In no segment with enough events does the candidate lose much; means and variances are shrunk towards those of all."""
+def no_segment_worse(evidence: Evidence, settings: LoopSettings, successors: int = 0) -> Verdict:
+    """In no segment with enough events does the candidate lose much; means and variances are shrunk towards those of all.
+
+    ``successors``: as in `not_inferior`.
+    """
     margin = settings.segment_margin * _loss(evidence)
     limit = -math.log(settings.gate_error)
     judged = {
@@ -181,7 +187,7 @@ def no_segment_worse(evidence: Evidence, settings: LoopSettings) -> Verdict:
         "worst_segment_events": float(found.count),
         "worst_segment_evidence": good,
     }
-    passed = good >= limit and not ruined
+    passed = good >= limit + successors * math.log(2.0) and not ruined
     verb = "no segment is worse" if passed else "a segment is worse" if ruined else "a segment may be worse"
     said = f"{verb}: in {worst!r} Brier gain {found.mean:.4f} over {found.count} events, evidence {_odds(good)}"
     return Verdict(passed, said, numbers, bool(ruined))

@@ -31,6 +31,7 @@ GATE_SETTINGS = (
     "segment_margin",
     "segment_events_min",
     "behaviour_max",
+    "behaviour_cycles",
     "negative_flips_max",
     "negative_flips_from",
     "distrusted_jump_max",
@@ -51,6 +52,8 @@ class Docket:
     ``evidence``: the candidate against the champion; ``overtaking``: the learner's gains over the candidate; both over the
     ``cycles`` for which it was judged. ``firsts``: gains over the constant, while there is no grown-up champion. ``holds``: in a row.
     ``counted``: pieces of feedback whose mean the constant is. ``young``: the champion has little skill yet, see `_judge_early`.
+    ``held_back``: cycles in which only its behaviour held the candidate. ``successors``: candidates that came after one which was so
+    held back, while the champion is the same.
     """
 
     constant: float = 0.5
@@ -64,6 +67,8 @@ class Docket:
     distrusted_usual: float = 0.0
     counted: int | None = None
     young: bool = False
+    held_back: int = 0
+    successors: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and numbers."""
@@ -79,6 +84,8 @@ class Docket:
             "distrusted_usual": self.distrusted_usual,
             "counted": self.counted,
             "young": self.young,
+            "held_back": self.held_back,
+            "successors": self.successors,
         }
 
     @classmethod
@@ -96,11 +103,17 @@ class Docket:
             float(data["distrusted_usual"]),
             int(data["counted"]) if data.get("counted") is not None else None,
             bool(data.get("young", False)),
+            int(data.get("held_back", 0)),
+            int(data.get("successors", 0)),
         )
 
     def fresh(self) -> Docket:
         """The same for another candidate: nothing is known about it."""
-        return replace(self, evidence=Evidence(), overtaking=Moments(), cycles=0)
+        return replace(self, evidence=Evidence(), overtaking=Moments(), cycles=0, held_back=0)
+
+    def crowned(self) -> Docket:
+        """The same for another champion: nobody was compared with it yet."""
+        return replace(self.fresh(), holds=0, successors=0)
 
 
 def judge(case: Case, docket: Docket, settings: LoopSettings) -> tuple[Decision, Docket]:
@@ -175,7 +188,7 @@ def _rolled_back(case: Case, baking: Baking, after: Docket) -> tuple[Decision, D
     )
     known = (*after.rolled_back, str(case.champion_version))[-ROLLED_BACK_MAX:]
     decision = Decision("held", (reason,), {"baking_evidence": evidence, "baking_cycles": float(cycles)}, "rollback")
-    return decision, replace(after.fresh(), holds=0, baking=None, rolled_back=known)
+    return decision, replace(after.crowned(), baking=None, rolled_back=known)
 
 
 def _hold_at_once(case: Case) -> str | None:
@@ -208,22 +221,27 @@ def _judge_early(case: Case, docket: Docket, after: Docket, settings: LoopSettin
         baking = Baking()
     # By the lower bound: what was promoted on a lucky cycle would count as grown up, and stay for long.
     young = young and known.mean - settings.z * known.error < settings.young_skill * lost
-    return decision, replace(after.fresh(), firsts=firsts, young=young, holds=0, baking=baking)
+    return decision, replace(after.crowned(), firsts=firsts, young=young, baking=baking)
 
 
 def _judge_rival(case: Case, docket: Docket, after: Docket, settings: LoopSettings) -> tuple[Decision, Docket]:
     evidence, cycles = docket.evidence + evaluation.paired(case), docket.cycles + 1
-    decision = gates.decide(_verdicts(case, docket, evidence, settings))
+    verdicts = _verdicts(case, docket, evidence, settings)
+    decision = gates.decide(list(verdicts.values()))
     if decision.outcome == "promoted":
         baking = after.baking or (Baking() if settings.baking_cycles else None)
-        return decision, replace(after.fresh(), holds=0, firsts=(), baking=baking)
+        return decision, replace(after.crowned(), firsts=(), baking=baking)
     ahead, holds = docket.overtaking + evaluation.overtaking(case), docket.holds + 1
-    after = replace(after, evidence=evidence, overtaking=ahead, cycles=cycles)
+    held_back = docket.held_back + ([name for name, one in verdicts.items() if not one.passed] == ["behaviour"])
+    after = replace(after, evidence=evidence, overtaking=ahead, cycles=cycles, held_back=held_back)
     if decision.then == "drop" and holds >= settings.holds_max:
         reason = f"after {holds} holds in a row and surely worse, learning starts again from the champion"
         return replace(decision, reasons=(*decision.reasons, reason), then="restart"), replace(after.fresh(), holds=0)
     if decision.then == "wait" and (why := _makes_way(ahead, cycles, settings)):
         decision = replace(decision, reasons=(*decision.reasons, why), then="drop")
+    elif decision.then == "wait" and (why := _held_back(after, settings)):
+        decision = replace(decision, reasons=(*decision.reasons, why), then="drop")
+        after = replace(after, successors=after.successors + 1)
     return decision, replace(after.fresh() if decision.then == "drop" else after, holds=holds)
 
 
@@ -239,20 +257,34 @@ def _makes_way(ahead: Moments, cycles: int, settings: LoopSettings) -> str | Non
     return None
 
 
-def _verdicts(case: Case, docket: Docket, evidence: Evidence, settings: LoopSettings) -> list[gates.Verdict]:
+def _held_back(after: Docket, settings: LoopSettings) -> str | None:
+    """Why a candidate that is as good as the champion, but too different to pass without being better, is not waited for any longer.
+
+    Two answers to the same probe stay as far apart as they are; a newer candidate may be the better one. Each has twice the time of
+    the one before it, so that one which gains little is proven in the end, and half its error (see `gates.not_inferior`).
+    """
+    ahead = after.overtaking
+    is_worse = ahead.count > 1 and ahead.mean + settings.z * ahead.error < 0.0
+    if is_worse or after.held_back < settings.behaviour_cycles * 2**after.successors:
+        return None
+    return f"held by nothing but its behaviour for {after.held_back} cycles, the candidate makes way for a newer one"
+
+
+def _verdicts(case: Case, docket: Docket, evidence: Evidence, settings: LoopSettings) -> dict[str, gates.Verdict]:
+    """What each gate says, by its name."""
     before, now = case.answers.probe_champion, case.answers.probe_candidate
     assert before is not None
-    gain = gates.not_inferior(evidence, float(((before - now) ** 2).mean()), settings)
+    gain = gates.not_inferior(evidence, float(((before - now) ** 2).mean()), settings, docket.successors)
     proven = (gain.numbers["gain_low"] or -1.0) > 0.0
-    verdicts = [
-        gain,
-        gates.no_segment_worse(evidence, settings),
-        gates.behaviour_within(before, now, proven, settings.behaviour_max),
-        gates.few_negative_flips(evidence, settings),
-        gates.no_poisoning(_distrusted(case), len(case.true), docket.distrusted_usual, settings),
-    ]
+    verdicts = {
+        "gain": gain,
+        "segments": gates.no_segment_worse(evidence, settings, docket.successors),
+        "behaviour": gates.behaviour_within(before, now, proven, settings.behaviour_max),
+        "flips": gates.few_negative_flips(evidence, settings),
+        "poisoning": gates.no_poisoning(_distrusted(case), len(case.true), docket.distrusted_usual, settings),
+    }
     if case.candidate_version in docket.rolled_back and not proven:
-        verdicts.append(gates.Verdict(False, "this version was rolled back and is not proven better since"))
+        verdicts["rollback"] = gates.Verdict(False, "this version was rolled back and is not proven better since")
     return verdicts
 
 
