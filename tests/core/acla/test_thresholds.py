@@ -46,14 +46,17 @@ def test_earlier_pairs_count_only_for_whoever_has_them_and_at_a_level_of_their_o
     assert second.p_adjusted == pytest.approx(mcnemar_one_sided(8, 5))  # what was won is passed on
     assert report.winner is first
     alone = decide([fixed], alpha=0.1, seed=0)
-    assert alone.finalists[0].p_adjusted == pytest.approx(2 * mcnemar_one_sided(24, 10))  # the others' level stays theirs
+    assert alone.finalists[0].p_adjusted == pytest.approx(
+        2 * mcnemar_one_sided(24, 10)
+    )  # the others' level stays theirs
 
 
 def test_of_two_that_pass_the_one_that_the_search_believed_in_wins_over_a_luckier_one() -> None:
     lucky = PairedScores("lucky", [1.0] * 21 + [0.0] * 79, [0.0] * 100, believed=Gain(0.0, 0.02, 0.0, 60))
     known = PairedScores("known", [1.0] * 20 + [0.0] * 80, [0.0] * 100, believed=Gain(0.15, 0.02, 0.2, 60))
     report = decide([lucky, known], alpha=0.1, seed=0)
-    assert report.winner is not None and report.winner.version == "known"
+    assert report.winner is not None
+    assert report.winner.version == "known"
 
 
 def test_thresholds_that_bring_nothing_are_seldom_called_a_gain() -> None:
