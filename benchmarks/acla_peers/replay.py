@@ -3,7 +3,8 @@
     python -m benchmarks.acla_peers.replay tests/contract/acla_replay.json --url http://127.0.0.1:8765/v1 --record FILE
 
 asks a server that has the model, and writes the answers down: digests of requests, and replies. The items
-are the library's own sample.
+are the library's own sample. A search that needs it recorded anew asks other questions now:
+`meta_learning.acla.store.RULES` is raised with it.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ from meta_learning.llm.prices import Price
 
 RunEvent = Mapping[str, Any]
 PASSING = LLMUnavailable.__name__
+# Of the rules by which a run decides: raised with every change that lets the same replies lead to another decision or question.
+RULES = 2
 
 
 class RunStore(Protocol):
@@ -49,7 +51,8 @@ class RunLog:
     """One run's log, opened: replies by digest (a `ReplyCache`), and decisions in order.
 
     A resumed run decides everything again out of recorded replies. `decided` compares each decision with the recorded one:
-    a run that would differ from its own past stops instead of continuing as another.
+    a run that would differ from its own past stops instead of continuing as another. A run that was cut off under other
+    `RULES`, by an earlier release, decides anew from its beginning: what it paid for counts and answers the questions that come again.
     """
 
     def __init__(
@@ -66,14 +69,15 @@ class RunLog:
         self._refusals: dict[str, str] = {}
         self._retries: Counter[str] = Counter()
         self._decisions: list[RunEvent] = []
+        self._rules: int | None = None
         self._time_up_calls: int | None = None
         self.paid: list[Entry] = []
         self.results: dict[str, Any] | None = None
+        # What the run's earlier life was told and this one has not come to yet.
+        self._ahead: set[str] = set()
         for event in store.read(run_id):
             self._read(event)
         self._position = 0
-        # What the run's earlier life was told and this one has not come to yet.
-        self._ahead = {*self._replies, *self._scores, *self._refusals}
 
     @property
     def seconds(self) -> float:
@@ -127,13 +131,19 @@ class RunLog:
             MalformedState: the log holds another decision here.
         """
         event = json.loads(json.dumps({"kind": kind, **facts}, ensure_ascii=False))
+        if self._rules != RULES and self.results is None:
+            self._store.append(self._run_id, {"kind": "rules", "rules": RULES})
+            self._begin_by(RULES)
         if self._position >= len(self._decisions):
             self._store.append(self._run_id, event)
             self._decisions.append(event)
         elif self._decisions[self._position] != event:
             if kind == "started":
                 raise ConfigurationError(f"run {self._run_id!r} was started with other settings, data or model")
-            raise MalformedState(f"run {self._run_id!r}: decision {self._position + 1} differs from the recorded one")
+            raise MalformedState(
+                f"run {self._run_id!r}: decision {self._position + 1} differs from the recorded one; somebody changed "
+                "the log or the library: start a run of another name"
+            )
         self._position += 1
 
     def finished(self, results: dict[str, Any]) -> None:
@@ -147,11 +157,18 @@ class RunLog:
             self._store.append(self._run_id, {"kind": "time_up", "calls_count": calls_count})
         return self._time_up_calls is not None and calls_count >= self._time_up_calls
 
+    def _begin_by(self, rules: int) -> None:
+        self._rules, self._time_up_calls = rules, None
+        self._decisions.clear()
+        self._ahead.clear()
+
     def _record(self, kind: str, **facts: Any) -> None:
         self._store.append(self._run_id, {"kind": kind, "seconds": self.seconds, **facts})
 
     def _read(self, event: RunEvent) -> None:
         self._earlier_s = max(self._earlier_s, event.get("seconds", 0.0))
+        if event["kind"] in ("reply", "score", "refusal"):
+            self._ahead.add(event["digest"])
         if event["kind"] == "reply":
             reply = reply_from(event["reply"])
             self._replies[event["digest"]] = reply
@@ -167,6 +184,8 @@ class RunLog:
             self._time_up_calls = event["calls_count"]
         elif event["kind"] == "finished":
             self.results = event["results"]
+        elif event["kind"] == "rules":
+            self._begin_by(event["rules"])
         else:
             self._decisions.append(event)
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from meta_learning.acla import AdaptiveCurriculumAgent, MemoryRunStore
-from meta_learning.errors import ConfigurationError, LLMUnavailable
+from meta_learning.acla.store import RULES
+from meta_learning.errors import ConfigurationError, LLMUnavailable, MalformedState
 from meta_learning.llm import Capabilities, Request
 from meta_learning.llm.retry import Retrying, RetryPolicy
 from meta_learning.llm.scripted import ScriptedLLM
@@ -75,6 +76,36 @@ async def test_a_run_killed_again_and_again_still_ends_the_same() -> None:
         except Killed:
             continue
     assert results == wanted
+
+
+def rewritten(store: MemoryRunStore, **changes: Any) -> MemoryRunStore:
+    """The same log, whose plan says something else, as another release (or an editor) would have left it."""
+    other = MemoryRunStore()
+    for event in store.read("r"):
+        other.append("r", {**event, **changes.get(event["kind"], {})})
+    return other
+
+
+async def test_a_run_cut_off_under_other_rules_decides_anew_and_pays_no_question_twice() -> None:
+    unbroken, begun, second = one_at_a_time(), MemoryRunStore(), one_at_a_time()
+    wanted = await finish(unbroken, MemoryRunStore())
+    first = killed_at(30)
+    with pytest.raises(Killed):
+        await finish(first, begun)
+    earlier = rewritten(begun, rules={"rules": 0}, planned={"items_count": -1})
+    assert await finish(second, earlier) == wanted
+    assert len(first.requests) - 1 + len(second.requests) == len(unbroken.requests)
+    assert [event["rules"] for event in earlier.read("r") if event["kind"] == "rules"] == [0, RULES]
+    assert await finish(nobody := one_at_a_time(), earlier) == wanted, "a finished run keeps its results"
+    assert not nobody.requests
+
+
+async def test_a_run_that_would_differ_from_its_own_past_stops_and_says_what_to_do() -> None:
+    begun = MemoryRunStore()
+    with pytest.raises(Killed):
+        await finish(killed_at(30), begun)
+    with pytest.raises(MalformedState, match="start a run of another name"):
+        await finish(one_at_a_time(), rewritten(begun, planned={"items_count": -1}))
 
 
 async def test_a_cancelled_run_goes_on_where_it_stopped() -> None:
