@@ -80,6 +80,11 @@ class CurriculumConfig:
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
                 raise ConfigurationError(f"{name} is {value!r}; it must be a number in [{low}, {high}]")
 
+    @property
+    def caps_more_than_calls(self) -> bool:
+        """Whether tokens, money or time are capped: how many calls that is shows only as they are made."""
+        return any(cap is not None for cap in (self.tokens_max, self.money_usd_max, self.seconds_max))
+
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain JSON."""
         return asdict(self)

@@ -191,7 +191,7 @@ class Run:
         What is in use before all others: with thresholds fitted on less it would be beaten by the same prompt.
         """
         race = self.search.race
-        if self._asking.calls_left is None or race.out_of_time or self._has_other_caps:
+        if self._asking.calls_left is None or race.out_of_time or self._config.caps_more_than_calls:
             return
         for candidate in (*self.search.incumbent, *finalists):
             if candidate.calibrated:
@@ -203,7 +203,7 @@ class Run:
         """What the gate can be now: as planned, or more where the calls that are left are all that limits it."""
         search, config, left = self.search, self._config, self._asking.calls_left
         in_use = frozenset(one.prompt.version for one in search.incumbent)
-        if left is None or search.race.out_of_time or self._has_other_caps:
+        if left is None or search.race.out_of_time or self._config.caps_more_than_calls:
             # Out of time there is time for one, as `time_is_up` planned.
             prompts_max = 1 if search.race.out_of_time else plan.finalists_count
             return Terms(lambda count: plan.items_count, in_use, prompts_max, config.alpha, search.fixed_share)
@@ -214,11 +214,6 @@ class Run:
             return min(available, left // (len(in_use) + count))
 
         return Terms(items_for, in_use, prompts_max, config.alpha, search.fixed_share)
-
-    @property
-    def _has_other_caps(self) -> bool:
-        config = self._config
-        return any(cap is not None for cap in (config.tokens_max, config.money_usd_max, config.seconds_max))
 
     def _slate(self, terms: Terms) -> list[Nominee]:
         """Who is asked the fresh items; where prompts may vote together, as many as were planned."""

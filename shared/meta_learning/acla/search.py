@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,9 +26,12 @@ from meta_learning.acla.racing.shrinkage import Gain, shrunken_gain
 from meta_learning.acla.splits import Item
 from meta_learning.acla.strategies import Answered, Situation, by_name
 from meta_learning.acla.strategies.bandit import StrategyBandit
+from meta_learning.errors import BudgetExhausted
 
 HEADROOM_COUNT = 48
 WEIGHING_COUNT_MAX, WEIGHING_SHARE_MAX = 200, 0.25
+# Between two looks at what tokens, money and time are left.
+PIECE_COUNT = 16
 OTHER_PARENT_CHANCE = 0.3
 MISSING_SHARE_MAX = 0.2
 FIRST, MERGE = "few_shot_optimization", "merge"
@@ -107,7 +111,8 @@ class Search:
             weighs_labels = True
         count = self._weighing_count if weighs_labels else min(HEADROOM_COUNT, self.race.ladder.rungs[-1])
         first = self._items[:count] if self.race.ladder.last else self._items
-        scores = await self._ask_incumbent(first)
+        in_pieces = weighs_labels and self._tools.config.caps_more_than_calls
+        scores = await (self._ask_while_paid(first) if in_pieces else self._ask_incumbent(first))
         self.check_missing(self.seed, first)
         if not any(scores):
             scores = await self._ask_incumbent(self._items[:HEADROOM_COUNT])
@@ -120,13 +125,22 @@ class Search:
     def _weighing_count(self) -> int:
         """How many items thresholds are fitted on at first: as many as a fourth of the calls for searching reaches.
 
-        Each call tells more than any other: thresholds rest on it, and it is a pair for their test.
+        Each call tells more than any other: thresholds rest on it, and it is a pair for their test. Where calls are not capped
+        and something else is, nobody knows that fourth.
         """
         left = self._tools.asking.calls_left
         if left is None:
-            return WEIGHING_COUNT_MAX
+            return HEADROOM_COUNT if self._tools.config.caps_more_than_calls else WEIGHING_COUNT_MAX
         within = int(WEIGHING_SHARE_MAX * (left - self.race.kept_calls)) // len(self.incumbent)
         return max(HEADROOM_COUNT, min(WEIGHING_COUNT_MAX, within))
+
+    async def _ask_while_paid(self, items: Sequence[Item]) -> list[float]:
+        """The first items, then a few at a time as long as what is left of all caps is more than the gate's."""
+        await self._ask_incumbent(items[:HEADROOM_COUNT])
+        with contextlib.suppress(BudgetExhausted):
+            for count in range(HEADROOM_COUNT + PIECE_COUNT, len(items) + PIECE_COUNT, PIECE_COUNT):
+                await self._ask_incumbent(items[:count])
+        return self.incumbent_scores(items)
 
     async def _ask_incumbent(self, items: Sequence[Item]) -> list[float]:
         for member in self.incumbent:

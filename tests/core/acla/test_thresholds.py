@@ -33,6 +33,19 @@ async def test_a_leaning_prompt_is_beaten_by_its_own_thresholds_on_pairs_of_the_
     assert results["best_prompt"] == Prompt.parse(SEED_PROMPT).render()
 
 
+@pytest.mark.parametrize(("tokens_max", "calls_max"), [(3000, None), (2500, 1200), (5000, 1200)])
+async def test_the_answers_that_thresholds_are_fitted_on_leave_the_tokens_of_the_decision(
+    tokens_max: int, calls_max: int | None
+) -> None:
+    settings = CurriculumConfig(
+        SEED_PROMPT, "world", tokens_max=tokens_max, calls_max=calls_max, gate_samples=40, max_iterations=10, seed=1
+    )
+    results = await AdaptiveCurriculumAgent(settings, LEANING.model()).run_curriculum(LEANING.samples, num_samples=250)
+    assert results["spent"]["tokens"] <= tokens_max
+    assert results["gate"] is not None, results["reason"]
+    assert results["judged"]["fresh_count"] >= 20
+
+
 def test_earlier_pairs_count_only_for_whoever_has_them_and_at_a_level_of_their_own() -> None:
     fresh, seed = [1.0] * 8 + [0.0] * 5, [0.0] * 8 + [1.0] * 5
     earlier = [(1.0, 0.0)] * 16 + [(0.0, 1.0)] * 5 + [(1.0, 1.0)] * 10
