@@ -75,8 +75,19 @@ class CurrentPrompt:
         return filled(self.chat, input_text)
 
     def vote(self, said: Sequence[Said]) -> str | None:
-        """What the voters answer together; see `meta_learning.client.voting.vote`. ``said`` has an answer for each of them."""
-        return vote(self.voters or (Voter(self.text),), said)
+        """What the voters answer together; see `meta_learning.client.voting.vote`. ``said`` has an answer for each of them.
+
+        A prompt alone answers so, too, with the weights on its labels that it was measured with:
+
+        >>> weighed = CurrentPrompt("Judge it.", "v1", {"task": "Judge it.", "label_bias": {"good": 0.0, "bad": 0.4}})
+        >>> weighed.vote([{"good": -0.6, "bad": -0.8}])
+        'bad'
+        """
+        return vote(self.voters or (self._alone(),), said)
+
+    def _alone(self) -> Voter:
+        bias = self.blocks.get("label_bias") if isinstance(self.blocks, Mapping) else None
+        return Voter(self.text, bias or {}, chat=self.chat)
 
 
 def prompt_of(said: Mapping[str, Any]) -> CurrentPrompt:

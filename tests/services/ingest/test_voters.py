@@ -49,6 +49,20 @@ def test_an_application_gets_all_voters_with_their_price_under_one_version() -> 
         prompt.vote(["good"])
 
 
+def test_a_prompt_that_was_promoted_with_weights_on_its_labels_answers_with_them() -> None:
+    fake, bias = MemoryBroker(), {"bad": 0.5, "good": 0.0}
+    with door(MemoryLog(2, Limits(), fake)) as served:
+        content = served.store.put(prompt_blob("Judge it.", {"task": "Judge it.", "label_bias": bias}))
+        digest = publish(served.store, Manifest(kind="prompt", loop="support", version="v2", content=content))
+        promoted = PromptPromoted(event_id="e", occurred_at=datetime.now(UTC), loop="support", version="v2")
+        asyncio.run(MemoryLog(2, Limits(), fake).publish("support", [promoted], {"prompt:support": digest}))
+        with FeedbackClient(served.url) as client:
+            prompt = client.prompt("support")
+    assert prompt.vote([{"good": -0.6, "bad": -0.8}]) == "bad"
+    assert prompt.vote([None]) == "bad"
+    assert prompt.vote(["good"]) == "good"
+
+
 def test_a_client_does_not_guess_what_an_older_door_does_not_say() -> None:
     prompt = prompt_of({"text": "Judge it.", "prompt_version": "v1", "voters": [{"text": "Judge it."}]})
     for messages in (prompt.messages, prompt.voters[0].messages):
