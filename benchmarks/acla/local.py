@@ -19,6 +19,7 @@ from typing import Any
 
 from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig, Prompt
 from meta_learning.acla.calibration import Calibration
+from meta_learning.acla.parsing import is_right, parse_answer
 from meta_learning.acla.statistics import mcnemar_one_sided, paired_bootstrap
 from meta_learning.datasets import Sentiment140Loader
 from meta_learning.llm import LLM, Request
@@ -30,14 +31,18 @@ LABELS = ("negative", "positive")
 SEARCH_COUNT = 200
 
 
-async def rightness(llm: LLM, package: dict[str, Any], asked: list[dict[str, Any]]) -> list[float]:
+async def rightness(
+    llm: LLM, package: dict[str, Any], asked: list[dict[str, Any]], labels: tuple[str, ...] = LABELS
+) -> list[float]:
     """Right or wrong, item by item."""
     prompt, weights = Prompt.parse(package["prompt"]), Calibration(package["label_bias"])
     right = []
     for one in asked:
-        reply = await llm.complete(Request(prompt.messages(one["input"]), max_tokens=1, labels=LABELS))
-        said = weights.decision(reply.label_logprobs) if reply.label_logprobs else reply.text.strip()
-        right.append(float(said == one["expected"]))
+        reply = await llm.complete(Request(prompt.messages(one["input"]), max_tokens=1, labels=labels))
+        text = parse_answer(reply.text, labels)
+        # Where the model considered no label, the weights decide alone, as in the run.
+        known = reply.label_logprobs or (None if text else weights.nothing_said)
+        right.append(float(is_right(weights.decision(known) if known else text, one["expected"])))
     return right
 
 

@@ -71,16 +71,16 @@ def messages_of(package: str, text: str) -> list[dict[str, str]]:
 def read(said: Said, labels: Sequence[str], by_label: bool, bias: Mapping[str, float] | None = None) -> str | None:
     """The answer in ``said``: the most probable label (``bias`` added) or, without log-probabilities or as text, what the text says.
 
-    With a ``bias`` the label that it favours stands where no log-probability does.
+    With a ``bias`` the label that it favours stands where neither a log-probability nor the text names one.
 
     >>> answer = {"text": "Well, it is", "logprobs": {"negative": -2.0, "positive": -1.0}}
     >>> read(answer, ["negative", "positive"], by_label=True), read(answer, ["negative", "positive"], by_label=False)
     ('positive', None)
     """
-    added = bias or {}
-    known: Mapping[str, float] | None = said["logprobs"] or dict.fromkeys(added, 0.0)
+    added, text = bias or {}, parse_answer(said["text"], labels)
+    known: Mapping[str, float] = said["logprobs"] or ({} if text else dict.fromkeys(added, 0.0))
     if not by_label or not known:
-        return parse_answer(said["text"], labels)
+        return text
     return max(known, key=lambda label: known[label] + added.get(label, 0.0))
 
 

@@ -7,15 +7,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.acla.local import rightness
 from benchmarks.acla.worlds import SEED_PROMPT, World
+from benchmarks.peers.acla_client import read
 from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig, Prompt
 from meta_learning.acla.calibration import FOLDS_COUNT, UNCALIBRATED, Known, cross_fitted
 from meta_learning.acla.gate import PairedScores, decide
 from meta_learning.acla.outcomes import Answer, Candidate, OutcomeMatrix
+from meta_learning.acla.parsing import parse_answer
 from meta_learning.acla.racing.shrinkage import Gain
 from meta_learning.acla.splits import Item, read_items
 from meta_learning.acla.statistics import mcnemar_one_sided
 from meta_learning.client.voting import Voter, vote
+from meta_learning.experiments.asking import Package, PromptAsker
+from meta_learning.llm import Capabilities, Reply
+from meta_learning.llm.scripted import ScriptedLLM
 
 LABELS = ("no", "yes")
 SEED = Candidate(Prompt.parse("Say it. Answer with one word."))
@@ -107,3 +113,27 @@ def test_where_the_model_considers_no_label_weights_answer_and_nothing_else_does
     assert vote([Voter("Say it.")], [None]) is None
     matrix.record(SEED.prompt, unread, Answer(missing="refused"))
     assert matrix.score(weighed, unread) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "logprobs", "wanted"),
+    [
+        ("no", {"no": -0.6, "yes": -0.8}, "yes"),
+        ("Well", None, "yes"),
+        ("no", None, "no"),
+    ],
+)
+async def test_all_that_use_a_package_read_an_answer_as_the_run_does(
+    said: str, logprobs: dict[str, float] | None, wanted: str
+) -> None:
+    bias = {"no": 0.0, "yes": 0.4}
+    reply = Reply(said, "made", label_logprobs=logprobs)
+    can = Capabilities(temperature=True, label_logprobs=True)
+    llm = ScriptedLLM(lambda request: reply, provider="made", model="made", capabilities=can)
+    [predicted] = await PromptAsker(llm, LABELS).predict(Package("Say it.", bias), [{"input": "a", "expected": wanted}])
+    assert predicted.answer == wanted
+    text = parse_answer(said, LABELS)
+    assert vote([Voter("Say it.", bias)], [logprobs or text]) == wanted
+    assert read({"text": said, "logprobs": logprobs}, LABELS, by_label=True, bias=bias) == wanted
+    asked = [{"input": "a", "expected": wanted}]
+    assert await rightness(llm, {"prompt": "Say it.", "label_bias": bias}, asked, LABELS) == [1.0]
