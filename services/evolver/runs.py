@@ -183,7 +183,7 @@ def ending_of(results: dict[str, Any], promote: bool, champion: str | None) -> E
     """What the agent's results mean for the loop, whose prompt was ``champion``: only ``improved`` brings a prompt."""
     if results["outcome"] not in OUTCOMES:
         return failed(f"the run ended in an unknown way: {results['outcome']}")
-    # Where a gate took place both scores are the fresh items': of the finalist that was judged, and of the seed beside it.
+    # Where a gate took place both scores are of the items that it judged by: the finalist's that was judged, and the seed's beside it.
     judged = results.get("judged") or {}
     improved = results["outcome"] == "improved"
     package = results["best_package"]

@@ -221,7 +221,8 @@ class EvolutionCompleted(Event):
     """An ACLA run ended. ``outcome`` says how; only ``improved`` may change the loop's prompt.
 
     Where a gate took place, ``seed_score`` and ``best_score`` are what the seed prompt and the finalist that was judged
-    have on the same fresh items, and ``low`` to ``high`` is the 95 % interval of that gain. Otherwise both scores are of
+    have on the same items, fresh ones (and those of the search for the seed prompt with thresholds, which did not see their
+    answers: ``reason`` counts both), and ``low`` to ``high`` is the 95 % interval of that gain. Otherwise both scores are of
     the search items, and there is no interval.
     """
 

@@ -165,13 +165,13 @@ export function evolutions(chosen, onCancel) {
   return [prompt, ...runs.map((run) => runBox(run, onCancel))];
 }
 
-// An interval is there only where a gate took place: then both scores are of the same fresh items.
+// An interval is there only where a gate took place: then both scores are of the items that it judged by.
 function scoresOf(run) {
   if (run.best_score === null) return null;
   if (run.low === null || run.high === null)
     return `search items: best ${decimal(run.best_score)}` + (run.seed_score === null ? "" : `, seed ${decimal(run.seed_score)}`);
   const seed = run.seed_score === null ? "" : `, seed ${decimal(run.seed_score)}`;
-  return `fresh items: finalist ${decimal(run.best_score)}${seed}, gain ${points(run.low)} … ${points(run.high)} points`;
+  return `judged: finalist ${decimal(run.best_score)}${seed}, gain ${points(run.low)} … ${points(run.high)} points`;
 }
 
 function points(share) {

@@ -29,7 +29,7 @@ def results_of(search: Search, ending: Ending, splits: Splits) -> dict[str, Any]
     performance = searched
     judged = ending.gate.judged if ending.gate else None
     if judged is not None:
-        # Both numbers from the same fresh items, whoever stays.
+        # Both numbers from the same items, those that the gate judged by, whoever stays.
         seed_performance = judged.seed_score
         performance = fresh.score if fresh else judged.seed_score
     return {
