@@ -78,23 +78,44 @@ def test_of_two_that_pass_the_one_that_the_search_believed_in_wins_over_a_luckie
     assert report.winner.version == "known"
 
 
+def out_of_sight(known: list[Known]) -> float:
+    """The p-value of thresholds, each item judged by those that did not see its answer."""
+    fits = cross_fitted(known)
+    pairs = [
+        (fits[index % FOLDS_COUNT].decision(said) == label, UNCALIBRATED.decision(said) == label)
+        for index, (said, label) in enumerate(known)
+    ]
+    return mcnemar_one_sided(sum(one > other for one, other in pairs), sum(one < other for one, other in pairs))
+
+
 def test_thresholds_that_bring_nothing_are_seldom_called_a_gain() -> None:
     def p_value(world: int, count: int = 150) -> float:
         rng = np.random.default_rng(world)
         right = rng.random(count) < 0.5
         towards_yes = rng.normal(0.0, 1.0, count) + np.where(right, 0.5, -0.5)
-        known: list[Known] = [
-            ({"no": -odds / 2, "yes": odds / 2}, LABELS[int(one)]) for odds, one in zip(towards_yes, right, strict=True)
-        ]
-        fits = cross_fitted(known)
-        pairs = [
-            (fits[index % FOLDS_COUNT].decision(said) == label, UNCALIBRATED.decision(said) == label)
-            for index, (said, label) in enumerate(known)
-        ]
-        return mcnemar_one_sided(sum(one > other for one, other in pairs), sum(one < other for one, other in pairs))
+        return out_of_sight(
+            [
+                ({"no": -odds / 2, "yes": odds / 2}, LABELS[int(one)])
+                for odds, one in zip(towards_yes, right, strict=True)
+            ]
+        )
 
     # No threshold helps here, so that the level of a tenth is an upper bound: 20 of 200, and two deviations more.
     assert sum(p_value(world) < 0.1 for world in range(200)) <= 28
+
+
+def test_on_a_model_that_guesses_thresholds_are_called_a_gain_little_oftener_than_the_level() -> None:
+    labels = ("a", "b", "c", "d", "e")
+
+    def p_value(world: int, count: int = 150) -> float:
+        rng = np.random.default_rng(world)
+        said, right = rng.normal(0.0, 1.0, (count, 5)).tolist(), rng.integers(0, 5, count).tolist()
+        return out_of_sight(
+            [(dict(zip(labels, row, strict=True)), labels[one]) for row, one in zip(said, right, strict=True)]
+        )
+
+    # All folds lean towards the label that happens to be frequent, so that their pairs err together.
+    assert sum(p_value(world) < 0.1 for world in range(200)) <= 30
 
 
 def test_where_the_model_considers_no_label_weights_answer_and_nothing_else_does() -> None:
