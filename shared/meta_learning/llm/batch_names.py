@@ -11,6 +11,7 @@ import base64
 import hashlib
 
 SIGN_LENGTH = 20  # 120 bits; with the 43 characters of a digest it fits into the 64 that Anthropic takes: letters, digits, "-", "_"
+DIGEST_LENGTH = 64  # in hexadecimal; what is signed is a character shorter
 
 
 def sign_of(name: str) -> str:
@@ -29,7 +30,13 @@ def sign_in(custom_id: str) -> str:
 
 
 def digest_in(custom_id: str) -> str:
-    """The digest in what `signed` made."""
+    """The digest in what `signed` made; ids of batches that earlier versions sent are digests already.
+
+    >>> digest_in("5f" * 32) == "5f" * 32
+    True
+    """
+    if len(custom_id) == DIGEST_LENGTH:
+        return custom_id
     return base64.urlsafe_b64decode(custom_id[SIGN_LENGTH:] + "=").hex()
 
 
