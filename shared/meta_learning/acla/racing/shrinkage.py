@@ -43,16 +43,17 @@ class Gain:
     def after(self, differences: Sequence[float]) -> Gain:
         """What is believed once further ``differences`` are seen, on items that this did not see.
 
-        >>> round(Gain(0.02, 0.02, 0.04, 50).after([1.0, -1.0] * 50).mean, 3)
-        0.019
+        >>> seen = Gain(0.02, 0.02, 0.04, 50).after([1.0, -1.0] * 25)
+        >>> round(seen.mean, 3), round(seen.raw, 3), seen.count
+        (0.02, 0.02, 100)
         """
         if not differences:
             return self
-        raw, variance = fmean(differences), _pooled_square([(1.0, differences)]) / len(differences)
+        fresh, variance = fmean(differences), _pooled_square([(1.0, differences)]) / len(differences)
         weight = self.sd**2 / (self.sd**2 + variance)
-        return Gain(
-            self.mean + weight * (raw - self.mean), math.sqrt(weight * variance), raw, self.count + len(differences)
-        )
+        count = self.count + len(differences)
+        raw = (self.count * self.raw + sum(differences)) / count
+        return Gain(self.mean + weight * (fresh - self.mean), math.sqrt(weight * variance), raw, count)
 
 
 NOTHING_KNOWN = Gain(0.0, PRIOR_SD, 0.0, 0)
