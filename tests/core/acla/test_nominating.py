@@ -128,3 +128,22 @@ async def test_why_calls_are_left_is_said() -> None:
     said = results["decisions"][-1]
     assert said["decision"] == f"{5000 - results['calls']} calls are left"
     assert "came to its end" in said["because"]
+
+
+def test_the_luckiest_of_many_that_are_worse_is_not_shown_as_what_would_be_taken() -> None:
+    items = read_items([{"input": f"text {n}", "expected": ("no", "yes")[n % 2]} for n in range(48)])
+    asking = Asking(ScriptedLLM(lambda request: ""), RunLog(MemoryRunStore(), "r", "scripted"), None, lambda: False)
+    tools = Tools(CurriculumConfig("Say it.", "made"), None, asking, None, lambda: False)  # type: ignore[arg-type]  # nobody is asked
+    search = Search(tools, (SEED,), items, ("no", "yes"), 0)
+    lucky = Candidate(Prompt.parse("Lucky."))
+    for number, item in enumerate(items):
+        search.matrix.record(SEED.prompt, item, Answer(score=float(number % 3 > 0)))
+        search.matrix.record(lucky.prompt, item, Answer(score=float(number % 3 > 0 or number < 6)))
+    search.race.best = lucky
+    search.race.ladder.stand(Standing(lucky, 1, search.race.gain(lucky, SEED), search.race.gain(lucky, SEED)))
+    assert search.held is lucky
+    for number in range(12):
+        worse = Candidate(Prompt.parse(f"Worse {number}."))
+        search.race.ladder.stand(Standing(worse, 0, Gain(-0.02, 0.04, -0.2, 8), Gain(-0.02, 0.04, -0.2, 8)))
+    assert search.best is lucky
+    assert search.held is SEED
