@@ -18,6 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from meta_learning.cli import app
+from meta_learning.cli.study_tables import say
 from meta_learning.errors import ConfigurationError, NotFound
 from meta_learning.experiments import ExperimentRunner, LoopStudyConfig, StudyConfig
 from meta_learning.experiments.asking import Package, PromptAsker
@@ -30,6 +31,7 @@ from meta_learning.experiments.workers import OneProcess, Processes
 from meta_learning.llm import Capabilities
 from meta_learning.llm.scripted import ScriptedLLM
 from meta_learning.utils.runs import list_runs
+from meta_learning.utils.visualizer import MetaLearningVisualizer
 
 SHARED = str(Path(__file__).parents[3] / "shared")
 GRID: dict[str, Any] = {
@@ -203,6 +205,25 @@ def test_a_report_pairs_arms_and_strategies_and_corrects_for_their_number() -> N
         ("only:ablation @ 100", "meta @ 100", True)
     ]
     assert report_of(results[::-1])["groups"]["d · local"]["comparisons"] == group["comparisons"]
+
+
+@pytest.mark.parametrize("answered", [0, 9])
+def test_an_arm_without_a_score_or_an_interval_is_shown_without(
+    answered: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = [result_of("static", 0.6), result_of("fine_tuning", 0.5), result_of("thresholds", 0.7)]
+    results[1]["cell"]["labels"] = results[2]["cell"]["labels"] = 50
+    for number, result in enumerate(results):
+        # A server that refuses all, or all but what one user said, which tells nothing about others.
+        for place, one in enumerate(result["predictions"]):
+            one |= {"group": "user" if place < answered else None}
+            one |= {"refused": "too long"} if number != 1 and place >= answered else {}
+    say(report_of(results))
+    score = "1.000" if answered else "–"
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.lstrip().startswith("static")]
+    assert [row[1:3] for row in rows] == [[score, "–"], [score, "(–)"]]
+    page = MetaLearningVisualizer(tmp_path).create_dashboard(report_of(results), "report")
+    assert page.stat().st_size > 1000
 
 
 def test_the_command_runs_a_grid_and_says_what_it_found(tmp_path: Path) -> None:
