@@ -28,7 +28,7 @@ from meta_learning.experiments.report import report_of
 from meta_learning.experiments.sharing import ReadAsText
 from meta_learning.experiments.study import Study
 from meta_learning.experiments.workers import OneProcess, Processes
-from meta_learning.llm import Capabilities
+from meta_learning.llm import Capabilities, Reply
 from meta_learning.llm.scripted import ScriptedLLM
 from meta_learning.utils.runs import list_runs
 from meta_learning.utils.visualizer import MetaLearningVisualizer
@@ -279,6 +279,13 @@ def test_a_model_can_be_read_as_text_though_it_ranks_labels() -> None:
     assert [one.answer for one in asyncio.run(asker.predict(package, samples))] == ["positive"]
     named = StudyConfig.read({**GRID, "strategies": ["static"], "models": [{"label_logprobs": False}]}).cells()[0]
     assert named.label == "sentiment140 · local, as text · static · seed 0"
+
+
+def test_an_answer_costs_what_is_billed_for_a_prompt_out_of_the_cache() -> None:
+    reply = Reply("yes", "gpt-5.4-mini", prompt_tokens=4000, completion_tokens=1, cache_read_tokens=3000)
+    asker = PromptAsker(ScriptedLLM(lambda request: reply, provider="openai"), ("no", "yes"))
+    [said] = asyncio.run(asker.predict(Package("Judge.", {}), [{"input": "well", "expected": "yes"}]))
+    assert said.cost_usd == pytest.approx((1000 + 0.1 * 3000) * 0.75e-6 + 4.50e-6)
 
 
 def test_the_packaged_model_is_asked_by_what_is_installed_and_the_cell_says_by_what() -> None:
