@@ -87,6 +87,26 @@ def test_all_points_are_compared_on_the_same_items_and_the_search_takes_no_more_
     assert len(curve["paired"]) == 6
 
 
+def test_arms_that_need_no_labels_are_compared_once_and_count_once_in_the_correction() -> None:
+    def result(strategy: str, right: int, labels: int | None = None) -> dict[str, Any]:
+        predictions = [{"item": str(n), "score": float(n < right), "refused": None} for n in range(50)]
+        cell = {"dataset": {"name": "d"}, "model": None, "strategy": strategy, "budget": None, "labels": labels}
+        return {
+            "cell": cell,
+            "made": {"calls": 0},
+            "evaluation": {"macro_f1": {"value": 0.5}},
+            "predictions": predictions,
+        }
+
+    fixed = [result("static", 20), result("hand_written", 30)]
+    curve = report_of([*fixed, *(result("fine_tuning", 25, labels) for labels in (25, 50, 100))])["by_labels"]["d"]
+    compared = [(one["labels"], one["arm"], one["against"]) for one in curve["paired"]]
+    assert [one for one in compared if "fine_tuning" not in one] == [(25, "static", "hand_written")]
+    assert len(compared) == 7
+    [alone] = [one for one in curve["paired"] if "fine_tuning" not in (one["arm"], one["against"])]
+    assert alone["p_adjusted"] == pytest.approx(7 * alone["p_value"])
+
+
 def test_the_command_shows_the_curve(tmp_path: Path) -> None:
     study = {**GRID, "strategies": ["fine_tuning"], "seeds": [0]}
     (tmp_path / "study.json").write_text(json.dumps(study))
