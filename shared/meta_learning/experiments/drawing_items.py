@@ -54,7 +54,12 @@ class Items:
         Raises:
             CallerError: the pool is smaller.
         """
-        return self if count is None else Items(tuple(self.load(count)), self.test)
+        if count is None:
+            return self
+        if count > len(self.pool):
+            there = f"{len(self.pool)} besides the {len(self.test)} to test on"
+            raise CallerError(f"{count} labelled items to learn from are wanted, and there are {there}")
+        return Items(self.pool[:count], self.test)
 
     @property
     def groups_counts(self) -> dict[str, int] | None:

@@ -48,7 +48,9 @@ def test_more_labels_than_there_are_items_to_learn_from_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="labels: 91 are more than sample_size and gate_samples together, 90"):
         StudyConfig.read({**GRID, "labels": [20, 91]})
     items = asyncio.run(draw(Sentiment140Loader(), Wanted(60, 30, 40), 0))
-    with pytest.raises(CallerError, match="asked for 91 samples, 90 are available"):
+    with pytest.raises(
+        CallerError, match="91 labelled items to learn from are wanted, and there are 90 besides the 40 to test on"
+    ):
         items.labelled(91)
     assert items.labelled(20).pool == items.labelled(60).pool[:20]
     assert items.labelled(20).test == items.labelled(None).test == items.test
