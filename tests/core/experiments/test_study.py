@@ -158,6 +158,10 @@ def test_what_does_not_ask_a_model_is_run_once_along_the_models_and_budgets() ->
         ({"sizes": {"test_samples": 3}}, "sizes.test_samples"),
         ({"search": {"seed": 3}}, "no setting 'seed'"),
         ({"search": {"alpha": 3}}, "alpha is 3"),
+        (
+            {"datasets": [GRID["datasets"][0], {**GRID["datasets"][0], "group": "user"}]},
+            "datasets: .*'sentiment140' stands for different data: take a name each, or a study each",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named(change: dict[str, Any], said: str) -> None:
