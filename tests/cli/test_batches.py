@@ -203,6 +203,27 @@ async def test_a_batch_whose_taking_nobody_heard_of_is_found_and_not_paid_twice(
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "openai"])
+async def test_a_batch_that_the_vendor_lists_late_is_waited_for(tmp_path: Path, provider: str) -> None:
+    server, book = BatchServer(Model(ITEMS)), tmp_path / "batches.jsonl"
+    server.loses_the_answer = True
+    with serving(server) as url:
+
+        async def life(terms: Terms) -> list[Any]:
+            llm = adapter(provider, url)
+            batching = BatchingLLM(llm, batches_of(llm), BatchBook(book), terms)
+            replies = await asked_all(batching, questions(50))
+            await batching.close()
+            return replies
+
+        await life(Terms())
+        server.loses_the_answer, server.empty_lists, server.done_at = False, 1, 2
+        replies = await life(Terms(settle_s=2.0))
+    assert all(isinstance(reply, Reply) and reply.batched for reply in replies)
+    assert len(server.batches) == 1
+    assert server.single == []
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai"])
 async def test_a_sending_that_never_arrived_goes_out_once(tmp_path: Path, provider: str) -> None:
     server, book = BatchServer(Model(ITEMS)), BatchBook(tmp_path / "batches.jsonl")
     requests = questions(50)

@@ -43,7 +43,7 @@ def _by_labels(arms: Mapping[str, list[dict[str, Any]]]) -> Any:
     counts = sorted({point["labels"] for points in arms.values() for point in points})
     table = table_of("arm", *(f"{count:,}" for count in counts))
     for arm, points in arms.items():
-        at = {point["labels"]: f"{point['score']:.3f} ({point['low']:.3f} to {point['high']:.3f})" for point in points}
+        at = {point["labels"]: f"{_number(point['score'])} ({_interval(point)})" for point in points}
         table.add_row(arm, *(at.get(count, "–") for count in counts))
     return table
 
@@ -51,9 +51,8 @@ def _by_labels(arms: Mapping[str, list[dict[str, Any]]]) -> Any:
 def _of_prompts(group: Mapping[str, Any]) -> None:
     table = table_of("arm", "score", "95 % interval", "items", "seeds", "calls to search", "all calls", "outcomes")
     for arm in group["arms"]:
-        interval = f"{arm['low']:.3f} to {arm['high']:.3f}"
         items = f"{arm['items']}" + (f" of {arm['groups']} groups" if arm.get("groups") else "")
-        row = (f"{arm['score']:.3f}", interval, items, str(arm["seeds"]))
+        row = (_number(arm["score"]), _interval(arm), items, str(arm["seeds"]))
         calls = (f"{arm['calls_mean']:,.0f}", f"{arm['all_calls_mean']:,.0f}")
         table.add_row(arm["arm"], *row, *calls, arm["outcomes"])
     printed(table)
@@ -87,12 +86,21 @@ def compared(found: list[dict[str, Any]]) -> Any:
     """Comparisons as a table."""
     table = table_of("arm", "against", "points", "95 % interval", "p", "power for 5 points")
     for one in found:
-        interval = f"{100 * one['low']:+.1f} to {100 * one['high']:+.1f}"
         power = f"{100 * one['power_for_5_points']:.0f} %"
-        table.add_row(
-            one["arm"], one["against"], f"{100 * one['gain']:+.1f}", interval, f"{one['p_adjusted']:.3f}", power
-        )
+        points = (_number(one["gain"], 100, "+.1f"), _interval(one, 100, "+.1f"))
+        table.add_row(one["arm"], one["against"], *points, f"{one['p_adjusted']:.3f}", power)
     return table
+
+
+def _interval(found: Mapping[str, Any], scale: int = 1, form: str = ".3f") -> str:
+    """Without ends where there are none: all was refused, or all that was answered is of one group."""
+    if found["low"] is None or found["high"] is None:
+        return "–"
+    return f"{_number(found['low'], scale, form)} to {_number(found['high'], scale, form)}"
+
+
+def _number(value: float | None, scale: int = 1, form: str = ".3f") -> str:
+    return "–" if value is None else format(scale * value, form)
 
 
 def _loops(arms: list[dict[str, Any]]) -> Any:

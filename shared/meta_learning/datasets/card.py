@@ -61,7 +61,7 @@ class Card:
     """Counts and lengths in characters. ``labels`` is None where answers are free text (more than 30 different ones).
 
     ``contradictions``: inputs that stand there with different answers. ``sha256``: over all items in the order of the source.
-    ``groups``: how many items each group has, the largest first, and how many have none; None where nothing is grouped.
+    ``groups``: None where no item has one.
     """
 
     name: str

@@ -84,7 +84,7 @@ class PromptAsker:
             score=float(is_right(answer, expected)),
             confidence=confidence,
             tokens=reply.prompt_tokens + reply.completion_tokens,
-            cost_usd=None if price is None else price.of(reply.prompt_tokens, reply.completion_tokens),
+            cost_usd=None if price is None else price.of_reply(reply),
             latency_s=reply.latency_s,
         )
 

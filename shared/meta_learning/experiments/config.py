@@ -88,6 +88,17 @@ class DatasetSpec(Strict):
         return self if strategy == "hand_written" else self.model_copy(update={"hand_written_prompt": None})
 
 
+def _told_apart(specs: list[DatasetSpec]) -> list[DatasetSpec]:
+    """Reports go by the name: two data sets under one (with a group and without, say) would be one arm's results."""
+    names = [one.name for one in {one.digest: one for one in specs}.values()]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{', '.join(map(repr, twice))} stands for different data: take a name each, or a study each")
+    return specs
+
+
+Datasets = Annotated[list[DatasetSpec], AfterValidator(_told_apart)]
+
+
 class ModelSpec(Strict):
     """A language model; keys come from where the SDKs look for them, never from a file like this.
 
@@ -188,7 +199,7 @@ class StudyConfig(Grid):
 
     added: ClassVar[tuple[str, ...]] = ("labels",)
 
-    datasets: Annotated[list[DatasetSpec], Field(min_length=1, max_length=100)]
+    datasets: Annotated[Datasets, Field(min_length=1, max_length=100)]
     models: Annotated[list[ModelSpec], Field(min_length=1, max_length=100)] = Field(
         default_factory=lambda: [ModelSpec()]
     )

@@ -54,7 +54,12 @@ class Items:
         Raises:
             CallerError: the pool is smaller.
         """
-        return self if count is None else Items(tuple(self.load(count)), self.test)
+        if count is None:
+            return self
+        if count > len(self.pool):
+            there = f"{len(self.pool)} besides the {len(self.test)} to test on"
+            raise CallerError(f"{count} labelled items to learn from are wanted, and there are {there}")
+        return Items(self.pool[:count], self.test)
 
     @property
     def groups_counts(self) -> dict[str, int] | None:
@@ -76,7 +81,9 @@ async def draw(loader: Any, wanted: Wanted, seed: int) -> Items:
     """
     load: Loader = (lambda n: loader.get_samples(n, seed=seed)) if hasattr(loader, "get_samples") else loader
     samples = await _as_many_as_there_are(load, wanted)
-    unique = {item_key(sample): dict(sample) for sample in samples if _is_usable(sample)}
+    # An input of several groups is the same one's whatever their order, which another seed's draw changes.
+    usable = sorted(filter(_is_usable, samples), key=lambda sample: str(sample.get("group", "")))
+    unique = {item_key(sample): dict(sample) for sample in usable}
     if not unique:
         raise MalformedDataset("the loader gave no samples with an input and an expected answer")
     ordered = [unique[key] for key in sorted(unique, key=lambda key: _place(seed, key))]

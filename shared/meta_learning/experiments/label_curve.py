@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -21,20 +21,22 @@ from meta_learning.experiments.comparator import Groups, Scores, compare
 Point = tuple[int, Mapping[str, Scores], Groups]
 
 
-def label_curve(points: Sequence[Point]) -> dict[str, Any]:
+def label_curve(points: Sequence[Point], without: Collection[str] = ()) -> dict[str, Any]:
     """``points``: the number of labels, each arm's scores by item, and the items' groups.
 
-    Scores of an arm that needs no labels are the same at every number. Holm's correction is over all comparisons of the curve.
+    ``without``: arms that need no labels; their scores are the same at every number, and each two of them are compared once.
+    Holm's correction is over all comparisons of the curve.
     """
     arms = defaultdict[str, list[dict[str, Any]]](list)
     paired = []
-    for labels, scores, groups in points:
+    for number, (labels, scores, groups) in enumerate(points):
         for arm, found in scores.items():
             items = sorted(found)
             estimate = clustered_mean([found[item] for item in items], [groups.get(item) for item in items])
             low_high = {"low": estimate.low, "high": estimate.high}
             arms[arm].append({"labels": labels, "score": estimate.value, **low_high, "items": estimate.count})
-        for one, other in combinations(scores, 2):
+        pairs = [pair for pair in combinations(scores, 2) if number == 0 or not all(arm in without for arm in pair)]
+        for one, other in pairs:
             paired.append((labels, compare(one, scores[one], {other: scores[other]}, groups=groups)[0]))
     adjusted = holm([one.p_value for _, one in paired])
     return {

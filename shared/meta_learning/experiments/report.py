@@ -58,11 +58,12 @@ def place_of(result: Result) -> Place:
 
 def _label_curves(places: Mapping[Place, Sequence[Result]]) -> dict[str, Any]:
     """By data set and model, where the number of labels is told."""
-    points = defaultdict[str, list[Point]](list)
+    points, without = defaultdict[str, list[Point]](list), set[str]()
     for (name, model, labels), results in places.items():
         if labels is not None:
             points[_name((name, model, None))].append((labels, _scores_by_arm(results), groups_of(results)))
-    return {name: label_curve(found) for name, found in points.items()}
+            without |= {arm_name(one["cell"]) for one in results if one["cell"].get("labels") is None}
+    return {name: label_curve(found, without) for name, found in points.items()}
 
 
 def _belongs(result: Result, place: Place) -> bool:

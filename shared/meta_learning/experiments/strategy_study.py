@@ -15,7 +15,7 @@ from pydantic import Field
 
 from meta_learning.acla import STRATEGIES
 from meta_learning.clrs.perturbations import PERTURBATIONS
-from meta_learning.experiments.config import THRESHOLDS, Cell, DatasetSpec, ModelSpec, Search, Sizes, StudyConfig
+from meta_learning.experiments.config import THRESHOLDS, Cell, Datasets, ModelSpec, Search, Sizes, StudyConfig
 from meta_learning.experiments.grid import Grid
 from meta_learning.experiments.judging import JudgingCell, Perturbation
 from meta_learning.experiments.report import arm_name
@@ -36,7 +36,7 @@ class StrategyStudyConfig(Grid):
     """
 
     kind: Literal["strategies"]
-    datasets: Annotated[list[DatasetSpec], Field(min_length=1, max_length=100)]
+    datasets: Annotated[Datasets, Field(min_length=1, max_length=100)]
     models: Annotated[list[ModelSpec], Field(min_length=1, max_length=100)] = Field(
         default_factory=lambda: [ModelSpec()]
     )
@@ -46,7 +46,7 @@ class StrategyStudyConfig(Grid):
     sizes: Sizes = Field(default_factory=Sizes)
     search: Search = Field(default_factory=dict)
     perturbations: list[Perturbation] = Field(default_factory=lambda: list(PERTURBATIONS))
-    transfer_datasets: list[DatasetSpec] = Field(default_factory=list)
+    transfer_datasets: Datasets = Field(default_factory=list)
     transfer_models: list[ModelSpec] = Field(default_factory=list)
     judged_samples: Annotated[int, Field(ge=20)] | None = None
 

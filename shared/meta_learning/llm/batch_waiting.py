@@ -51,9 +51,9 @@ async def found(batches: Batches, intent: Intent, known: Collection[str], limit_
     """The batch that was taken under ``intent``, if one was.
 
     Raises:
-        LLMUnavailable: nobody can say (yet). Its questions must not go out again: they may have been paid for.
+        LLMUnavailable: the vendor does not say.
+        TimeoutError: it cannot be said within ``limit_s``. Its questions must not go out again: they may have been paid for.
     """
-
     first = await batches.find(intent, known)
     if not isinstance(first, Unsure):
         return first
@@ -69,7 +69,7 @@ async def found(batches: Batches, intent: Intent, known: Collection[str], limit_
     except TimeoutError:
         # It may be another program's: nothing is called off.
         doubt = f"whether batch {' or '.join(first.batch_ids)} is this run's is not known before it ends"
-        raise LLMUnavailable(f"{doubt}; its questions do not go out again before that") from None
+        raise TimeoutError(f"{doubt}; its questions do not go out again before that") from None
     return settled
 
 

@@ -162,8 +162,11 @@ class BatchingLLM:
     async def _found(self, intent: Intent) -> str | None:
         """Waited for once in a life: who asks again after that hears at once that nobody can say yet."""
         limit_s = 0.0 if intent.name in self._doubted else self._terms.wait_s_max
-        self._doubted.add(intent.name)
-        return await found(self._batches, intent, self._book.batches, limit_s)
+        try:
+            return await found(self._batches, intent, self._book.batches, limit_s)
+        except TimeoutError as error:
+            self._doubted.add(intent.name)
+            raise LLMUnavailable(str(error)) from None
 
     async def _batch_with_others(self, digest: str, request: Request) -> str | None:
         """The batch that this question went out in together with those that came at the same time; None if they are too few."""

@@ -151,6 +151,12 @@ def test_nobody_is_in_the_pool_and_in_the_test_part(tmp_path: Path, seed: int) -
     assert items.groups_counts == {"pool": len(pool), "test": len(test)}
 
 
+def test_an_input_of_several_groups_is_always_the_same_ones_whatever_the_order() -> None:
+    rows = [{"input": f"text {n % 150}", "expected": "ab"[n % 2], "group": f"u{n // 4}"} for n in range(200)]
+    found = [asyncio.run(draw(lambda n, given=given: given[:n], Wanted(80, 40, 80), 0)) for given in (rows, rows[::-1])]
+    assert found[0] == found[1]
+
+
 def test_too_few_groups_for_a_test_part_are_refused_with_what_to_do(tmp_path: Path) -> None:
     path = table(tmp_path / "mail.csv", [100, 40, 40, 30])
     loader = open_dataset(path, input="text", expected="kind", group="sender")

@@ -48,7 +48,9 @@ def test_more_labels_than_there_are_items_to_learn_from_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="labels: 91 are more than sample_size and gate_samples together, 90"):
         StudyConfig.read({**GRID, "labels": [20, 91]})
     items = asyncio.run(draw(Sentiment140Loader(), Wanted(60, 30, 40), 0))
-    with pytest.raises(CallerError, match="asked for 91 samples, 90 are available"):
+    with pytest.raises(
+        CallerError, match="91 labelled items to learn from are wanted, and there are 90 besides the 40 to test on"
+    ):
         items.labelled(91)
     assert items.labelled(20).pool == items.labelled(60).pool[:20]
     assert items.labelled(20).test == items.labelled(None).test == items.test
@@ -85,6 +87,26 @@ def test_all_points_are_compared_on_the_same_items_and_the_search_takes_no_more_
         (20, "static", "thresholds"),
     ]
     assert len(curve["paired"]) == 6
+
+
+def test_arms_that_need_no_labels_are_compared_once_and_count_once_in_the_correction() -> None:
+    def result(strategy: str, right: int, labels: int | None = None) -> dict[str, Any]:
+        predictions = [{"item": str(n), "score": float(n < right), "refused": None} for n in range(50)]
+        cell = {"dataset": {"name": "d"}, "model": None, "strategy": strategy, "budget": None, "labels": labels}
+        return {
+            "cell": cell,
+            "made": {"calls": 0},
+            "evaluation": {"macro_f1": {"value": 0.5}},
+            "predictions": predictions,
+        }
+
+    fixed = [result("static", 20), result("hand_written", 30)]
+    curve = report_of([*fixed, *(result("fine_tuning", 25, labels) for labels in (25, 50, 100))])["by_labels"]["d"]
+    compared = [(one["labels"], one["arm"], one["against"]) for one in curve["paired"]]
+    assert [one for one in compared if "fine_tuning" not in one] == [(25, "static", "hand_written")]
+    assert len(compared) == 7
+    [alone] = [one for one in curve["paired"] if "fine_tuning" not in (one["arm"], one["against"])]
+    assert alone["p_adjusted"] == pytest.approx(7 * alone["p_value"])
 
 
 def test_the_command_shows_the_curve(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from meta_learning.cli import app
+from meta_learning.cli.study_tables import say
 from meta_learning.errors import ConfigurationError, NotFound
 from meta_learning.experiments import ExperimentRunner, LoopStudyConfig, StudyConfig
 from meta_learning.experiments.asking import Package, PromptAsker
@@ -27,9 +28,10 @@ from meta_learning.experiments.report import report_of
 from meta_learning.experiments.sharing import ReadAsText
 from meta_learning.experiments.study import Study
 from meta_learning.experiments.workers import OneProcess, Processes
-from meta_learning.llm import Capabilities
+from meta_learning.llm import Capabilities, Reply
 from meta_learning.llm.scripted import ScriptedLLM
 from meta_learning.utils.runs import list_runs
+from meta_learning.utils.visualizer import MetaLearningVisualizer
 
 SHARED = str(Path(__file__).parents[3] / "shared")
 GRID: dict[str, Any] = {
@@ -156,6 +158,10 @@ def test_what_does_not_ask_a_model_is_run_once_along_the_models_and_budgets() ->
         ({"sizes": {"test_samples": 3}}, "sizes.test_samples"),
         ({"search": {"seed": 3}}, "no setting 'seed'"),
         ({"search": {"alpha": 3}}, "alpha is 3"),
+        (
+            {"datasets": [GRID["datasets"][0], {**GRID["datasets"][0], "group": "user"}]},
+            "datasets: .*'sentiment140' stands for different data: take a name each, or a study each",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named(change: dict[str, Any], said: str) -> None:
@@ -203,6 +209,25 @@ def test_a_report_pairs_arms_and_strategies_and_corrects_for_their_number() -> N
         ("only:ablation @ 100", "meta @ 100", True)
     ]
     assert report_of(results[::-1])["groups"]["d · local"]["comparisons"] == group["comparisons"]
+
+
+@pytest.mark.parametrize("answered", [0, 9])
+def test_an_arm_without_a_score_or_an_interval_is_shown_without(
+    answered: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = [result_of("static", 0.6), result_of("fine_tuning", 0.5), result_of("thresholds", 0.7)]
+    results[1]["cell"]["labels"] = results[2]["cell"]["labels"] = 50
+    for number, result in enumerate(results):
+        # A server that refuses all, or all but what one user said, which tells nothing about others.
+        for place, one in enumerate(result["predictions"]):
+            one |= {"group": "user" if place < answered else None}
+            one |= {"refused": "too long"} if number != 1 and place >= answered else {}
+    say(report_of(results))
+    score = "1.000" if answered else "–"
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.lstrip().startswith("static")]
+    assert [row[1:3] for row in rows] == [[score, "–"], [score, "(–)"]]
+    page = MetaLearningVisualizer(tmp_path).create_dashboard(report_of(results), "report")
+    assert page.stat().st_size > 1000
 
 
 def test_the_command_runs_a_grid_and_says_what_it_found(tmp_path: Path) -> None:
@@ -258,6 +283,13 @@ def test_a_model_can_be_read_as_text_though_it_ranks_labels() -> None:
     assert [one.answer for one in asyncio.run(asker.predict(package, samples))] == ["positive"]
     named = StudyConfig.read({**GRID, "strategies": ["static"], "models": [{"label_logprobs": False}]}).cells()[0]
     assert named.label == "sentiment140 · local, as text · static · seed 0"
+
+
+def test_an_answer_costs_what_is_billed_for_a_prompt_out_of_the_cache() -> None:
+    reply = Reply("yes", "gpt-5.4-mini", prompt_tokens=4000, completion_tokens=1, cache_read_tokens=3000)
+    asker = PromptAsker(ScriptedLLM(lambda request: reply, provider="openai"), ("no", "yes"))
+    [said] = asyncio.run(asker.predict(Package("Judge.", {}), [{"input": "well", "expected": "yes"}]))
+    assert said.cost_usd == pytest.approx((1000 + 0.1 * 3000) * 0.75e-6 + 4.50e-6)
 
 
 def test_the_packaged_model_is_asked_by_what_is_installed_and_the_cell_says_by_what() -> None:

@@ -22,7 +22,8 @@ def forest(comparisons: Sequence[Mapping[str, Any]]) -> Figure:
         drawing.empty(axes, "nothing was compared")
         return figure
     for row, (one, is_shown) in enumerate(zip(known, shown, strict=True)):
-        axes.plot([100 * one["low"], 100 * one["high"]], [row, row], color=palette.FAINT, linewidth=1.4, zorder=2)
+        if one["low"] is not None:  # items of one group alone have no interval
+            axes.plot([100 * one["low"], 100 * one["high"]], [row, row], color=palette.FAINT, linewidth=1.4, zorder=2)
         face = palette.SERIES[0] if is_shown else palette.PAPER
         axes.scatter(100 * one["gain"], row, s=46, facecolor=face, edgecolor=palette.SERIES[0], linewidth=1.3, zorder=3)
     axes.axvline(0, color=palette.FAINT, linewidth=1)

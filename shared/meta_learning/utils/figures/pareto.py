@@ -35,7 +35,11 @@ def front_of(points: Sequence[Mapping[str, Any]]) -> list[int]:
 
 
 def front(points: Sequence[Mapping[str, Any]], cost: str) -> Figure:
-    """Score against ``cost`` (what the x axis is called); a point is ``{name, cost, score}``, with ``low`` and ``high``."""
+    """Score against ``cost`` (what the x axis is called); a point is ``{name, cost, score}``, with ``low`` and ``high``.
+
+    What has no score is left out.
+    """
+    points = [one for one in points if one["score"] is not None]
     looks = _looks(points)
     figure, (axes,) = drawing.new_figure(width=8.6 if looks else 7.2, height=naming.height_for(len(looks)))
     best = front_of(points)
