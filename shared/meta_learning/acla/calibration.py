@@ -83,15 +83,27 @@ def levelled(known: Sequence[Known]) -> Calibration:
     return Calibration(dict(zip(labels, (-leaning).tolist(), strict=True)), 1.0 / scale)
 
 
-def cross_fitted(known: Sequence[Known]) -> list[Calibration]:
+def folds_of(groups: Sequence[str]) -> list[int]:
+    """The fold of each item: items of a group together, groups in turn.
+
+    >>> folds_of(["a", "b", "a", "c"])
+    [0, 1, 0, 2]
+    """
+    places = {group: place for place, group in enumerate(dict.fromkeys(groups))}
+    return [places[group] % FOLDS_COUNT for group in groups]
+
+
+def cross_fitted(known: Sequence[Known], folds: Sequence[int] | None = None) -> list[Calibration]:
     """For each fold the calibration fitted on the others, so that no item is judged by a threshold that saw its answer.
 
-    The item at index i belongs to fold i modulo their number. With few items nothing is fitted to answers, and all are equal.
+    ``folds``: of each item (`folds_of`); by default each is a group of its own. With few items nothing is fitted to answers, and
+    all are equal.
     """
     if len(known) * (FOLDS_COUNT - 1) < FITTED_COUNT_MIN * FOLDS_COUNT:
         return [levelled(known) if known else UNCALIBRATED] * FOLDS_COUNT
+    places = folds or [index % FOLDS_COUNT for index in range(len(known))]
     return [
-        fitted([one for index, one in enumerate(known) if index % FOLDS_COUNT != fold]) for fold in range(FOLDS_COUNT)
+        fitted([one for one, place in zip(known, places, strict=True) if place != fold]) for fold in range(FOLDS_COUNT)
     ]
 
 

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from meta_learning.acla.racing.shrinkage import NOTHING_KNOWN, Gain
-from meta_learning.acla.statistics import holm, paired_bootstrap, power, sign_flip_one_sided
+from meta_learning.acla.statistics import group_sums, holm, paired_bootstrap, power, sign_flip_one_sided
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class PairedScores:
     ``price``: what the finalist costs more than the seed, in score; a gain must be one after paying it.
     ``earlier``: pairs (its score, the seed's) on items of the search, only of a finalist that was fixed before it: they count
     as fresh ones do. ``share``: the part of the level that it may use, None where all have the same. ``believed``: its gain after
-    the search.
+    the search. ``groups``: whose item each pair is, earlier ones first; empty where nobody has two.
     """
 
     version: str
@@ -68,6 +68,7 @@ class PairedScores:
     earlier: Sequence[tuple[float, float]] = ()
     share: float | None = None
     believed: Gain = NOTHING_KNOWN
+    groups: Sequence[str] = ()
 
     def differences(self) -> list[float]:
         """The finalist's score minus the seed's and the price, earlier pairs first."""
@@ -76,7 +77,8 @@ class PairedScores:
 
 
 def decide(pairs: Sequence[PairedScores], alpha: float, seed: int) -> GateReport:
-    """Test each finalist against the seed prompt (exact McNemar for 0/1 scores), and correct for their number (Holm).
+    """Test each finalist against the seed prompt (exact McNemar for 0/1 scores, by groups where items share some), and correct
+    for their number (Holm).
 
     Of those that pass, the one with the largest gain to be believed wins: the largest of a few pairs would flatter.
 
@@ -88,20 +90,32 @@ def decide(pairs: Sequence[PairedScores], alpha: float, seed: int) -> GateReport
     """
     differences = [pair.differences() for pair in pairs]
     shares = None if any(pair.share is None for pair in pairs) else [pair.share or 0.0 for pair in pairs]
-    p_values = [sign_flip_one_sided(one, seed) if one else 1.0 for one in differences]
+    p_values = [
+        sign_flip_one_sided(one, seed, pair.groups) if one else 1.0
+        for pair, one in zip(pairs, differences, strict=True)
+    ]
     finalists = tuple(
         _finalist(pair, one, p, adjusted, seed)
         for pair, one, p, adjusted in zip(pairs, differences, p_values, holm(p_values, shares), strict=True)
     )
     proven = [one for one in finalists if one.p_adjusted < alpha and one.gain > 0.0]
     count = max((len(one) for one in differences), default=0)
-    discordant = max((fmean(abs(d) for d in one) for one in differences if one), default=0.15)
+    discordant = max(
+        (_discordant(one, pair.groups) for pair, one in zip(pairs, differences, strict=True) if one), default=0.15
+    )
     winner = max(proven, key=lambda one: one.expected, default=None)
     return GateReport(alpha, finalists, winner, power(count, 0.05, discordant, alpha))
 
 
+def _discordant(differences: Sequence[float], groups: Sequence[str]) -> float:
+    """The share of pairs that differ; of groups the share that would make single items vary as their sums do."""
+    share = fmean(abs(one) for one in differences)
+    squares = sum(one * one for one in group_sums(differences, groups)) if groups else 0.0
+    return max(share, squares / len(differences))
+
+
 def _finalist(pair: PairedScores, differences: Sequence[float], p: float, adjusted: float, seed: int) -> Finalist:
-    low, high = paired_bootstrap(differences, 0.95, seed)
+    low, high = paired_bootstrap(differences, 0.95, seed, pair.groups)
     known = bool(differences)
     earlier, fresh = [one for one, _ in pair.earlier], differences[len(pair.earlier) :]
     seed_scores = [*(other for _, other in pair.earlier), *pair.seed_scores]

@@ -13,7 +13,7 @@ from meta_learning.acla.nominating import Nominee, shares_of
 from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.racing.shrinkage import NOTHING_KNOWN
 from meta_learning.acla.search import Search, TooManyMissing
-from meta_learning.acla.splits import Item
+from meta_learning.acla.splits import Item, group_or_self
 from meta_learning.acla.store import RunLog
 from meta_learning.errors import BudgetExhausted
 
@@ -97,15 +97,24 @@ def _paired(search: Search, contender: Contender, items: Sequence[Item]) -> Pair
 
     known = _pairs(search, members, items)
     price = sum(map(race.price, members)) - sum(map(race.price, search.incumbent))
-    earlier = _pairs(search, members, race.items) if _is_fixed(search, contender) else ()
-    return PairedScores(contender.version, [one for one, _ in known], [other for _, other in known], price, earlier)
+    earlier = _pairs(search, members, race.items) if _is_fixed(search, contender) else {}
+    return PairedScores(
+        contender.version,
+        [one for one, _ in known.values()],
+        [other for _, other in known.values()],
+        price,
+        [*earlier.values()],
+        groups=[group_or_self(item) for item in (*earlier, *known)],
+    )
 
 
-def _pairs(search: Search, members: Sequence[Candidate], items: Sequence[Item]) -> list[tuple[float, float]]:
-    both = [
-        (voted_score(search.matrix, members, one), voted_score(search.matrix, search.incumbent, one)) for one in items
-    ]
-    return [(one, other) for one, other in both if one is not None and other is not None]
+def _pairs(search: Search, members: Sequence[Candidate], items: Sequence[Item]) -> dict[Item, tuple[float, float]]:
+    """The two scores of each item that both answered."""
+    both = {
+        one: (voted_score(search.matrix, members, one), voted_score(search.matrix, search.incumbent, one))
+        for one in items
+    }
+    return {item: (one, other) for item, (one, other) in both.items() if one is not None and other is not None}
 
 
 def _is_fixed(search: Search, contender: Contender) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from meta_learning.acla.calibration import FOLDS_COUNT, UNCALIBRATED, Calibration, cross_fitted, fitted
+from meta_learning.acla.calibration import UNCALIBRATED, Calibration, cross_fitted, fitted, folds_of
 from meta_learning.acla.parsing import is_right
 from meta_learning.acla.prompt import Prompt
-from meta_learning.acla.splits import Item
+from meta_learning.acla.splits import Item, group_or_self
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +163,9 @@ class OutcomeMatrix:
         if fit is None or fit.known_count != len(answers):
             pairs = [(item, answers[item.id].label_logprobs) for item in self._fitting if item.id in answers]
             known = [(item, logprobs) for item, logprobs in pairs if logprobs is not None]
-            fold_of = {item.id: index % FOLDS_COUNT for index, (item, _) in enumerate(known)}
+            folds = folds_of([group_or_self(item) for item, _ in known])
+            fold_of = {item.id: fold for (item, _), fold in zip(known, folds, strict=True)}
             said = [(logprobs, item.expected) for item, logprobs in known]
-            fit = _Fit(len(answers), fitted(said), cross_fitted(said), fold_of)
+            fit = _Fit(len(answers), fitted(said), cross_fitted(said, folds), fold_of)
             self._fits[version] = fit
         return fit

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from statistics import NormalDist
 
 import numpy as np
+import numpy.typing as npt
 
+Floats = npt.NDArray[np.float64]
 RESAMPLES_COUNT = 4000
 BATCH_COUNT_MAX = 400_000
 
@@ -24,8 +26,16 @@ def mcnemar_one_sided(wins: int, losses: int) -> float:
     return float(sum(math.comb(count, k) for k in range(wins, count + 1)) / 2**count)
 
 
-def sign_flip_one_sided(differences: Sequence[float], seed: int) -> float:
-    """Chance of a mean difference this large if signs were chance: McNemar's exact test for 0/1 scores, resampled for others."""
+def sign_flip_one_sided(differences: Sequence[float], seed: int, groups: Sequence[str] = ()) -> float:
+    """Chance of a mean difference this large if signs were chance: McNemar's exact test for 0/1 scores, resampled for others.
+
+    Where items share ``groups`` (a user, a thread) the signs of whole groups are flipped; p is never smaller for it.
+
+    >>> sign_flip_one_sided([1.0] * 8, 0), sign_flip_one_sided([1.0] * 8, 0, groups=["ann"] * 4 + ["bob"] * 4)
+    (0.00390625, 0.24393901524618844)
+    """
+    if len(set(groups)) < len(groups):
+        return max(sign_flip_one_sided(differences, seed), sign_flip_one_sided(group_sums(differences, groups), seed))
     if all(one in (-1.0, 0.0, 1.0) for one in differences):
         return mcnemar_one_sided(differences.count(1.0), differences.count(-1.0))
     values, rng = np.asarray(differences), np.random.default_rng(seed)
@@ -35,12 +45,40 @@ def sign_flip_one_sided(differences: Sequence[float], seed: int) -> float:
     return (as_large + 1) / (RESAMPLES_COUNT + 1)
 
 
-def paired_bootstrap(differences: Sequence[float], level: float, seed: int) -> tuple[float, float]:
-    """Percentile interval of the mean of paired differences (Efron, 1979)."""
+def paired_bootstrap(
+    differences: Sequence[float], level: float, seed: int, groups: Sequence[str] = ()
+) -> tuple[float, float]:
+    """Percentile interval of the mean of paired differences (Efron, 1979).
+
+    Where items share ``groups``, whole groups are resampled; the interval is never narrower for it.
+    """
     if not differences:
         return -1.0, 1.0
-    values, rng = np.asarray(differences), np.random.default_rng(seed)
-    means = [values[rng.integers(0, values.size, size=size)].mean(axis=1) for size in _batches(values.size)]
+    low, high = _resampled(np.asarray(differences), np.ones(len(differences)), level, seed)
+    if len(set(groups)) == len(groups):
+        return low, high
+    sizes = group_sums([1.0] * len(differences), groups)
+    wide = _resampled(np.asarray(group_sums(differences, groups)), np.asarray(sizes), level, seed)
+    return min(low, wide[0]), max(high, wide[1])
+
+
+def group_sums(values: Sequence[float], groups: Sequence[str]) -> list[float]:
+    """The sum of each group's values, groups in the order of their first.
+
+    >>> group_sums([1.0, -1.0, 1.0], ["ann", "bob", "ann"])
+    [2.0, -1.0]
+    """
+    sums = dict.fromkeys(groups, 0.0)
+    for value, group in zip(values, groups, strict=True):
+        sums[group] += value
+    return list(sums.values())
+
+
+def _resampled(sums: Floats, sizes: Floats, level: float, seed: int) -> tuple[float, float]:
+    rng, means = np.random.default_rng(seed), []
+    for size in _batches(sums.size):
+        drawn = rng.integers(0, sums.size, size=size)
+        means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
     low, high = np.quantile(np.concatenate(means), ((1 - level) / 2, (1 + level) / 2))
     return float(low), float(high)
 

@@ -11,8 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meta_learning.acla import CurriculumConfig
+from meta_learning.acla.gate import PairedScores, decide
 from meta_learning.acla.grouping import whole_groups
+from meta_learning.acla.outcomes import Answer, Candidate, OutcomeMatrix
 from meta_learning.acla.preparing import draw
+from meta_learning.acla.prompt import Prompt
 from meta_learning.acla.splits import group_or_self, read_items, split
 from meta_learning.errors import CallerError
 
@@ -93,3 +96,47 @@ def test_five_groups_decide_nothing_and_six_may() -> None:
 def test_a_run_that_wants_no_gate_takes_any_groups() -> None:
     parts = asyncio.run(draw(lambda n: samples([30])[:n], 30, config(0)))
     assert (len(parts.search), parts.gate) == (30, ())
+
+
+def alike(rng: random.Random, users: int, each: int) -> list[float]:
+    """Differences without any gain on average, of which a user has either gains or losses, or none."""
+    directions = [rng.choice((-1.0, 1.0)) for _ in range(users)]
+    return [direction * rng.choice((1.0, 0.0)) for direction in directions for _ in range(each)]
+
+
+def test_a_gate_whose_users_share_their_luck_keeps_its_level() -> None:
+    rng, users = random.Random(3), [f"u{number}" for number in range(12) for _ in range(8)]
+    drawn = [alike(rng, 12, 8) for _ in range(200)]
+
+    def passed(groups: list[str]) -> int:
+        reports = (decide([PairedScores("b", one, [0.0] * 96, groups=groups)], 0.1, seed=0) for one in drawn)
+        return sum(report.winner is not None for report in reports)
+
+    assert passed([]) > 40, "item by item the luck of a user counts eight times"
+    assert passed(users) <= 32  # 20 expected; 3 standard errors above
+
+
+def test_groups_make_a_decision_wider_and_items_alone_change_nothing() -> None:
+    scores = [1.0] * 30 + [0.0] * 10
+    alone, apart, together = (
+        decide([PairedScores("b", scores, [0.0] * 40, groups=groups)], 0.1, seed=0)
+        for groups in ((), [str(n) for n in range(40)], [str(n // 10) for n in range(40)])
+    )
+    assert alone == apart
+    [one], [other] = alone.finalists, together.finalists
+    assert other.p_value > one.p_value
+    assert other.low < one.low < one.high <= other.high
+    assert together.power_for_5_points < alone.power_for_5_points
+
+
+def test_thresholds_judge_no_item_of_a_user_whose_answers_they_saw() -> None:
+    items = read_items(samples([6] * 10))
+    matrix, candidate = OutcomeMatrix(items), Candidate(Prompt.parse("Judge."), calibrated=True)
+    rng = random.Random(0)
+    for item in items:
+        matrix.record(candidate.prompt, item, Answer(item.expected, {"a": rng.gauss(-1, 1), "b": rng.gauss(-1, 1)}))
+    used = {item.group: set[int]() for item in items}
+    for item in items:
+        used[item.group].add(id(matrix.calibration(candidate, item)))
+    assert all(len(one) == 1 for one in used.values())
+    assert len(set.union(*used.values())) == 5

@@ -18,7 +18,7 @@ from meta_learning.acla.gate import GateReport, PairedScores, decide
 from meta_learning.acla.pacing import only_gate_fits
 from meta_learning.acla.planning import GatePlan
 from meta_learning.acla.preparing import DatasetLoader, draw
-from meta_learning.acla.splits import Item, Splits, closed_labels
+from meta_learning.acla.splits import Item, Splits, closed_labels, group_or_self
 from meta_learning.acla.store import RunLog, RunStore
 from meta_learning.errors import BudgetExhausted, CallerError
 from meta_learning.experiments.tuning.asking import Asked, Settings, drawn, examples_count, named
@@ -138,8 +138,14 @@ class AskingSearch:
             )
         except BudgetExhausted as error:
             return "stopped_by_budget", f"{error}, before there was a decision", None
-        both = [(one, other) for one, other in pairs if one is not None and other is not None]
-        paired = PairedScores(named(best["settings"]), [one for one, _ in both], [other for _, other in both])
+        both = [(*pair, item) for pair, item in zip(pairs, fresh, strict=True)]
+        known = [(one, other, item) for one, other, item in both if one is not None and other is not None]
+        paired = PairedScores(
+            named(best["settings"]),
+            [one for one, _, _ in known],
+            [other for _, other, _ in known],
+            groups=[group_or_self(item) for _, _, item in known],
+        )
         report = decide([paired], self.config.alpha, seed=drawn(self.config, "gate"))
         log.decided("gate", report=report.as_dict())
         judged = report.finalists[0]
