@@ -87,7 +87,7 @@ class Search:
 
     @property
     def held(self) -> Candidate:
-        """Who would be taken if the search ended here without a decision: the leader, unless it is more likely luck.
+        """Who is shown as ahead while no decision is taken: the leader, unless it is more likely luck.
 
         The luckiest of many that are worse on average is seldom better: how the others did counts against it.
         """
