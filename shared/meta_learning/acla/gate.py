@@ -33,7 +33,10 @@ class Finalist:
 
 @dataclass(frozen=True, slots=True)
 class GateReport:
-    """What the gate saw. ``winner`` is None unless the evidence for some finalist is strong enough."""
+    """What the gate saw. ``winner`` is None unless the evidence for some finalist is strong enough.
+
+    ``power_for_5_points``: of the finalist with the most pairs, at the level that it has before any other is proven.
+    """
 
     alpha: float
     finalists: tuple[Finalist, ...]
@@ -104,7 +107,8 @@ def decide(pairs: Sequence[PairedScores], alpha: float, seed: int) -> GateReport
         (_discordant(one, pair.groups) for pair, one in zip(pairs, differences, strict=True) if one), default=0.15
     )
     winner = max(proven, key=lambda one: one.expected, default=None)
-    return GateReport(alpha, finalists, winner, power(count, 0.05, discordant, alpha))
+    level = alpha * max(shares) if shares else alpha / max(1, len(pairs))
+    return GateReport(alpha, finalists, winner, power(count, 0.05, discordant, level))
 
 
 def _discordant(differences: Sequence[float], groups: Sequence[str]) -> float:
