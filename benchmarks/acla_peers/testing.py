@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +13,9 @@ from typing import Any
 
 from benchmarks.acla_peers.items import TASKS, Pair
 from benchmarks.peers.acla_client import Client, read
+from meta_learning.utils.lines import write_whole
+
+_TURNS: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
 
 
 class Tested:
@@ -26,13 +31,15 @@ class Tested:
             LookupError: some are missing, and there is no ``url`` to ask.
         """
         wanted = len(self.items) if count is None else min(count, len(self.items))
-        known = self._known(package)
-        if len(known) < wanted:
-            if url is None:
-                raise LookupError(f"no answers of {package['prompt'][:60]!r} for data seed {self._seed}")
-            known = known + self._ask(package, url, [text for text, _ in self.items[len(known) : wanted]])
-            self._file(package).parent.mkdir(parents=True, exist_ok=True)
-            self._file(package).write_text(json.dumps({"prompt": package["prompt"], "said": known}))
+        # Several arms come to the same prompt at the same time: one asks, the others read.
+        with _TURNS[self._file(package)]:
+            known = self._known(package)
+            if len(known) < wanted:
+                if url is None:
+                    raise LookupError(f"no answers of {package['prompt'][:60]!r} for data seed {self._seed}")
+                known = known + self._ask(package, url, [text for text, _ in self.items[len(known) : wanted]])
+                self._file(package).parent.mkdir(parents=True, exist_ok=True)
+                write_whole(self._file(package), json.dumps({"prompt": package["prompt"], "said": known}).encode())
         by_label = package["kind"] == "label"
         return [read(one, self._task.labels, by_label, package["bias"]) for one in known[:wanted]]
 
