@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from meta_learning.errors import CallerError
@@ -47,9 +47,24 @@ def keeps_max_tokens(request: Request, reply: Reply | CallerError) -> bool | Non
     return reply.completion_tokens <= request.max_tokens
 
 
-def hears_system(request: Request, reply: Reply | CallerError, bare: Reply | CallerError) -> bool | None:
-    """Whether the system's turn was counted: ``bare`` answered the same request without it."""
+def told_twice(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The same with the instructions twice, so that a server that hears them counts more tokens.
+
+    Without any they could not be compared: many chat templates (Qwen2.5, SmolLM2) then put in instructions of their own.
+
+    >>> told_twice((Message("system", "Judge it."), Message("user", "nice")))[0]
+    Message(role='system', text='Judge it.\\n\\nJudge it.')
+    """
+    return tuple(replace(one, text=f"{one.text}\n\n{one.text}") if one.role == "system" else one for one in messages)
+
+
+def hears_system(request: Request, reply: Reply | CallerError, twice: Reply | CallerError) -> bool | None:
+    """Whether the system's turn was counted: ``twice`` answered the same request with what it says twice (`told_twice`)."""
     words = sum(len(one.text.split()) for one in request.messages if one.role == "system")
-    if not isinstance(reply, Reply) or not isinstance(bare, Reply) or not (reply.prompt_tokens and bare.prompt_tokens):
+    if (
+        not isinstance(reply, Reply)
+        or not isinstance(twice, Reply)
+        or not (reply.prompt_tokens and twice.prompt_tokens)
+    ):
         return None
-    return reply.prompt_tokens - bare.prompt_tokens >= TOKENS_PER_WORD_MIN * words
+    return twice.prompt_tokens - reply.prompt_tokens >= TOKENS_PER_WORD_MIN * words

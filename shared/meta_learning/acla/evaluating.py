@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from meta_learning.acla.asking import Asking
 from meta_learning.acla.config import CurriculumConfig
-from meta_learning.acla.endpoint import Endpoint, hears_system, joined, keeps_max_tokens
+from meta_learning.acla.endpoint import Endpoint, hears_system, joined, keeps_max_tokens, told_twice
 from meta_learning.acla.outcomes import Answer
 from meta_learning.acla.parsing import parse_answer
 from meta_learning.acla.prompt import Prompt
@@ -49,7 +49,7 @@ class ModelEvaluator:
     async def probe(self, prompt: Prompt, item: Item) -> None:
         """Find out whether labels can be scored, by the first item's own call, so that nothing is wasted.
 
-        A server of which nothing is known (``extras["label_logprobs"] == "ask"``) is asked once more, without the instructions:
+        A server of which nothing is known (``extras["label_logprobs"] == "ask"``) is asked once more, with the instructions twice:
         some drop them, some refuse them, and some generate on whatever is asked. A model that gives no log-probabilities is not asked.
         """
         can = self._asking.llm.capabilities
@@ -73,19 +73,20 @@ class ModelEvaluator:
 
     async def _look_at_server(self, request: Request, first: Reply | CallerError) -> Reply | CallerError:
         """Note what the server does; the first item's reply, in one turn where the server refuses two."""
-        user = tuple(one for one in request.messages if one.role != "system")
-        if user == request.messages:
+        if all(one.role != "system" for one in request.messages):
             self.endpoint = Endpoint(False, keeps_max_tokens(request, first))
             return first
-        bare_request = replace(request, messages=user, purpose="probe", max_tokens=1)
-        bare = (await self._asking.ask_all([bare_request]))[0]
-        hears = hears_system(request, first, bare)
-        if isinstance(first, CallerError) and isinstance(bare, Reply):
-            first = (await self._asking.ask_all([replace(request, messages=joined(request.messages))]))[0]
+        if isinstance(first, CallerError):
+            request = replace(request, messages=joined(request.messages))
+            first = (await self._asking.ask_all([request]))[0]
             hears = False if isinstance(first, Reply) else None
-        kept = [keeps_max_tokens(request, first), keeps_max_tokens(bare_request, bare)]
+            self.endpoint = Endpoint(False, keeps_max_tokens(request, first), hears)
+            return first
+        twice_request = replace(request, messages=told_twice(request.messages), purpose="probe", max_tokens=1)
+        twice = (await self._asking.ask_all([twice_request]))[0]
+        kept = [keeps_max_tokens(request, first), keeps_max_tokens(twice_request, twice)]
         known = [one for one in kept if one is not None]
-        self.endpoint = Endpoint(False, all(known) if known else None, hears)
+        self.endpoint = Endpoint(False, all(known) if known else None, hears_system(request, first, twice))
         return first
 
     async def answers(self, prompt: Prompt, items: Sequence[Item]) -> list[Answer]:

@@ -28,7 +28,7 @@ class Model:
         self.logprobs = logprobs
         self.down = False
         # Habits of servers that are seen in the wild.
-        self.refuses_system = self.drops_system = self.generates_on = False
+        self.refuses_system = self.drops_system = self.generates_on = self.has_own_system = False
         self.asked: list[str] = []
         self.at_once, self.at_once_max = 0, 0
         self._changed = threading.Condition()
@@ -74,6 +74,10 @@ class Model:
     def usage(self, asked: dict[str, Any], text: str) -> dict[str, int]:
         """Tokens, one a word."""
         heard = [one for one in asked["messages"] if one["role"] != "system" or not self.drops_system]
+        if self.has_own_system and all(one["role"] != "system" for one in heard):
+            heard.append(
+                {"role": "system", "content": "You are a helpful assistant that its makers are proud of. " * 3}
+            )
         prompt = 5 + sum(len(one["content"].split()) for one in heard)
         said = 99 if self.generates_on else min(len(text.split()), asked.get("max_tokens", 99))
         return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
