@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from meta_learning.acla import blocks
@@ -25,7 +26,7 @@ class Exemplar:
     item_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: what is computed from the blocks is kept
 class Prompt:
     """Immutable; `edit` makes another. ``verbatim`` keeps the text that a person wrote, to the letter.
 
@@ -103,7 +104,7 @@ class Prompt:
         said = (self.role, self.task, rules, self.reasoning, exemplars, self.contract, self.frame)
         return "\n\n".join(block for block in said if block)
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Digest of the rendered text: what is measured, named."""
         return hashlib.sha256(self.render().encode()).hexdigest()[:16]
@@ -113,7 +114,7 @@ class Prompt:
         """Whether the answer comes after a written chain of thought, on a line of its own."""
         return blocks.thinks_aloud("\n".join((self.role, self.task, *self.rules, self.reasoning, self.contract)))
 
-    @property
+    @cached_property
     def exemplar_ids(self) -> frozenset[str]:
         """The items that the examples were made of."""
         return frozenset(one.item_id for one in self.exemplars if one.item_id)

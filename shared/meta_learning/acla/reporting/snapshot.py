@@ -52,13 +52,17 @@ def snapshot_of(search: Search, ledger: Ledger, calls: int) -> Snapshot:
     """The moment, read off what the run knows; it changes nothing."""
     raced = [entrant.candidate for entrant in search.race.entrants.values()]
     known = list({one.version: one for one in (search.seed, search.race.anchor, *raced)}.values())
-    rows = [_row(search, one) for one in known if search.matrix.answers.get(one.prompt.version)]
-    spent = ledger.spent
-    leader, bias = search.held.prompt.render(), search.matrix.bias(search.held)
+    held, spent = search.held, ledger.spent
+    rows = [
+        _row(search, one, leads=one.version == held.version)
+        for one in known
+        if search.matrix.answers.get(one.prompt.version)
+    ]
+    leader, bias = held.prompt.render(), search.matrix.bias(held)
     return Snapshot(tuple(rows), calls, spent.calls, spent.tokens, spent.money_usd, ledger.seconds, leader, bias)
 
 
-def _row(search: Search, candidate: Candidate) -> Row:
+def _row(search: Search, candidate: Candidate, leads: bool) -> Row:
     matrix, items = search.matrix, search.race.items
     scores = matrix.scores(candidate, items)
     differences = matrix.differences(candidate, search.seed, items)
@@ -78,5 +82,5 @@ def _row(search: Search, candidate: Candidate) -> Row:
         gain=sum(differences) / max(1, len(differences)),
         tokens=sum(one.tokens for one in answers),
         price_usd=sum(known) if len(known) == len(prices) else None,
-        leads=candidate.version == search.held.version,
+        leads=leads,
     )
