@@ -187,7 +187,9 @@ def ending_of(results: dict[str, Any], promote: bool, champion: str | None) -> E
     judged = results.get("judged") or {}
     improved = results["outcome"] == "improved"
     package = results["best_package"]
-    label_bias = {"label_bias": package["label_bias"]} if package["label_bias"] else {}
+    measured_with = {"label_bias": package["label_bias"]} if package["label_bias"] else {}
+    if (results.get("endpoint") or {}).get("system_role") is False:
+        measured_with["system_turn"] = False
     return Ending(
         outcome=results["outcome"],
         reason=results["reason"],
@@ -197,7 +199,7 @@ def ending_of(results: dict[str, Any], promote: bool, champion: str | None) -> E
         high=judged.get("high"),
         calls_count=results["calls"],
         prompt=package["prompt"] if improved else None,
-        blocks=package["blocks"] | label_bias if improved else {},
+        blocks=package["blocks"] | measured_with if improved else {},
         promote=promote,
         champion=champion,
         voters=tuple(_voter(one) for one in results.get("ensemble", ())) if improved else (),

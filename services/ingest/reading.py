@@ -147,9 +147,11 @@ class Reading:
             prompt_version=manifest.version,
             digest=champion.digest,
             text=content.text,
-            chat=_sent(content.text),
+            chat=_sent(content.text, content.has_system_turn),
             blocks=content.blocks,
-            voters=[ServedVoter(**one.model_dump(), chat=_sent(one.text)) for one in content.voters],
+            voters=[
+                ServedVoter(**one.model_dump(), chat=_sent(one.text, content.has_system_turn)) for one in content.voters
+            ],
             price=manifest.numbers.get("price"),
         )
 
@@ -173,8 +175,9 @@ class Reading:
             raise NotFound(f"there is no loop {loop!r}: its first feedback creates it")
 
 
-def _sent(text: str) -> Sent:
-    return Sent.model_validate(Prompt.parse(text).chat().as_json())
+def _sent(text: str, has_system_turn: bool) -> Sent:
+    chat = Prompt.parse(text).chat()
+    return Sent.model_validate((chat if has_system_turn else chat.in_one_turn()).as_json())
 
 
 def _chosen(champion: Champion[Predicts], wanted: Wanted, acting: Acting) -> Choice:

@@ -29,6 +29,21 @@ class Chat:
         *before, last = self.messages
         return (*before, Message(last.role, last.text.replace(self.place, text)))
 
+    def in_one_turn(self) -> Chat:
+        """The same with the instructions at the head of the first user's turn, for a server that hears them in no turn of their own.
+
+        >>> chat_of("Judge.", [], "", "Text: {input}").in_one_turn().filled("nice")
+        (Message(role='user', text='Judge.\\n\\nText: nice'),)
+        """
+        told = [one.text for one in self.messages if one.role == "system"]
+        first, *others = [one for one in self.messages if one.role != "system"]
+        if not told:
+            return self
+        head = "\n\n".join([*told, ""])
+        if others:
+            return Chat((Message(first.role, head + first.text), *others), self.place)
+        return _ending((), head, first.text, self.place)
+
     def as_json(self) -> dict[str, Any]:
         """For applications: ``messages`` in the form of the vendors' interfaces, and the text to replace in the last of them."""
         return {
@@ -50,10 +65,10 @@ def chat_of(instructions: str, shown: Sequence[tuple[str, str]], before: str, fr
     return _ending(said, before, frame or PLACE)
 
 
-def _ending(said: Sequence[Message], before: str, frame: str) -> Chat:
+def _ending(said: Sequence[Message], before: str, frame: str, place: str = PLACE) -> Chat:
     """With a place of another name where the text before the frame speaks of "{input}" itself."""
-    place, number = PLACE, 0
-    while place in before or (number and place in frame):
+    name, number = place, 0
+    while name in before or (number and name in frame):
         number += 1
-        place = f"{{input:{number}}}"
-    return Chat((*said, Message("user", before + frame.replace(PLACE, place))), place)
+        name = f"{{input:{number}}}"
+    return Chat((*said, Message("user", before + frame.replace(place, name))), name)

@@ -136,11 +136,11 @@ class AdaptiveCurriculumAgent:
         ending = await run.to_the_end(plan, asking)
         asked = isinstance(evaluator, ModelEvaluator)
         scoring = "evaluation_fn" if not asked else "label_logprobs" if evaluator.scores_labels else "text"  # type: ignore[union-attr]
-        return results_of(search, ending, splits) | {
+        endpoint = evaluator.endpoint if isinstance(evaluator, ModelEvaluator) else None
+        return results_of(search, ending, splits, endpoint) | {
             "candidates": [asdict(row) for row in snapshot_of(search, ledger, asking.calls_count).rows],
             "plan": planned,
             "wavering": run.wavering.report(plan, config.alpha) if run.wavering else None,
-            "endpoint": evaluator.endpoint.report() if asked and evaluator.endpoint else None,  # type: ignore[union-attr]
             "calls": asking.calls_count,
             "spent": asdict(ledger.spent) | {"purposes": ledger.by_purpose()},
             "scoring": scoring,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from meta_learning.acla.endpoint import Endpoint
 from meta_learning.acla.ensembles import Ensemble
 from meta_learning.acla.front import front
 from meta_learning.acla.judging import Ending
@@ -14,8 +15,8 @@ from meta_learning.acla.search import Search
 from meta_learning.acla.splits import Splits
 
 
-def results_of(search: Search, ending: Ending, splits: Splits) -> dict[str, Any]:
-    """The result keys of the public contract, as plain JSON."""
+def results_of(search: Search, ending: Ending, splits: Splits, endpoint: Endpoint | None = None) -> dict[str, Any]:
+    """The result keys of the public contract, as plain JSON. ``endpoint``: what was found out about the server, if anything."""
     stays = Ensemble(search.incumbent) if len(search.incumbent) > 1 else search.seed
     winner = ending.winner or stays
     members = winner.members if isinstance(winner, Ensemble) else (winner,)
@@ -42,9 +43,10 @@ def results_of(search: Search, ending: Ending, splits: Splits) -> dict[str, Any]
         "judged": asdict(judged) if judged else None,
         "seed_performance": seed_performance,
         "best_version": winner.version,
-        "best_package": _package(search, chosen),
-        "ensemble": [_package(search, one) for one in members] if len(members) > 1 else [],
+        "best_package": _package(search, chosen, endpoint),
+        "ensemble": [_package(search, one, endpoint) for one in members] if len(members) > 1 else [],
         "price": _price(search, members),
+        "endpoint": endpoint.report() if endpoint else None,
         "front": [asdict(one) for one in front(search.offers())],
         "search_best": {
             "prompt": search.best.prompt.render(),
@@ -68,11 +70,13 @@ def _price(search: Search, members: Sequence[Candidate]) -> dict[str, Any]:
     }
 
 
-def _package(search: Search, candidate: Candidate) -> dict[str, Any]:
+def _package(search: Search, candidate: Candidate, endpoint: Endpoint | None) -> dict[str, Any]:
     """The prompt with everything that it was measured with; ``chat``: what is sent for it, in the vendors' form."""
+    chat = candidate.prompt.chat()
+    unheard = endpoint is not None and endpoint.system_role is False
     return {
         "prompt": candidate.prompt.render(),
-        "chat": candidate.prompt.chat().as_json(),
+        "chat": (chat.in_one_turn() if unheard else chat).as_json(),
         "blocks": candidate.prompt.as_blocks(),
         "label_bias": search.matrix.bias(candidate),
         "label_sharpness": search.matrix.calibration(candidate).sharpness,

@@ -27,8 +27,9 @@ class Voter(BaseModel):
 
 class PromptContent(BaseModel):
     """``blocks``: the parts that the text was put together from, and ``label_bias``, the weights to add to each answer's
-    log-probability before one is chosen; None for a text that a person wrote. ``voters``: where several prompts vote, all of
-    them, of which ``text`` is the first; a question then takes as many calls.
+    log-probability before one is chosen; None for a text that a person wrote. Its ``system_turn`` is False where instructions were
+    put before the user's words, since the server that was asked hears none in a turn of their own. ``voters``: where several prompts
+    vote, all of them, of which ``text`` is the first; a question then takes as many calls.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -41,6 +42,11 @@ class PromptContent(BaseModel):
     def calibrated(self) -> bool:
         """Whether the prompt is to be used with weights on its labels."""
         return isinstance(self.blocks, dict) and bool(self.blocks.get("label_bias"))
+
+    @property
+    def has_system_turn(self) -> bool:
+        """Whether instructions are sent in a turn of their own."""
+        return not isinstance(self.blocks, dict) or self.blocks.get("system_turn") is not False
 
 
 def prompt_blob(text: str, blocks: Mapping[str, Any] | None = None, voters: Sequence[Voter] = ()) -> bytes:

@@ -11,6 +11,8 @@ import pytest
 from meta_learning.acla import AdaptiveCurriculumAgent
 from meta_learning.client import FeedbackClient
 from meta_learning.events import PromptPromoted
+from meta_learning.llm import Capabilities, Reply, Request
+from meta_learning.llm.scripted import ScriptedLLM
 from meta_learning.registry.prompts import PromptContent
 from meta_learning.streams import Limits
 from meta_learning.streams.memory import MemoryLog
@@ -50,3 +52,22 @@ def test_an_application_sends_the_messages_that_were_measured(seed_prompt: str) 
         assert any(one["role"] == "assistant" for one in sent)
         again += tuple((one["role"], one["content"]) for one in sent) in measured
     assert again >= results["items"]["gate"]
+
+
+def test_instructions_that_a_server_hears_in_no_turn_of_their_own_are_sent_as_they_were_measured() -> None:
+    def deaf(request: Request) -> Reply:
+        heard = sum(len(one.text.split()) for one in request.messages if one.role != "system")
+        return Reply("high", "deaf", prompt_tokens=heard, completion_tokens=1)
+
+    llm = ScriptedLLM(deaf, capabilities=Capabilities(temperature=True, extras={"label_logprobs": "ask"}))
+    settings = config(max_iterations=0, gate_samples=20)
+    results = asyncio.run(AdaptiveCurriculumAgent(settings, llm).run_curriculum(samples, num_samples=20))
+    assert results["endpoint"]["system_role"] is False
+    prompt, said = served_prompt(results | {"outcome": "improved"})
+    assert said["chat"] == results["best_package"]["chat"]
+    measured = [tuple((one.role, one.text) for one in request.messages) for request in llm.requests]
+    sent = [tuple((one["role"], one["content"]) for one in prompt.messages(item["input"])) for item in samples(200)]
+    assert {role for turns in sent for role, _ in turns} == {"user"}
+    assert (
+        sum(turns in measured for turns in sent) == results["calls"] - 2
+    )  # but for the first, and the look at the server
