@@ -251,10 +251,10 @@ def test_a_killed_trainer_goes_on_from_its_last_commit(system: System) -> None:
 def test_the_evolver_runs_the_packaged_model(system: System) -> None:
     settings = {
         "dataset": "sentiment140",
-        "num_samples": 2,
-        "gate_samples": 2,
+        "num_samples": 20,
+        "gate_samples": 20,
         "max_iterations": 1,
-        "budget": {"calls": 6},
+        "budget": {"calls": 70},
     }
     status, asked, _ = system.ask("monitor", "/api/loops/parcels/evolutions", {"settings": settings})
     assert status == 202
