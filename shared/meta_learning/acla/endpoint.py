@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,6 +11,8 @@ from meta_learning.llm import Message, Reply, Request
 
 # A text has at least about this many tokens a word in every vocabulary; half of it leaves room for templates.
 TOKENS_PER_WORD_MIN = 0.5
+
+Ask = Callable[[Request], Awaitable[Reply | CallerError]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +70,24 @@ def hears_system(request: Request, reply: Reply | CallerError, twice: Reply | Ca
     ):
         return None
     return twice.prompt_tokens - reply.prompt_tokens >= TOKENS_PER_WORD_MIN * words
+
+
+async def looked_at(ask: Ask, request: Request) -> Endpoint:
+    """What the server does with ``request``: one call, and one more where it has instructions in a turn of their own."""
+    first = await ask(request)
+    if all(one.role != "system" for one in request.messages):
+        return Endpoint(_scored(first), keeps_max_tokens(request, first))
+    if isinstance(first, CallerError):
+        request = replace(request, messages=joined(request.messages))
+        first = await ask(request)
+        hears = False if isinstance(first, Reply) else None
+        return Endpoint(_scored(first), keeps_max_tokens(request, first), hears)
+    twice_request = replace(request, messages=told_twice(request.messages), purpose="probe", max_tokens=1)
+    twice = await ask(twice_request)
+    kept = [keeps_max_tokens(request, first), keeps_max_tokens(twice_request, twice)]
+    known = [one for one in kept if one is not None]
+    return Endpoint(_scored(first), all(known) if known else None, hears_system(request, first, twice))
+
+
+def _scored(reply: Reply | CallerError) -> bool:
+    return isinstance(reply, Reply) and reply.label_logprobs is not None
