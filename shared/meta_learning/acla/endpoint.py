@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from meta_learning.errors import CallerError
 from meta_learning.llm import Message, Reply, Request
 
-# A text has at least about this many tokens a word in every vocabulary; half of it leaves room for templates.
-TOKENS_PER_WORD_MIN = 0.5
+Ask = Callable[[Request], Awaitable[Reply | CallerError]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +57,38 @@ def told_twice(messages: Sequence[Message]) -> tuple[Message, ...]:
     return tuple(replace(one, text=f"{one.text}\n\n{one.text}") if one.role == "system" else one for one in messages)
 
 
-def hears_system(request: Request, reply: Reply | CallerError, twice: Reply | CallerError) -> bool | None:
-    """Whether the system's turn was counted: ``twice`` answered the same request with what it says twice (`told_twice`)."""
-    words = sum(len(one.text.split()) for one in request.messages if one.role == "system")
-    if (
-        not isinstance(reply, Reply)
-        or not isinstance(twice, Reply)
-        or not (reply.prompt_tokens and twice.prompt_tokens)
-    ):
+def hears_system(reply: Reply | CallerError, twice: Reply | CallerError) -> bool | None:
+    """Whether the system's turn was counted: ``twice`` answered the same request with what it says twice (`told_twice`).
+
+    Who drops it counts the same to the token. Fewer tell nothing: what does not fit the context was cut off, or what the
+    server had read before was not counted.
+
+    >>> [hears_system(Reply("", "", prompt_tokens=20), Reply("", "", prompt_tokens=count)) for count in (20, 23, 15)]
+    [False, True, None]
+    """
+    if not isinstance(reply, Reply) or not isinstance(twice, Reply):
         return None
-    return twice.prompt_tokens - reply.prompt_tokens >= TOKENS_PER_WORD_MIN * words
+    if not (reply.prompt_tokens and twice.prompt_tokens) or twice.prompt_tokens < reply.prompt_tokens:
+        return None
+    return twice.prompt_tokens > reply.prompt_tokens
+
+
+async def looked_at(ask: Ask, request: Request) -> Endpoint:
+    """What the server does with ``request``: one call, and one more where it has instructions in a turn of their own."""
+    first = await ask(request)
+    if all(one.role != "system" for one in request.messages):
+        return Endpoint(_scored(first), keeps_max_tokens(request, first))
+    if isinstance(first, CallerError):
+        request = replace(request, messages=joined(request.messages))
+        first = await ask(request)
+        hears = False if isinstance(first, Reply) else None
+        return Endpoint(_scored(first), keeps_max_tokens(request, first), hears)
+    twice_request = replace(request, messages=told_twice(request.messages), purpose="probe", max_tokens=1)
+    twice = await ask(twice_request)
+    kept = [keeps_max_tokens(request, first), keeps_max_tokens(twice_request, twice)]
+    known = [one for one in kept if one is not None]
+    return Endpoint(_scored(first), all(known) if known else None, hears_system(first, twice))
+
+
+def _scored(reply: Reply | CallerError) -> bool:
+    return isinstance(reply, Reply) and reply.label_logprobs is not None

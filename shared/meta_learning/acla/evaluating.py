@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from meta_learning.acla.asking import Asking
 from meta_learning.acla.config import CurriculumConfig
-from meta_learning.acla.endpoint import Endpoint, hears_system, joined, keeps_max_tokens, told_twice
+from meta_learning.acla.endpoint import Endpoint, joined, looked_at
 from meta_learning.acla.outcomes import Answer
 from meta_learning.acla.parsing import parse_answer
 from meta_learning.acla.prompt import Prompt
@@ -59,35 +59,20 @@ class ModelEvaluator:
         if not self.scores_labels and not looks:
             return
         request = self._request(prompt, item)
-        first = (await self._asking.ask_all([request]))[0]
         if looks:
-            first = await self._look_at_server(request, first)
+            self.endpoint = await looked_at(self._ask, request)
+            self.scores_labels = self.endpoint.label_logprobs
+            return
+        first = await self._ask(request)
         self.scores_labels = isinstance(first, Reply) and first.label_logprobs is not None
-        if self.endpoint is not None:
-            self.endpoint = replace(self.endpoint, label_logprobs=self.scores_labels)
 
     async def repeated(self, prompt: Prompt, items: Sequence[Item]) -> list[Answer]:
         """The same questions as another sample: what a model that wavers answers now."""
         requests = [replace(self._request(prompt, item), purpose="probe", sample=1) for item in items]
         return [self._answer(prompt, reply) for reply in await self._asking.ask_all(requests)]
 
-    async def _look_at_server(self, request: Request, first: Reply | CallerError) -> Reply | CallerError:
-        """Note what the server does; the first item's reply, in one turn where the server refuses two."""
-        if all(one.role != "system" for one in request.messages):
-            self.endpoint = Endpoint(False, keeps_max_tokens(request, first))
-            return first
-        if isinstance(first, CallerError):
-            request = replace(request, messages=joined(request.messages))
-            first = (await self._asking.ask_all([request]))[0]
-            hears = False if isinstance(first, Reply) else None
-            self.endpoint = Endpoint(False, keeps_max_tokens(request, first), hears)
-            return first
-        twice_request = replace(request, messages=told_twice(request.messages), purpose="probe", max_tokens=1)
-        twice = (await self._asking.ask_all([twice_request]))[0]
-        kept = [keeps_max_tokens(request, first), keeps_max_tokens(twice_request, twice)]
-        known = [one for one in kept if one is not None]
-        self.endpoint = Endpoint(False, all(known) if known else None, hears_system(request, first, twice))
-        return first
+    async def _ask(self, request: Request) -> Reply | CallerError:
+        return (await self._asking.ask_all([request]))[0]
 
     async def answers(self, prompt: Prompt, items: Sequence[Item]) -> list[Answer]:
         """Ask all items at once, as many at a time as the model stands."""

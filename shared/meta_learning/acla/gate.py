@@ -35,7 +35,8 @@ class Finalist:
 class GateReport:
     """What the gate saw. ``winner`` is None unless the evidence for some finalist is strong enough.
 
-    ``power_for_5_points``: of the finalist with the most pairs, at the level that it has before any other is proven.
+    ``power_for_5_points``: of the finalist with the most pairs, at the level that it has before any other is proven;
+    the least where several have as many.
     """
 
     alpha: float
@@ -102,13 +103,22 @@ def decide(pairs: Sequence[PairedScores], alpha: float, seed: int) -> GateReport
         for pair, one, p, adjusted in zip(pairs, differences, p_values, holm(p_values, shares), strict=True)
     )
     proven = [one for one in finalists if one.p_adjusted < alpha and one.gain > 0.0]
-    count = max((len(one) for one in differences), default=0)
-    discordant = max(
-        (_discordant(one, pair.groups) for pair, one in zip(pairs, differences, strict=True) if one), default=0.15
-    )
     winner = max(proven, key=lambda one: one.expected, default=None)
-    level = alpha * max(shares) if shares else alpha / max(1, len(pairs))
-    return GateReport(alpha, finalists, winner, power(count, 0.05, discordant, level))
+    levels = [alpha * share for share in shares or [1.0 / max(1, len(pairs))] * len(pairs)]
+    return GateReport(alpha, finalists, winner, _power(pairs, differences, levels))
+
+
+def _power(pairs: Sequence[PairedScores], differences: Sequence[Sequence[float]], levels: Sequence[float]) -> float:
+    """Of the finalist with the most pairs, by its own level and pairs: another's would tell of a test that nobody makes."""
+    most = max(map(len, differences), default=0)
+    return min(
+        (
+            power(most, 0.05, _discordant(one, pair.groups), level)
+            for pair, one, level in zip(pairs, differences, levels, strict=True)
+            if most and len(one) == most
+        ),
+        default=0.0,
+    )
 
 
 def _discordant(differences: Sequence[float], groups: Sequence[str]) -> float:

@@ -45,7 +45,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """A candidate's calibration: of each fold's items out of the others, and of fresh items out of all."""
+    """A candidate's calibration: of each fold's items out of the others, and of fresh items out of all.
+
+    ``fold_of``: by group, so that an item without log-probabilities is not judged by what others of its group said either.
+    """
 
     known_count: int
     all: Calibration
@@ -146,7 +149,7 @@ class OutcomeMatrix:
         if not candidate.calibrated:
             return UNCALIBRATED
         fit = self._fit(candidate)
-        fold = fit.fold_of.get(item.id) if item is not None else None
+        fold = fit.fold_of.get(group_or_self(item)) if item is not None else None
         return fit.all if fold is None else fit.by_fold[fold]
 
     def bias(self, candidate: Candidate) -> dict[str, float]:
@@ -163,9 +166,9 @@ class OutcomeMatrix:
         if fit is None or fit.known_count != len(answers):
             pairs = [(item, answers[item.id].label_logprobs) for item in self._fitting if item.id in answers]
             known = [(item, logprobs) for item, logprobs in pairs if logprobs is not None]
-            folds = folds_of([group_or_self(item) for item, _ in known])
-            fold_of = {item.id: fold for (item, _), fold in zip(known, folds, strict=True)}
+            groups = [group_or_self(item) for item, _ in known]
+            folds = folds_of(groups)
             said = [(logprobs, item.expected) for item, logprobs in known]
-            fit = _Fit(len(answers), fitted(said), cross_fitted(said, folds), fold_of)
+            fit = _Fit(len(answers), fitted(said), cross_fitted(said, folds), dict(zip(groups, folds, strict=True)))
             self._fits[version] = fit
         return fit

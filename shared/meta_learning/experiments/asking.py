@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from meta_learning.acla import Prompt
+from meta_learning.acla.endpoint import Endpoint, joined, looked_at
 from meta_learning.acla.parsing import is_right, parse_answer
 from meta_learning.datasets.groups import group_of
 from meta_learning.errors import CallerError
@@ -30,7 +31,11 @@ class Package:
 
 
 class PromptAsker:
-    """Asks ``llm`` at temperature 0. With ``labels`` and a model that gives log-probabilities, an answer is the likeliest label."""
+    """Asks ``llm`` at temperature 0. With ``labels`` and a model that gives log-probabilities, an answer is the likeliest label.
+
+    A server of which nothing is known is looked at first, by the rules of a run: what every arm is asked must not depend on
+    whether a search came before.
+    """
 
     def __init__(
         self,
@@ -43,6 +48,7 @@ class PromptAsker:
         self._llm, self._labels, self._segment_by = llm, tuple(labels), segment_by
         self._answer_tokens, self._reasoning_tokens = answer_tokens, reasoning_tokens
         self.calls_count = 0
+        self._servers: dict[tuple[bool, bool], Endpoint] = {}
         self._room = asyncio.Semaphore(max(1, llm.capabilities.concurrency_max))
 
     async def predict(self, package: Package, samples: Sequence[Sample], repeat: int = 0) -> list[Prediction]:
@@ -52,6 +58,9 @@ class PromptAsker:
             LLMUnavailable: the model does not answer.
         """
         prompt = Prompt.parse(package.text)
+        if samples and self._is_unknown and _kind(prompt) not in self._servers:
+            request = self._request(prompt, str(samples[0]["input"]), 0)
+            self._servers[_kind(prompt)] = await looked_at(self._ask, request)
         return list(await asyncio.gather(*(self._one(prompt, package, sample, repeat) for sample in samples)))
 
     async def flip_rate(self, package: Package, samples: Sequence[Sample], first: Sequence[Prediction]) -> Estimate:
@@ -67,15 +76,9 @@ class PromptAsker:
         item, expected = item_key(sample), str(sample["expected"])
         segment, group = segment_of(sample, self._segment_by), group_of(sample)
         nothing = Prediction(item, expected, None, 0.0, segment=segment, group=group)
-        async with self._room:
-            self.calls_count += 1
-            try:
-                reply = await self._llm.complete(self._request(prompt, str(sample["input"]), repeat))
-            except CallerError as error:
-                # Its subclasses are about the key or the model: they would come for every item.
-                if type(error) is not CallerError:
-                    raise
-                return replace(nothing, refused=str(error))
+        reply = await self._ask(self._request(prompt, str(sample["input"]), repeat))
+        if isinstance(reply, CallerError):
+            return replace(nothing, refused=str(reply))
         answer, confidence = self._read(prompt, package, reply)
         price = price_of(self._llm.provider, reply.model)
         return replace(
@@ -88,11 +91,30 @@ class PromptAsker:
             latency_s=reply.latency_s,
         )
 
+    @property
+    def _is_unknown(self) -> bool:
+        return self._llm.capabilities.extras.get("label_logprobs") == "ask"
+
+    async def _ask(self, request: Request) -> Reply | CallerError:
+        async with self._room:
+            self.calls_count += 1
+            try:
+                return await self._llm.complete(request)
+            except CallerError as error:
+                # Its subclasses are about the key or the model: they would come for every item.
+                if type(error) is not CallerError:
+                    raise
+                return error
+
     def _request(self, prompt: Prompt, text: str, repeat: int) -> Request:
-        by_label = bool(self._labels) and self._llm.capabilities.label_logprobs and not prompt.thinks_aloud
+        server = self._servers.get(_kind(prompt))
+        # Nothing is known before the look: it asks for the labels' log-probabilities.
+        gives = server.label_logprobs if server else self._is_unknown or self._llm.capabilities.label_logprobs
+        by_label = bool(self._labels) and gives and not prompt.thinks_aloud
+        messages = prompt.messages(text)
         tokens = self._reasoning_tokens if prompt.thinks_aloud else self._answer_tokens
         return Request(
-            messages=prompt.messages(text),
+            messages=joined(messages) if server and server.system_role is False else messages,
             max_tokens=1 if by_label else tokens,
             labels=self._labels if by_label else (),
             sample=repeat,
@@ -110,3 +132,8 @@ class PromptAsker:
         # Among the labels alone: what else the model might have said is not an answer.
         total = sum(math.exp(value - weighed[answer]) for value in weighed.values())
         return answer, 1.0 / total
+
+
+def _kind(prompt: Prompt) -> tuple[bool, bool]:
+    """What a look at a server depends on: prompts that think aloud show no labels, and some have no turn for instructions."""
+    return prompt.thinks_aloud, any(one.role == "system" for one in prompt.chat().messages)

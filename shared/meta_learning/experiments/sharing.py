@@ -70,14 +70,13 @@ class ReadAsText:
 
     def __init__(self, llm: LLM) -> None:
         self.provider, self.model = llm.provider, llm.model
-        can = llm.capabilities
-        extras = {name: value for name, value in can.extras.items() if name != "label_logprobs"}
-        self.capabilities = replace(can, label_logprobs=False, extras=extras)
+        # Of an unknown server there is more to find out than labels: what is asked of it stays so.
+        self.capabilities = replace(llm.capabilities, label_logprobs=False)
         self._llm = llm
 
     async def complete(self, request: Request) -> Reply:
-        """The model's own reply."""
-        return await self._llm.complete(request)
+        """The model's own reply, to a request without labels."""
+        return await self._llm.complete(replace(request, labels=()))
 
     async def close(self) -> None:
         """Close the model within."""

@@ -140,3 +140,13 @@ def test_thresholds_judge_no_item_of_a_user_whose_answers_they_saw() -> None:
         used[item.group].add(id(matrix.calibration(candidate, item)))
     assert all(len(one) == 1 for one in used.values())
     assert len(set.union(*used.values())) == 5
+
+
+def test_an_item_of_which_no_label_was_said_is_judged_without_its_user_too() -> None:
+    items = read_items(samples([6] * 10))
+    matrix, candidate = OutcomeMatrix(items), Candidate(Prompt.parse("Judge."), calibrated=True)
+    rng = random.Random(0)
+    for item in items[1:]:
+        matrix.record(candidate.prompt, item, Answer(item.expected, {"a": rng.gauss(-1, 1), "b": rng.gauss(-1, 1)}))
+    matrix.record(candidate.prompt, items[0], Answer(None))
+    assert matrix.calibration(candidate, items[0]) is matrix.calibration(candidate, items[1])

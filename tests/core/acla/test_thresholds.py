@@ -17,7 +17,7 @@ from meta_learning.acla.outcomes import Answer, Candidate, OutcomeMatrix
 from meta_learning.acla.parsing import parse_answer
 from meta_learning.acla.racing.shrinkage import Gain
 from meta_learning.acla.splits import Item, read_items
-from meta_learning.acla.statistics import mcnemar_one_sided
+from meta_learning.acla.statistics import mcnemar_one_sided, power
 from meta_learning.client.voting import Voter, vote
 from meta_learning.experiments.asking import Package, PromptAsker
 from meta_learning.llm import Capabilities, Reply
@@ -68,6 +68,19 @@ def test_earlier_pairs_count_only_for_whoever_has_them_and_at_a_level_of_their_o
     assert alone.finalists[0].p_adjusted == pytest.approx(
         2 * mcnemar_one_sided(24, 10)
     )  # the others' level stays theirs
+
+
+def test_the_power_of_a_gate_is_that_of_the_finalist_with_the_most_pairs_at_its_own_level() -> None:
+    fixed = PairedScores(
+        "fixed", [1.0, 0.0] * 10, [0.0] * 20, earlier=[(1.0, 0.0)] * 10 + [(0.0, 0.0)] * 130, share=0.2
+    )
+    other = PairedScores("other", [1.0, 0.0] * 10, [0.0, 0.0] * 10, share=0.8)
+    alone, beside = (decide(pairs, 0.1, seed=0).power_for_5_points for pairs in ([fixed], [fixed, other]))
+    assert alone == beside == power(160, 0.05, 20 / 160, 0.02)
+    [one], three = ([PairedScores("other", [1.0, 0.0] * 10, [0.0] * 20)] * count for count in (1, 3))
+    assert decide(three, 0.1, seed=0).power_for_5_points == power(20, 0.05, 0.5, 0.1 / 3)
+    assert decide([one], 0.1, seed=0).power_for_5_points == power(20, 0.05, 0.5, 0.1)
+    assert decide([], 0.1, seed=0).power_for_5_points == 0.0
 
 
 def test_of_two_that_pass_the_one_that_the_search_believed_in_wins_over_a_luckier_one() -> None:

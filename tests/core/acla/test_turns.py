@@ -151,6 +151,12 @@ def test_a_server_that_hears_no_instructions_of_their_own_still_gets_the_turns()
     ]
 
 
+@given(seed=st.sampled_from([*SEEDS, "Mind {input:1} and {input}."]), given_text=AWKWARD, is_shown=st.booleans())
+def test_an_application_of_such_a_server_sends_what_the_run_sent(seed: str, given_text: str, is_shown: bool) -> None:
+    prompt = Prompt.parse(seed).edit(exemplars=SHOWN) if is_shown else Prompt.parse(seed)
+    assert prompt.chat().in_one_turn().filled(given_text) == joined(prompt.messages(given_text))
+
+
 def test_a_difference_shows_each_line_of_an_example() -> None:
     plain = Prompt(task="Judge.", contract="One word.")
     shown = plain.edit(exemplars=(Exemplar("A film\nin two lines.", "good"),))

@@ -28,7 +28,7 @@ from meta_learning.experiments.report import report_of
 from meta_learning.experiments.sharing import ReadAsText
 from meta_learning.experiments.study import Study
 from meta_learning.experiments.workers import OneProcess, Processes
-from meta_learning.llm import Capabilities, Reply
+from meta_learning.llm import Capabilities, Message, Reply, Request
 from meta_learning.llm.scripted import ScriptedLLM
 from meta_learning.utils.runs import list_runs
 from meta_learning.utils.visualizer import MetaLearningVisualizer
@@ -283,6 +283,34 @@ def test_a_model_can_be_read_as_text_though_it_ranks_labels() -> None:
     assert [one.answer for one in asyncio.run(asker.predict(package, samples))] == ["positive"]
     named = StudyConfig.read({**GRID, "strategies": ["static"], "models": [{"label_logprobs": False}]}).cells()[0]
     assert named.label == "sentiment140 · local, as text · static · seed 0"
+
+
+class Unknown(ScriptedLLM):
+    """As the client of a server that drops the system's turn: it ranks labels for whoever asks."""
+
+    def __init__(self) -> None:
+        super().__init__(self._said, capabilities=Capabilities(extras={"label_logprobs": "ask"}))
+
+    def _said(self, request: Request) -> Reply:
+        heard = sum(len(one.text.split()) for one in request.messages if one.role != "system")
+        ranked = {"negative": -2.0, "positive": -0.1} if request.labels else None
+        return Reply("negative", "unknown", prompt_tokens=heard, completion_tokens=1, label_logprobs=ranked)
+
+
+@pytest.mark.parametrize(("as_text", "answer"), [(False, "positive"), (True, "negative")])
+def test_every_arm_is_asked_as_the_server_can_be_asked_whether_a_search_came_before_or_not(
+    as_text: bool, answer: str
+) -> None:
+    llm, samples = Unknown(), [{"input": text, "expected": "positive"} for text in ("well", "fine")]
+    asker = PromptAsker(ReadAsText(llm) if as_text else llm, ("negative", "positive"))
+    said = asyncio.run(asker.predict(Package("Judge the text.", {}), samples))
+    assert [one.answer for one in said] == [answer, answer]
+    assert [one.messages for one in llm.requests[2:]] == [
+        (Message("user", f"Judge the text.\n\n{text}"),) for text in ("well", "fine")
+    ]
+    assert {one.max_tokens for one in llm.requests[2:]} == {32 if as_text else 1}
+    asyncio.run(asker.flip_rate(Package("Judge the text.", {}), samples, said))
+    assert asker.calls_count == len(llm.requests) == 6, "two to look at the server, once"
 
 
 def test_an_answer_costs_what_is_billed_for_a_prompt_out_of_the_cache() -> None:
