@@ -111,6 +111,27 @@ def test_a_server_that_gives_log_probabilities_is_asked_for_one_token_and_scored
     assert results["spent"]["calls"] == len(known.asked)
 
 
+class Leaning(Model):
+    """Says "good" of everything, but hesitates where it is not."""
+
+    def answer(self, messages: list[dict[str, str]]) -> str:
+        return next((label for text, label in self.answers.items() if text in messages[-1]["content"]), "good")
+
+    def alternatives(self, text: str) -> dict[str, Any]:
+        told = [{"token": "good", "logprob": -0.1}, {"token": "bad", "logprob": -1.0 if text == "bad" else -4.0}]
+        return {**told[0], "top_logprobs": told}
+
+
+def test_weights_that_leave_the_text_as_it_is_are_said_to_be_what_is_new(table: Path) -> None:
+    with serving(Leaning(ITEMS, logprobs=True)) as url:
+        result = asked(*words(table, url, "--yes", "--iterations", "1"))
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert "improved:" in said
+    assert "3 tried, none better than the first prompt with thresholds; best 1.000" in said
+    assert "the text of the prompt stays as it is weights on its labels belong to it: use" in said
+
+
 def test_a_server_with_bad_habits_is_found_out_before_anything_is_concluded(table: Path) -> None:
     """One refuses instructions in a turn of their own, one drops them silently, one generates on whatever it is asked.
 

@@ -157,7 +157,10 @@ def _decision(budget: Budget) -> dict[str, str]:
     plan = budget.plan
     if not plan["gate_items"]:
         few = f"none: that takes {GATE_COUNT_MIN} fresh items or more, and {len(budget.splits.gate)} are left"
-        return {"decision": few, "warning": "the best of a search flatters: do not trust it without fresh items"}
+        return {
+            "decision": few,
+            "warning": "the best of a search flatters: do not trust it without fresh items",
+        }
     finalists = "one finalist" if plan["finalists"] == 1 else f"{plan['finalists']} finalists"
     said = {
         "decision": f"{plan['gate_items']} fresh items for {finalists}, {plan['calls_kept']} calls kept for it",
@@ -181,8 +184,16 @@ def _say(results: dict[str, Any], order: Order, report: Path, console: Console) 
     for line in conditions(results):
         console.print(line, highlight=False, markup=False)
     colours = {"+": "green", "-": "red"}
-    for line in difference(order.prompt, results["best_prompt"]) or ["the prompt stays as it is"]:
+    weighed = bool((results.get("best_package") or {}).get("label_bias"))
+    same = "the text of the prompt stays as it is" if weighed else "the prompt stays as it is"
+    for line in difference(order.prompt, results["best_prompt"]) or [same]:
         console.print(Text(line, style=colours.get(line[:1], "")))
+    if weighed:
+        console.print(
+            f"weights on its labels belong to it: use {report / 'package.json'}, not the text alone",
+            highlight=False,
+            markup=False,
+        )
     console.print(f"\nreport: {report / 'report.md'}", highlight=False, markup=False)
     if results["outcome"] == "failed":
         raise typer.Exit(FAILED)
