@@ -80,6 +80,12 @@ def test_the_card_of_a_file_says_what_to_beware_of(tmp_path: Path) -> None:
     assert (card["rows"], card["majority"], card["labels"]) == (4, 0.75, {"ham": 3, "spam": 1})
 
 
+def test_the_card_warns_of_answers_that_are_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "mail.csv"
+    path.write_text("input,expected\nHello,ham\nHow are you,ham\n")
+    assert "every answer is the same" in asked("card", str(path))
+
+
 def test_a_parquet_file_has_the_same_card_and_the_same_study_as_its_csv(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="Parquet is an extra")
     import pyarrow as pa

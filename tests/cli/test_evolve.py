@@ -132,6 +132,16 @@ def test_weights_that_leave_the_text_as_it_is_are_said_to_be_what_is_new(table: 
     assert "the text of the prompt stays as it is weights on its labels belong to it: use" in said
 
 
+def test_answers_that_are_all_the_same_are_said_before_anything_is_spent(tmp_path: Path) -> None:
+    path = tmp_path / "same.csv"
+    path.write_text("input,expected\n" + "".join(f"text {n},good\n" for n in range(90)))
+    with serving(Model(ITEMS)) as url:
+        server = ("--provider", "openai", "--base-url", url, "--model", "any", "--data-folder", str(tmp_path / "data"))
+        result = asked("evolve", str(path), "--prompt", PROMPT, *server, *SIZE)
+    assert result.exit_code == 4
+    assert "every item expects 'good': whatever always says so is right" in result.output
+
+
 def test_a_server_with_bad_habits_is_found_out_before_anything_is_concluded(table: Path) -> None:
     """One refuses instructions in a turn of their own, one drops them silently, one generates on whatever it is asked.
 

@@ -101,6 +101,8 @@ class Card:
         else:
             shares = [f"{label} {count:,} ({count / self.rows:.1%})" for label, count in self.labels.items()]
             lines += [f"- labels: {', '.join(shares)}; always the most frequent one: {self.majority:.3f}"]
+        if self.distinct_answers == 1:
+            lines += ["- **every answer is the same: whatever always says so is right, and nothing can be told apart**"]
         if self.groups is not None:
             lines += self.groups.as_lines(self.rows)
         if self.fields:

@@ -157,12 +157,12 @@ def _decision(budget: Budget) -> dict[str, str]:
     plan = budget.plan
     if not plan["gate_items"]:
         few = f"none: that takes {GATE_COUNT_MIN} fresh items or more, and {len(budget.splits.gate)} are left"
-        return {
+        return _alike(budget) | {
             "decision": few,
             "warning": "the best of a search flatters: do not trust it without fresh items",
         }
     finalists = "one finalist" if plan["finalists"] == 1 else f"{plan['finalists']} finalists"
-    said = {
+    said = _alike(budget) | {
         "decision": f"{plan['gate_items']} fresh items for {finalists}, {plan['calls_kept']} calls kept for it",
         "power": f"{100 * plan['power_for_5_points']:.0f} % for a true gain of 5 points; "
         f"80 % for one of {100 * plan['detectable_gain']:.0f} points",
@@ -170,6 +170,13 @@ def _decision(budget: Budget) -> dict[str, str]:
     return said | (
         {"warning": f"{plan['warning']}: more --calls and --gate-samples see more"} if plan["warning"] else {}
     )
+
+
+def _alike(budget: Budget) -> dict[str, str]:
+    answers = {item.expected for item in (*budget.splits.search, *budget.splits.gate)}
+    if len(answers) != 1:
+        return {}
+    return {"beware": f"every item expects {answers.pop()!r}: whatever always says so is right"}
 
 
 def _ask() -> None:
