@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+import meta_learning
 from meta_learning.cli import app
 from tests.services.evolver.loopback import Model, serving
 
@@ -185,6 +186,8 @@ def test_runs_are_listed_shown_compared_and_exported_with_the_other_runs(table: 
     shown = asked("runs", "show", runs[0].name, *data).output
     assert f"outcome {results['outcome']}" in shown
     assert "iterations 1" in shown
+    assert f"meta_learning {meta_learning.__version__}" in shown
+    assert "not recorded" not in shown
     assert "iterations" in asked("runs", "compare", runs[0].name, runs[1].name, *data).output
     exported = asked("runs", "export", runs[1].name, "--form", "csv", *data).output
     rows = list(csv.DictReader(exported.splitlines()))
