@@ -105,8 +105,10 @@ def test_a_better_prompt_is_found_shown_and_reported(table: Path, model: tuple[M
 def test_a_server_that_gives_log_probabilities_is_asked_for_one_token_and_scored_by_label(table: Path) -> None:
     known = Model(ITEMS, logprobs=True)
     with serving(known) as url:
-        result = asked(*words(table, url, "--yes", "--iterations", "1"))
+        result = asked(*words(table, url.replace("://", "://me:hidden@"), "--yes", "--iterations", "1"))
     assert result.exit_code == 0, result.output
+    shown = (run_of(result) / "report" / "report.md").read_text() + (run_of(result) / "made_with.json").read_text()
+    assert "hidden" not in result.output + shown
     results = results_in(run_of(result))
     assert results["scoring"] == "label_logprobs"
     assert results["spent"]["calls"] == len(known.asked)

@@ -30,6 +30,7 @@ from meta_learning.llm import LLM
 from meta_learning.llm.batching import COUNT_MIN, Terms
 from meta_learning.llm.estimate import Estimate
 from meta_learning.utils.logger import DATA_FOLDER
+from meta_learning.utils.provenance import without_secrets
 
 FAILED, UNAVAILABLE, NOT_AGREED, STOPPED = 1, 3, 4, 130
 WIDTH = 160  # of a pipe: nothing is cut, few lines are folded
@@ -133,7 +134,7 @@ def _about(order: Order, budget: Budget, llm: LLM) -> dict[str, str]:
     caps = {"calls": order.calls, "tokens": order.tokens, "US dollars": order.money, "seconds": order.seconds}
     return {
         "data set": f"{order.data}: {len(parts.search)} items to search on, {len(parts.gate)} fresh ones to decide on{groups}",
-        "model": f"{llm.model} ({order.base_url or order.provider})",
+        "model": f"{llm.model} ({without_secrets([order.base_url or order.provider])[0]})",
         "budget": ", ".join(f"{cap:,} {name}" for name, cap in caps.items() if cap is not None),
         "estimate": f"up to {guess.calls:,} calls, {guess.tokens_low:,} to {guess.tokens_high:,} tokens, {_money(guess)}",
     } | batches
