@@ -73,6 +73,7 @@ def test_the_card_of_a_file_says_what_to_beware_of(tmp_path: Path) -> None:
         "2 different inputs; 2 rows repeat one",
         "1 inputs stand there with different answers",
         "ham 3 (75.0%), spam 1 (25.0%); always the most frequent one: 0.750",
+        "further columns: from (4)\n",
         "Win now → **spam**",
     ):
         assert said in text

@@ -128,7 +128,8 @@ def card_of(name: str, loader: BaseDatasetLoader) -> Card:
         answers[asked].add(expected)
         labels[expected] += 1
         members.append((asked, sample.get("group")))
-        fields.update(key for key, value in sample.get("metadata", {}).items() if value is not None)
+        # "row" is where a loader found the item: no column of the data.
+        fields.update(key for key, value in sample.get("metadata", {}).items() if value is not None and key != "row")
         lengths.append((len(asked), len(expected)))
         if len(examples) < EXAMPLES_COUNT:
             examples.append({"input": asked, "expected": expected})
