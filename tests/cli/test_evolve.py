@@ -108,7 +108,9 @@ def test_a_server_that_gives_log_probabilities_is_asked_for_one_token_and_scored
         result = asked(*words(table, url.replace("://", "://me:hidden@"), "--yes", "--iterations", "1"))
     assert result.exit_code == 0, result.output
     shown = (run_of(result) / "report" / "report.md").read_text() + (run_of(result) / "made_with.json").read_text()
-    assert "hidden" not in result.output + shown
+    listed = asked("runs", "show", run_of(result).name, "--data-folder", str(table.parent / "data")).output
+    assert "://…@127" in listed
+    assert "hidden" not in result.output + shown + listed
     results = results_in(run_of(result))
     assert results["scoring"] == "label_logprobs"
     assert results["spent"]["calls"] == len(known.asked)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from meta_learning.errors import MalformedState
+from meta_learning.utils.provenance import without_secrets
 
 EVOLUTIONS = "evolutions"
 SUMMARISED = ("outcome", "reason", "best_prompt", "best_performance", "seed_performance", "calls", "spent", "items")
@@ -37,6 +38,8 @@ def manifest_of(path: Path) -> dict[str, Any]:
         config = json.loads(order.read_bytes())
         started = datetime.fromtimestamp(order.stat().st_mtime, UTC).isoformat()
         seeds = {"seed": config["seed"]}
+        if config.get("base_url"):
+            config["base_url"] = without_secrets([config["base_url"]])[0]
         made = json.loads((path / MADE_WITH).read_bytes()) if (path / MADE_WITH).exists() else {}
         code, environment = made.get("code", CODE), made.get("environment", MADE_ON)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
