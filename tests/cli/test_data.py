@@ -73,11 +73,18 @@ def test_the_card_of_a_file_says_what_to_beware_of(tmp_path: Path) -> None:
         "2 different inputs; 2 rows repeat one",
         "1 inputs stand there with different answers",
         "ham 3 (75.0%), spam 1 (25.0%); always the most frequent one: 0.750",
+        "further columns: from (4)\n",
         "Win now → **spam**",
     ):
         assert said in text
     card = json.loads(asked("card", str(path), "--input-column", "text", "--expected-column", "kind", "--json"))
     assert (card["rows"], card["majority"], card["labels"]) == (4, 0.75, {"ham": 3, "spam": 1})
+
+
+def test_the_card_warns_of_answers_that_are_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "mail.csv"
+    path.write_text("input,expected\nHello,ham\nHow are you,ham\n")
+    assert "every answer is the same" in asked("card", str(path))
 
 
 def test_a_parquet_file_has_the_same_card_and_the_same_study_as_its_csv(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+import meta_learning
 from meta_learning.cli import app
 from tests.services.evolver.loopback import Model, serving
 
@@ -104,11 +105,46 @@ def test_a_better_prompt_is_found_shown_and_reported(table: Path, model: tuple[M
 def test_a_server_that_gives_log_probabilities_is_asked_for_one_token_and_scored_by_label(table: Path) -> None:
     known = Model(ITEMS, logprobs=True)
     with serving(known) as url:
-        result = asked(*words(table, url, "--yes", "--iterations", "1"))
+        result = asked(*words(table, url.replace("://", "://me:hidden@"), "--yes", "--iterations", "1"))
     assert result.exit_code == 0, result.output
+    shown = (run_of(result) / "report" / "report.md").read_text() + (run_of(result) / "made_with.json").read_text()
+    listed = asked("runs", "show", run_of(result).name, "--data-folder", str(table.parent / "data")).output
+    assert "://…@127" in listed
+    assert "hidden" not in result.output + shown + listed
     results = results_in(run_of(result))
     assert results["scoring"] == "label_logprobs"
     assert results["spent"]["calls"] == len(known.asked)
+
+
+class Leaning(Model):
+    """Says "good" of everything, but hesitates where it is not."""
+
+    def answer(self, messages: list[dict[str, str]]) -> str:
+        return next((label for text, label in self.answers.items() if text in messages[-1]["content"]), "good")
+
+    def alternatives(self, text: str) -> dict[str, Any]:
+        told = [{"token": "good", "logprob": -0.1}, {"token": "bad", "logprob": -1.0 if text == "bad" else -4.0}]
+        return {**told[0], "top_logprobs": told}
+
+
+def test_weights_that_leave_the_text_as_it_is_are_said_to_be_what_is_new(table: Path) -> None:
+    with serving(Leaning(ITEMS, logprobs=True)) as url:
+        result = asked(*words(table, url, "--yes", "--iterations", "1"))
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert "improved:" in said
+    assert "3 tried, none better than the first prompt with thresholds; best 1.000" in said
+    assert "the text of the prompt stays as it is weights on its labels belong to it: use" in said
+
+
+def test_answers_that_are_all_the_same_are_said_before_anything_is_spent(tmp_path: Path) -> None:
+    path = tmp_path / "same.csv"
+    path.write_text("input,expected\n" + "".join(f"text {n},good\n" for n in range(90)))
+    with serving(Model(ITEMS)) as url:
+        server = ("--provider", "openai", "--base-url", url, "--model", "any", "--data-folder", str(tmp_path / "data"))
+        result = asked("evolve", str(path), "--prompt", PROMPT, *server, *SIZE)
+    assert result.exit_code == 4
+    assert "every item expects 'good': whatever always says so is right" in result.output
 
 
 def test_a_server_with_bad_habits_is_found_out_before_anything_is_concluded(table: Path) -> None:
@@ -154,6 +190,8 @@ def test_runs_are_listed_shown_compared_and_exported_with_the_other_runs(table: 
     shown = asked("runs", "show", runs[0].name, *data).output
     assert f"outcome {results['outcome']}" in shown
     assert "iterations 1" in shown
+    assert f"meta_learning {meta_learning.__version__}" in shown
+    assert "not recorded" not in shown
     assert "iterations" in asked("runs", "compare", runs[0].name, runs[1].name, *data).output
     exported = asked("runs", "export", runs[1].name, "--form", "csv", *data).output
     rows = list(csv.DictReader(exported.splitlines()))

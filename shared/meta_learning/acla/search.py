@@ -194,7 +194,8 @@ class Search:
         self.bandit.reward(name, success, calls, config.children_count * race.ladder.rungs[min(1, race.ladder.last)])
         self._since_lead = 0 if led else self._since_lead + len(children)
         self.note_best(iteration)
-        return f"{name}: {len(children)} tried, " + ("a new best" if led else "none better")
+        than = " than the first prompt with thresholds" if self.best is race.anchor and race.anchor.calibrated else ""
+        return f"{name}: {len(children)} tried, " + ("a new best" if led else f"none better{than}")
 
     async def should_stop(self, iteration: int) -> bool:
         """Whether nothing better is to be expected; the first time that is so below the wanted score, start again elsewhere."""

@@ -101,6 +101,8 @@ class Card:
         else:
             shares = [f"{label} {count:,} ({count / self.rows:.1%})" for label, count in self.labels.items()]
             lines += [f"- labels: {', '.join(shares)}; always the most frequent one: {self.majority:.3f}"]
+        if self.distinct_answers == 1:
+            lines += ["- **every answer is the same: whatever always says so is right, and nothing can be told apart**"]
         if self.groups is not None:
             lines += self.groups.as_lines(self.rows)
         if self.fields:
@@ -126,7 +128,8 @@ def card_of(name: str, loader: BaseDatasetLoader) -> Card:
         answers[asked].add(expected)
         labels[expected] += 1
         members.append((asked, sample.get("group")))
-        fields.update(key for key, value in sample.get("metadata", {}).items() if value is not None)
+        # "row" is where a loader found the item: no column of the data.
+        fields.update(key for key, value in sample.get("metadata", {}).items() if value is not None and key != "row")
         lengths.append((len(asked), len(expected)))
         if len(examples) < EXAMPLES_COUNT:
             examples.append({"input": asked, "expected": expected})

@@ -1,6 +1,7 @@
 """Runs of ``meta-learning evolve`` read as recorded runs: their folders hold an order and a log of their own form.
 
-``<folder>/evolutions/<run_id>/``: ``order.json`` (what was ordered) and ``log.jsonl`` (paid replies and decisions).
+``<folder>/evolutions/<run_id>/``: ``order.json`` (what was ordered), ``log.jsonl`` (paid replies and decisions) and
+``made_with.json`` (code and machine of its first life; the service's runs and older ones have none).
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from meta_learning.errors import MalformedState
+from meta_learning.utils.provenance import without_secrets
 
 EVOLUTIONS = "evolutions"
 SUMMARISED = ("outcome", "reason", "best_prompt", "best_performance", "seed_performance", "calls", "spent", "items")
+MADE_WITH = "made_with.json"
 CODE = {"meta_learning": "not recorded", "commit": None, "uncommitted_changes": False}
 MADE_ON = {"python": "not recorded", "platform": "not recorded", "cpus_count": "?"}
 
@@ -35,14 +38,18 @@ def manifest_of(path: Path) -> dict[str, Any]:
         config = json.loads(order.read_bytes())
         started = datetime.fromtimestamp(order.stat().st_mtime, UTC).isoformat()
         seeds = {"seed": config["seed"]}
-    except (ValueError, KeyError, TypeError) as error:
+        if config.get("base_url"):
+            config["base_url"] = without_secrets([config["base_url"]])[0]
+        made = json.loads((path / MADE_WITH).read_bytes()) if (path / MADE_WITH).exists() else {}
+        code, environment = made.get("code", CODE), made.get("environment", MADE_ON)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise MalformedState(f"{order} cannot be read: {error}") from None
     return {
         "config": config,
         "seeds": seeds,
         "data": {},
-        "code": CODE,
-        "environment": MADE_ON,
+        "code": code,
+        "environment": environment,
         "started_at": [started],
         "kind": "evolution",
     }

@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ PACKAGES = (
     "torch",
 )
 GIT_TIMEOUT_S = 5.0
+KEY_OPTION = "--api-key"
+_IN_URL = re.compile(r"://[^/@\s]*@")
 
 
 def code_version(folder: Path | None = None) -> dict[str, Any]:
@@ -44,9 +47,22 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cpus_count": os.cpu_count(),
-        "command": sys.argv,
+        "command": without_secrets(sys.argv),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
     }
+
+
+def without_secrets(command: Sequence[str]) -> list[str]:
+    """A command line without the keys and passwords in it: what is recorded is shown to others.
+
+    >>> without_secrets(["study", "--api-key", "k", "--redis-url", "redis://me:word@host/0", "--api-key=k"])
+    ['study', '--api-key', '…', '--redis-url', 'redis://…@host/0', '--api-key=…']
+    """
+    said = [
+        "…" if before == KEY_OPTION else _IN_URL.sub("://…@", word)
+        for before, word in zip(["", *command], command, strict=False)
+    ]
+    return [f"{KEY_OPTION}=…" if word.startswith(f"{KEY_OPTION}=") else word for word in said]
 
 
 def data_digest(samples: Iterable[Mapping[str, Any]]) -> str:

@@ -30,6 +30,7 @@ from meta_learning.llm import LLM
 from meta_learning.llm.batching import COUNT_MIN, Terms
 from meta_learning.llm.estimate import Estimate
 from meta_learning.utils.logger import DATA_FOLDER
+from meta_learning.utils.provenance import without_secrets
 
 FAILED, UNAVAILABLE, NOT_AGREED, STOPPED = 1, 3, 4, 130
 WIDTH = 160  # of a pipe: nothing is cut, few lines are folded
@@ -133,7 +134,7 @@ def _about(order: Order, budget: Budget, llm: LLM) -> dict[str, str]:
     caps = {"calls": order.calls, "tokens": order.tokens, "US dollars": order.money, "seconds": order.seconds}
     return {
         "data set": f"{order.data}: {len(parts.search)} items to search on, {len(parts.gate)} fresh ones to decide on{groups}",
-        "model": f"{llm.model} ({order.base_url or order.provider})",
+        "model": f"{llm.model} ({without_secrets([order.base_url or order.provider])[0]})",
         "budget": ", ".join(f"{cap:,} {name}" for name, cap in caps.items() if cap is not None),
         "estimate": f"up to {guess.calls:,} calls, {guess.tokens_low:,} to {guess.tokens_high:,} tokens, {_money(guess)}",
     } | batches
@@ -157,9 +158,12 @@ def _decision(budget: Budget) -> dict[str, str]:
     plan = budget.plan
     if not plan["gate_items"]:
         few = f"none: that takes {GATE_COUNT_MIN} fresh items or more, and {len(budget.splits.gate)} are left"
-        return {"decision": few, "warning": "the best of a search flatters: do not trust it without fresh items"}
+        return _alike(budget) | {
+            "decision": few,
+            "warning": "the best of a search flatters: do not trust it without fresh items",
+        }
     finalists = "one finalist" if plan["finalists"] == 1 else f"{plan['finalists']} finalists"
-    said = {
+    said = _alike(budget) | {
         "decision": f"{plan['gate_items']} fresh items for {finalists}, {plan['calls_kept']} calls kept for it",
         "power": f"{100 * plan['power_for_5_points']:.0f} % for a true gain of 5 points; "
         f"80 % for one of {100 * plan['detectable_gain']:.0f} points",
@@ -167,6 +171,13 @@ def _decision(budget: Budget) -> dict[str, str]:
     return said | (
         {"warning": f"{plan['warning']}: more --calls and --gate-samples see more"} if plan["warning"] else {}
     )
+
+
+def _alike(budget: Budget) -> dict[str, str]:
+    answers = {item.expected for item in (*budget.splits.search, *budget.splits.gate)}
+    if len(answers) != 1:
+        return {}
+    return {"beware": f"every item expects {answers.pop()!r}: whatever always says so is right"}
 
 
 def _ask() -> None:
@@ -181,8 +192,16 @@ def _say(results: dict[str, Any], order: Order, report: Path, console: Console) 
     for line in conditions(results):
         console.print(line, highlight=False, markup=False)
     colours = {"+": "green", "-": "red"}
-    for line in difference(order.prompt, results["best_prompt"]) or ["the prompt stays as it is"]:
+    weighed = bool((results.get("best_package") or {}).get("label_bias"))
+    same = "the text of the prompt stays as it is" if weighed else "the prompt stays as it is"
+    for line in difference(order.prompt, results["best_prompt"]) or [same]:
         console.print(Text(line, style=colours.get(line[:1], "")))
+    if weighed:
+        console.print(
+            f"weights on its labels belong to it: use {report / 'package.json'}, not the text alone",
+            highlight=False,
+            markup=False,
+        )
     console.print(f"\nreport: {report / 'report.md'}", highlight=False, markup=False)
     if results["outcome"] == "failed":
         raise typer.Exit(FAILED)

@@ -19,7 +19,9 @@ from meta_learning.cli.evolve.order import Order
 from meta_learning.errors import CallerError, ConfigurationError, MalformedState, NotFound
 from meta_learning.registry.runs import FileRunStore
 from meta_learning.utils import MetaLearningVisualizer
+from meta_learning.utils.evolutions import MADE_WITH
 from meta_learning.utils.lines import write_whole
+from meta_learning.utils.provenance import code_version, environment
 
 EVOLUTIONS = "evolutions"
 
@@ -61,6 +63,9 @@ class RunFolder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise CallerError(f"another process works on run {self.run_id}") from None
+            if not (self.path / "order.json").exists():
+                made = {"code": code_version(), "environment": environment()}
+                write_whole(self.path / MADE_WITH, json.dumps(made, ensure_ascii=False, indent=2).encode())
             write_whole(self.path / "order.json", order.model_dump_json(indent=2).encode())
             yield
 
