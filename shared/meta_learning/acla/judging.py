@@ -14,6 +14,7 @@ from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.racing.shrinkage import NOTHING_KNOWN
 from meta_learning.acla.search import Search, TooManyMissing
 from meta_learning.acla.splits import Item, group_or_self
+from meta_learning.acla.statistics import said_p
 from meta_learning.acla.store import RunLog
 from meta_learning.errors import BudgetExhausted
 
@@ -134,7 +135,7 @@ def _ending(report: GateReport, contenders: Sequence[Contender], cut_short: str)
     gain = report.winner
     reason = (
         f"{100 * gain.gain:+.1f} points on {_items(gain)} "
-        f"(95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}), p = {gain.p_adjusted:.3f}"
+        f"(95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}), {said_p(gain.p_adjusted)}"
     )
     if isinstance(winner, Ensemble):
         reason += f"; {len(winner.members)} prompts vote, so every question takes {len(winner.members)} calls"
@@ -154,5 +155,5 @@ def _compared(judged: Finalist | None) -> str:
         return "the model refused too many fresh items of every finalist to compare it with the seed prompt"
     return (
         f"on {_items(judged)} the best finalist has {judged.score:.2f} where the seed prompt has "
-        f"{judged.seed_score:.2f}: {100 * judged.gain:+.1f} points, p = {judged.p_adjusted:.3f}"
+        f"{judged.seed_score:.2f}: {100 * judged.gain:+.1f} points, {said_p(judged.p_adjusted)}"
     )

@@ -127,6 +127,15 @@ def holm(p_values: Sequence[float], shares: Sequence[float] | None = None) -> li
     return adjusted
 
 
+def said_p(p_value: float) -> str:
+    """A p-value as it is printed: three places, and never 0, which no test of chance finds.
+
+    >>> said_p(0.0372), said_p(1.3e-5)
+    ('p = 0.037', 'p < 0.001')
+    """
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+
+
 def power(count: int, gain: float, discordant: float, alpha: float) -> float:
     """Chance that the gate sees a true ``gain`` on ``count`` pairs of which a share ``discordant`` differ (normal approximation).
 

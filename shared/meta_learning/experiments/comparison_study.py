@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from meta_learning.acla.statistics import said_p
 from meta_learning.datasets.groups import group_of
 from meta_learning.errors import CallerError
 from meta_learning.experiments.asking import Package, PromptAsker
@@ -131,7 +132,7 @@ def _verdict(primary: Comparison | None) -> str:
     said = (
         f"On {primary.pairs_count} fresh items meta-prompting scores {primary.score:.3f} and the static prompt "
         f"{primary.other_score:.3f}: {100 * primary.gain:+.1f} points, 95 % interval {100 * primary.low:+.1f} to "
-        f"{100 * primary.high:+.1f}, p = {primary.p_adjusted:.3f} after correction."
+        f"{100 * primary.high:+.1f}, {said_p(primary.p_adjusted)} after correction."
     )
     if primary.wins:
         return f"{said} Meta-prompting wins."

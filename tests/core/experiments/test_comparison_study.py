@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -121,7 +122,10 @@ async def test_a_comparison_can_be_drawn(tmp_path: Path) -> None:
         baseline_history=found["baseline_history"],
         save_name="c",
     )
-    assert found["verdict"] in v.create_dashboard(experiment_results=found, save_name="d").read_text()
+    assert (
+        html.escape(found["verdict"], quote=False)
+        in v.create_dashboard(experiment_results=found, save_name="d").read_text()
+    )
 
 
 async def test_a_finished_comparison_is_not_paid_again(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from meta_learning.acla.pacing import only_gate_fits
 from meta_learning.acla.planning import GatePlan
 from meta_learning.acla.preparing import DatasetLoader, draw
 from meta_learning.acla.splits import Item, Splits, closed_labels, group_or_self
+from meta_learning.acla.statistics import said_p
 from meta_learning.acla.store import RunLog, RunStore
 from meta_learning.errors import BudgetExhausted, CallerError
 from meta_learning.experiments.tuning.asking import Asked, Settings, drawn, examples_count, named
@@ -152,7 +153,7 @@ class AskingSearch:
         reason = (
             f"on {judged.pairs_count} fresh items {judged.version} has {judged.score:.2f} where the default has "
             f"{judged.seed_score:.2f}: {100 * judged.gain:+.1f} points (95 % interval {100 * judged.low:+.1f} to "
-            f"{100 * judged.high:+.1f}), p = {judged.p_adjusted:.3f}{cut_short}"
+            f"{100 * judged.high:+.1f}), {said_p(judged.p_adjusted)}{cut_short}"
         )
         return ("improved" if report.winner else "no_evidence"), reason, report
 
