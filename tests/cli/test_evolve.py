@@ -3,79 +3,17 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import importlib.util
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 import meta_learning
-from meta_learning.cli import app
+from tests.cli.evolving import ITEMS, PROMPT, SIZE, asked, calls_of, results_in, run_of, words
 from tests.services.evolver.loopback import Model, serving
-
-ROOT = Path(__file__).parent.parent.parent
-PROMPT = "Say whether the text is good or bad. Answer with one word."
-ITEMS = {
-    f"text number {n} of a small collection": ("good", "bad")[hashlib.sha256(b"%d" % n).digest()[0] % 2]
-    for n in range(90)
-}
-SIZE = ("--samples", "40", "--gate-samples", "50", "--calls", "400", "--iterations", "4")
-
-
-@pytest.fixture
-def table(tmp_path: Path) -> Path:
-    path = tmp_path / "items.jsonl"
-    path.write_text("".join(json.dumps({"said": text, "is": label}) + "\n" for text, label in ITEMS.items()))
-    return path
-
-
-@pytest.fixture
-def model() -> Iterator[tuple[Model, str]]:
-    known = Model(ITEMS)
-    with serving(known) as url:
-        yield known, url
-
-
-def words(table: Path, url: str, *more: str) -> list[str]:
-    data = ["evolve", str(table), "--input-column", "said", "--expected-column", "is", "--prompt", PROMPT]
-    server = ["--provider", "openai", "--base-url", url, "--model", "any", "--data-folder", str(table.parent / "data")]
-    return [*data, *server, *SIZE, *more]
-
-
-def asked(*said: str) -> Any:
-    return CliRunner(env={"COLUMNS": "200"}).invoke(app, list(said))
-
-
-def run_of(result: Any) -> Path:
-    found = re.search(r"^run +\S+, in (\S+)$", result.output, re.M)
-    assert found, result.output
-    return Path(found[1])
-
-
-def results_in(run: Path) -> dict[str, Any]:
-    """What the run found. How long a call took is measured anew in every life, and the front rests on that."""
-
-    def timeless(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {name: timeless(one) for name, one in value.items() if name != "latency_s"}
-        return [timeless(one) for one in value] if isinstance(value, list) else value
-
-    results: dict[str, Any] = timeless(json.loads((run / "report" / "results.json").read_text()))
-    del results["front"]
-    return results
-
-
-def calls_of(run: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((run / "report" / "calls.csv").read_text().splitlines()))
 
 
 def test_a_better_prompt_is_found_shown_and_reported(table: Path, model: tuple[Model, str]) -> None:
@@ -199,101 +137,6 @@ def test_runs_are_listed_shown_compared_and_exported_with_the_other_runs(table: 
     assert [float(row["score"]) for row in rows] == [point["score"] for point in history]
 
 
-def test_a_run_that_was_cut_off_is_listed_as_open(table: Path, model: tuple[Model, str]) -> None:
-    run = run_of(asked(*words(table, model[1], "--yes", "--iterations", "1")))
-    lines = (run / "log.jsonl").read_bytes().splitlines(keepends=True)
-    (run / "log.jsonl").write_bytes(b"".join(lines[:20]))
-    shown = asked("runs", "show", run.name, "--data-folder", str(table.parent / "data")).output
-    assert f"{run.name}: open" in shown
-    assert "replies so far; go on with --resume" in shown
-
-
-@pytest.fixture
-def at_work(table: Path) -> Iterator[Any]:
-    """Starts the command as a process that can be killed."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*said: str) -> subprocess.Popen[str]:
-        program = [sys.executable, "-c", "from meta_learning.cli import main; main()", *said]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "shared"), "COLUMNS": "160"}
-        process = subprocess.Popen(
-            program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.stdout is not None and not process.stdout.closed:
-            process.kill()
-            process.communicate()
-
-
-def recorded(run: Path) -> int:
-    """How many replies a run's log holds, whole."""
-    lines = (run / "log.jsonl").read_bytes().splitlines(keepends=True)
-    return sum(line.endswith(b"\n") and b'"kind": "reply"' in line for line in lines)
-
-
-def test_a_run_killed_again_and_again_ends_the_same_and_pays_for_no_recorded_call_twice(
-    table: Path, model: tuple[Model, str], at_work: Any
-) -> None:
-    known, url = model
-    unbroken = asked(*words(table, url, "--yes", "--no-cache"))
-    wanted, count = results_in(run_of(unbroken)), len(known.asked)
-    known.asked.clear()
-    known.delay_s = 0.01
-    data = ("--data-folder", str(table.parent / "data"))
-    process = at_work(*words(table, url, "--yes", "--no-cache"))
-    known.wait_for_requests(30)
-    process.kill()
-    said = process.communicate()[0]
-    run = Path(re.search(r"in (\S+)$", said, re.M)[1])  # type: ignore[index]
-    before = recorded(run)
-    known.asked.clear()
-    process = at_work("evolve", "--resume", run.name, *data)
-    known.wait_for_requests((count - before) // 2)
-    process.kill()
-    process.communicate()
-    between = recorded(run)
-    known.asked.clear()
-    known.delay_s = 0.0
-    result = asked("evolve", "--resume", run.name, *data)
-    assert result.exit_code == 0, result.output
-    assert 0 < before < between < count
-    # Each life finds out anew that the server refuses log-probabilities, unless it never asks for them again.
-    assert count - 1 - between <= len(known.asked) <= count - between
-    assert results_in(run) == wanted
-
-
-def test_ctrl_c_leaves_a_run_that_goes_on_to_the_same_end(table: Path, model: tuple[Model, str], at_work: Any) -> None:
-    known, url = model
-    wanted = results_in(run_of(asked(*words(table, url, "--yes", "--no-cache", "--iterations", "1"))))
-    known.asked.clear()
-    known.delay_s = 0.02
-    process = at_work(*words(table, url, "--yes", "--no-cache", "--iterations", "1"))
-    known.wait_for_requests(60)
-    process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=30)[0]
-    assert process.returncode == 130, said
-    name = re.search(r"go on with: meta-learning evolve --resume (\S+)", said)
-    assert name, said
-    run = table.parent / "data" / "evolutions" / name[1]
-    # Whatever was on its way came home and is recorded.
-    assert recorded(run) == len(known.asked) - 1
-    assert asked("evolve", "--resume", name[1], "--data-folder", str(table.parent / "data")).exit_code == 0
-    assert results_in(run) == wanted
-
-
-def test_a_finished_run_is_shown_again_without_a_call(table: Path, model: tuple[Model, str]) -> None:
-    first = asked(*words(table, model[1], "--yes", "--iterations", "1"))
-    paid = len(model[0].asked)
-    again = asked("evolve", "--resume", run_of(first).name, "--data-folder", str(table.parent / "data"))
-    assert again.exit_code == 0
-    assert again.output.splitlines()[-1] == first.output.splitlines()[-1]
-    assert len(model[0].asked) == paid
-
-
 def test_a_budget_is_turned_into_calls_and_too_small_a_one_is_refused(table: Path, model: tuple[Model, str]) -> None:
     capped = asked(*words(table, model[1], "--tokens", "15000"))
     found = re.search(r"up to (\d+) calls, [\d,]+ to ([\d,]+) tokens", capped.output)
@@ -334,23 +177,6 @@ def test_nothing_is_spent_without_consent(table: Path, model: tuple[Model, str])
     assert not (table.parent / "data" / "evolutions").exists()
 
 
-def test_a_model_that_does_not_answer_ends_with_three_and_the_run_goes_on_later(
-    table: Path, model: tuple[Model, str]
-) -> None:
-    known, url = model
-    known.down = True
-    result = asked(*words(table, url, "--yes", "--iterations", "1", "--patience", "0"))
-    assert result.exit_code == 3, result.output
-    name = re.search(r"--resume (\S+)", result.output)
-    known.down = False
-    assert name
-    resumed = asked("evolve", "--resume", name[1], "--data-folder", str(table.parent / "data"))
-    assert resumed.exit_code == 0
-    rows = calls_of(run_of(resumed))
-    # The outage is in the table of calls, and no answer counted as wrong for it.
-    assert {row["error"] for row in rows} == {"", "LLMUnavailable"}
-
-
 REFUSED = [
     (("--model", "gpt-4"), 1, "retired 'gpt-4'"),
     (("--model", "gpt-0"), 1, "no model 'gpt-0'"),
@@ -376,18 +202,6 @@ def test_what_cannot_be_is_refused_in_one_line_before_anything_is_kept(
     assert result.exit_code == code, result.output
     assert word in result.output.replace("\n", " ")
     assert not (tmp_path / "data").exists()
-
-
-def test_two_processes_do_not_work_on_one_run(table: Path, model: tuple[Model, str], at_work: Any) -> None:
-    known, url = model
-    known.delay_s = 0.05
-    process = at_work(*words(table, url, "--yes", "--no-cache"))
-    known.wait_for_requests(10)
-    (run,) = (table.parent / "data" / "evolutions").iterdir()
-    result = asked("evolve", "--resume", run.name, "--data-folder", str(table.parent / "data"))
-    process.kill()
-    assert result.exit_code == 1
-    assert "another process works on run" in result.output
 
 
 def test_a_parquet_file_is_a_data_set(tmp_path: Path) -> None:
