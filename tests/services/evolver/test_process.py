@@ -6,136 +6,48 @@ import asyncio
 import os
 import re
 import signal
-import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rq import Worker
 
 from meta_learning.events import (
-    Event,
     EvolutionCancelRequested,
     EvolutionCompleted,
     EvolutionProgressed,
-    EvolutionRequested,
-    FeedbackReceived,
     PromptPromoted,
-    decode,
 )
 from meta_learning.experiments import StudyConfig
 from meta_learning.experiments import queueing as studies
 from meta_learning.experiments.workers import OneProcess
 from meta_learning.registry.store import FileStore
 from meta_learning.registry.versions import manifest_of
-from meta_learning.streams import START, Log, partition_of
+from meta_learning.streams import Log
 from meta_learning.streams.opening import open_log
 from services.evolver.prompts import content_of
-from services.evolver.queueing import STUDIES, connect, job_id_of, open_queue
+from services.evolver.queueing import STUDIES
 from services.evolver.worker import MONITORING_S
 from tests.brokers import running as running_broker
-from tests.contract.batch_server import BatchServer
-from tests.contract.batch_server import serving as serving_batches
-from tests.services.evolver.loopback import MAGIC, Model, serving
+from tests.services.evolver.driving import LOOP, events, feedback, job_of, request, told, until
+from tests.services.evolver.loopback import MAGIC, Model
 from tests.services.evolver.process import EvolverProcess, evolver, gone
 
 pytestmark = pytest.mark.slow
-LOOP = "support"
 CELLS: dict[str, Any] = {
     "name": "tweets",
     "datasets": [{"name": "sentiment140", "initial_prompt": "Judge the tweet."}],
     "strategies": ["fine_tuning"],
     "sizes": {"sample_size": 40, "gate_samples": 20, "test_samples": 40},
 }
-# No question is asked twice on purpose, so that one that is asked twice was lost. The author's idea is what helps this model.
-SMALL = {
-    "dataset": "feedback", "num_samples": 20, "gate_samples": 40, "max_iterations": 2, "probe_items": 0,
-    "strategies": ["error_analysis"],
-}  # fmt: skip
-
-
-@pytest.fixture
-def model() -> Model:
-    return Model({f"Message {n:03d} about a parcel": ("complaint", "praise")[n % 2] for n in range(100)})
-
-
-@pytest.fixture
-def model_url(model: Model) -> Iterator[str]:
-    with serving(model) as url:
-        yield url
-
-
-@pytest.fixture
-async def log(broker_url: str, model: Model) -> AsyncIterator[Log]:
-    log = open_log(broker_url)
-    await log.start()
-    await log.append([_feedback(number, *pair) for number, pair in enumerate(model.answers.items())])
-    yield log
-    await log.close()
 
 
 @pytest.fixture
 def running(broker_url: str, model_url: str, log: Log, tmp_path: Path) -> Iterator[EvolverProcess]:
     with evolver(broker_url, model_url, tmp_path / "data") as process:
         yield process
-
-
-def _feedback(number: int, text: str, answer: str) -> FeedbackReceived:
-    return FeedbackReceived(
-        event_id=f"f{number}",
-        occurred_at=datetime.now(UTC),
-        loop=LOOP,
-        input_text=text,
-        output_text=answer,
-        feedback_score=1.0,
-    )
-
-
-async def request(log: Log, run_id: str, event_id: str | None = None, **settings: Any) -> None:
-    event = EvolutionRequested(
-        event_id=event_id or f"request-{run_id}",
-        occurred_at=datetime.now(UTC),
-        loop=LOOP,
-        run_id=run_id,
-        settings=SMALL | settings,
-    )
-    await log.publish(LOOP, [event])
-
-
-async def events(log: Log, run_id: str) -> list[Any]:
-    entries = await log.entries(partition_of(LOOP, log.partitions_count), "events", after=START, count_max=10_000)
-    return [event for event in (decode(entry.body) for entry in entries) if getattr(event, "run_id", None) == run_id]
-
-
-async def until(
-    log: Log, run_id: str, kind: type[Event], timeout_s: float = 45.0, count: int = 1, word: str = ""
-) -> list[Any]:
-    """The run's first ``count`` events of ``kind`` that hold ``word``, as soon as they are said."""
-    relay = log.relay(f"test-{time.monotonic_ns()}", "test")
-    found: list[Any] = []
-    async with asyncio.timeout(timeout_s):
-        while len(found) < count:
-            for _, entry in await relay.take(wait_ms_max=500):
-                event = decode(entry.body)
-                if isinstance(event, kind) and getattr(event, "run_id", None) == run_id and word.encode() in entry.body:
-                    found.append(event)
-    return found
-
-
-def job_of(broker_url: str, event_id: str) -> Any:
-    """The RQ job of a request."""
-    connection = connect(broker_url)
-    job = open_queue(connection).fetch_job(job_id_of(event_id))
-    assert job is not None
-    return job
-
-
-def told(completed: EvolutionCompleted) -> dict[str, Any]:
-    """What a run found, without what names the run."""
-    return completed.model_dump(exclude={"event_id", "occurred_at", "run_id"})
 
 
 async def test_a_better_prompt_is_found_kept_and_promoted_in_one_step(
@@ -308,7 +220,7 @@ async def test_a_broker_that_was_away_is_picked_up_again_by_itself(
     with running_broker(tmp_path / "broker") as broker:
         log = open_log(broker.url)
         await log.start()
-        await log.append([_feedback(number, *pair) for number, pair in enumerate(model.answers.items())])
+        await log.append([feedback(number, *pair) for number, pair in enumerate(model.answers.items())])
         with evolver(broker.url, model_url, tmp_path / "data") as process:
             model.delay_s = 0.05
             await request(log, "before")
@@ -343,77 +255,3 @@ async def test_the_doors_tell_whether_the_evolver_can_work(running: EvolverProce
     assert re.search(r"^meta_learning_evolver_workers 1\.0$", page, re.M)
     names = set(re.findall(r"^# TYPE (\S+)", page, re.M))
     assert all(name.startswith("meta_learning_evolver_") for name in names)
-
-
-async def test_free_workers_help_with_a_run_and_whoever_is_killed_it_ends_the_same(
-    log: Log, broker_url: str, model: Model, model_url: str, tmp_path: Path
-) -> None:
-    several = {
-        "META_LEARNING_EVOLVER_WORKERS_COUNT": "2",
-        "META_LEARNING_LLM_CONCURRENCY_MAX": "2",
-        "META_LEARNING_LEASE_TTL_S": "1",
-    }
-    with evolver(broker_url, model_url, tmp_path / "data", **several) as running:
-        await request(log, "alone", promote=False, ensemble=3)
-        [alone] = await until(log, "alone", EvolutionCompleted)
-        alone_count, model.delay_s = len(model.asked), 0.05
-        await request(log, "together", promote=False, ensemble=3, workers=2)
-        # A helper before it could say that it is here, its successor while questions are asked again, the owner in the search, the
-        # helper of the next life near the gate.
-        for share, helps in ((0.0, True), (0.2, True), (0.5, False), (0.8, True)):
-            await asyncio.to_thread(model.wait_for_requests, alone_count + round(share * alone_count))
-            os.kill(await asyncio.to_thread(horse, broker_url, running, helps), signal.SIGKILL)
-        await asyncio.to_thread(model.wait_for_at_once, 3)  # no worker has more than two calls on their way
-        [together] = await until(log, "together", EvolutionCompleted)
-    assert told(together) == told(alone)
-    asked = model.asked[alone_count:]
-    assert set(asked) == set(model.asked[:alone_count])
-    # Two calls of each of the three that were killed, and up to two of each process that finds out about log-probabilities.
-    assert len(asked) - alone_count <= 3 * 2 + 5 * 2
-
-
-def horse(broker_url: str, running: EvolverProcess, helps: bool) -> int:
-    """The process that helps with a run, or owns it, as soon as there is one."""
-    connection, pause, deadline = connect(broker_url), threading.Event(), time.monotonic() + 45.0
-    while time.monotonic() < deadline:
-        for worker in Worker.all(connection):
-            job = worker.get_current_job_id() or ""
-            found = [pid for pid, parent in running.workers().items() if parent == worker.pid]
-            if job and found and job.startswith("help-") is helps:
-                return found[0]
-        pause.wait(0.05)
-    raise AssertionError("nobody helps" if helps else "nobody runs it")
-
-
-async def test_a_run_in_batches_fetches_after_sigkill_what_it_has_paid_for_and_calls_off_what_nobody_wants(
-    broker_url: str, tmp_path: Path
-) -> None:
-    items = {f"Message {n:03d} about a parcel": ("complaint", "praise")[n % 2] for n in range(130)}
-    server = BatchServer(Model(items))
-    server.done_at = 1_000_000
-    stream = open_log(broker_url)
-    await stream.start()
-    await stream.append([_feedback(number, *pair) for number, pair in enumerate(items.items())])
-    asked: dict[str, Any] = {"num_samples": 60, "gate_samples": 60, "batch": True}
-    asked |= {"budget": {"calls": 600, "seconds": 600.0}, "promote": False}
-    with (
-        serving_batches(server) as url,
-        evolver(broker_url, f"{url}/v1", tmp_path / "data", META_LEARNING_LEASE_TTL_S="1") as running,
-    ):
-        await request(stream, "batched", **asked)
-        await asyncio.to_thread(server.wait_for_batches, 1)
-        assert await asyncio.to_thread(running.kill_workers) >= 2
-        server.done_at = 0
-        [completed] = await until(stream, "batched", EvolutionCompleted)
-        assert completed.outcome == "improved", completed.reason
-        questions = [line["custom_id"] for batch in server.batches for line in batch]
-        assert len(questions) == len(set(questions)) > 150  # no question went out twice
-        server.done_at, count = 1_000_000, len(server.batches)
-        await request(stream, "unwanted", **(asked | {"seed": 1}))
-        await asyncio.to_thread(server.wait_for_batches, count + 1)
-        gone = EvolutionCancelRequested(event_id="c", occurred_at=datetime.now(UTC), loop=LOOP, run_id="unwanted")
-        await stream.publish(LOOP, [gone])
-        [cancelled] = await until(stream, "unwanted", EvolutionCompleted)
-    assert cancelled.outcome == "cancelled"
-    assert server.cancelled == {str(count)}
-    await stream.close()
