@@ -20,7 +20,7 @@ from benchmarks.acla_peers.cells import Bench
 from benchmarks.acla_peers.items import TASKS
 from benchmarks.acla_peers.report import Report
 from benchmarks.acla_peers.serving import serving
-from benchmarks.acla_peers.settings import ARMS, cells
+from benchmarks.acla_peers.settings import PLANS, cells
 
 
 def _recordings(model: Path | None) -> str:
@@ -34,7 +34,7 @@ def main() -> None:
     said.add_argument("--task", default="sentiment140")
     said.add_argument("--seeds", type=int, nargs="+", default=[9, 10, 11, 12, 13])
     said.add_argument("--test", type=int, default=300)
-    said.add_argument("--arms", nargs="+", default=list(ARMS))
+    said.add_argument("--arms", nargs="+", default=[], help="default: the task's")
     said.add_argument("--url")
     said.add_argument("--folder", type=Path, default=Path("data/acla_peers"))
     said.add_argument("--at-once", type=int, default=12)
@@ -60,7 +60,7 @@ def main() -> None:
         if not asked.report_only:
             bench.run(wanted)
             bench.ask_more(wanted)
-    if set(asked.arms) < set(ARMS):
+    if asked.arms and set(asked.arms) < set(PLANS[asked.task].arms):
         return
     report = Report(bench, wanted)
     print(report.text())

@@ -8,6 +8,8 @@ from typing import Any
 from benchmarks.acla_peers.arms import Cell
 
 ARMS = ("seed", "random", "mipro", "gepa", "capo", "random-label", "gepa-label", "ours", "ours-text")
+# Where the model always answers with a label, a rival that reads labels is the same rival.
+ARMS_AS_TEXT = ("seed", "random", "mipro", "gepa", "capo", "ours", "ours-text")
 RIVALS = ("random", "mipro", "gepa", "capo", "random-label", "gepa-label")
 CURVE_ITEMS = 100
 Settings = dict[str, dict[str, Any]]
@@ -18,7 +20,7 @@ class Plan:
     """Calls of a whole run, calls at which it is read off before, points of the anytime curve, and settings of arms.
 
     ``small``: settings of whole runs with the calls of the reading: of MIPROv2, which shows no state before its end, and of
-    ours, with its decision on fresh items.
+    ours, with its decision on fresh items. ``arms``: those that are run where nobody says which.
     """
 
     budget: int
@@ -26,6 +28,7 @@ class Plan:
     curve: tuple[int, ...]
     settings: Settings
     small: Settings
+    arms: tuple[str, ...] = ARMS
 
 
 def _same_for_labels(settings: Settings) -> Settings:
@@ -50,23 +53,19 @@ _SMALL: Settings = _LARGE | {
     "gepa": {"val_count": 30},
     "capo": {"population": 3, "crossovers": 2, "block": 20, "blocks": 2, "shots": 4, "reasoning": False, "steps": 10},
 }
-_TINY: Settings = {
-    "mipro": {"val_count": 24, "candidates": 3, "demos": 3, "trials": 2, "minibatch": 12},
-    "ours": _OURS,
-}
+_CURVE = (100, 200, 300, 600, 1000)
+_READ_OFF: Settings = {arm: _SMALL[arm] for arm in ("mipro", "ours")}
 PLANS = {
-    "sentiment140": Plan(
-        1000, 300, (100, 200, 300, 600, 1000), _same_for_labels(_LARGE),
-        {arm: _SMALL[arm] for arm in ("mipro", "ours")},
-    ),
-    "commonsense": Plan(300, 100, (50, 100, 200, 300), _same_for_labels(_SMALL), _TINY),
+    "sentiment140": Plan(1000, 300, _CURVE, _same_for_labels(_LARGE), _READ_OFF),
+    "commonsense": Plan(1000, 300, _CURVE, _same_for_labels(_LARGE), _READ_OFF, ARMS_AS_TEXT),
     "bundled": Plan(150, 100, (100, 150), {"random": {"val_count": 24, "shots": [2]}, "ours": {"max_iterations": 20}}, {}),
 }  # fmt: skip
 
 
-def cells(task: str, seeds: list[int], arms: tuple[str, ...] = ARMS, prepared: bool = True) -> list[Cell]:
-    """All cells of a task, data seed by data seed: a whole run an arm, and the small ones."""
+def cells(task: str, seeds: list[int], arms: tuple[str, ...] = (), prepared: bool = True) -> list[Cell]:
+    """All cells of a task, data seed by data seed: a whole run an arm (the task's, without ``arms``), and the small ones."""
     plan, found = PLANS[task], []
+    arms = arms or plan.arms
     for seed in seeds:
         found += [Cell(task, arm, seed, plan.budget, plan.settings[arm], prepared) for arm in arms]
         found += [Cell(task, arm, seed, plan.read_off, plan.small[arm], prepared) for arm in arms if arm in plan.small]
