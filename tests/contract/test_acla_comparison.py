@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +20,15 @@ from benchmarks.acla_peers.scoring import differences, interval, mcnemar, outcom
 from benchmarks.acla_peers.serving import serving
 
 RECORDED = Path(__file__).parent / "acla_replay.json"
+SERVES = """
+import sys
+from pathlib import Path
+from benchmarks.acla_peers.serving import serving
+
+with serving(Path(sys.argv[1]), replay_only=True) as url:
+    print(url, flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +74,25 @@ def test_what_an_arm_held_earlier_can_be_read_off(bench: Bench) -> None:
         assert calls == sorted(calls)
         assert calls[-1] <= BUDGET
     assert outcome(bench, found[:1], 1, 10).prompts == [found[0]["start"]["prompt"]]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_the_model_server_ends_with_the_process_that_started_it_however_that_is_ended(
+    how: signal.Signals, tmp_path: Path
+) -> None:
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), str(root / "shared")])}
+    restore(RECORDED, tmp_path / "recordings.sqlite")
+    command = [sys.executable, "-c", SERVES, str(tmp_path / "recordings.sqlite")]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment, start_new_session=True, **pipes) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith(b"http://127.0.0.1:")
+            process.send_signal(how)
+            assert process.wait(20) == -how
+            # The server writes where its parent wrote: that ends once both have.
+            process.communicate(timeout=20)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
