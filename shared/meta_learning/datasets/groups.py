@@ -42,7 +42,8 @@ def check_column(records: Iterable[Mapping[str, Any]], column: str, file: str) -
         present |= dict.fromkeys(record)
     if column in present:
         raise MalformedDataset(f"{column!r} is empty in every row: there is nothing to group by", file=file)
-    raise MalformedDataset(f"no column {column!r} to group by; there are {', '.join(map(repr, present))}", file=file)
+    said = f"no column {column!r} to group by; there are {', '.join(map(repr, present))}"
+    raise MalformedDataset(said, file=file, lacks="group")
 
 
 def group_of(sample: Mapping[str, Any]) -> str | None:
