@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from meta_learning.datasets.base import BaseDatasetLoader, Sample
-from meta_learning.datasets.groups import check_column, grouped
-from meta_learning.datasets.rows import HEADER_HINT, format_of, naming, read_table
+from meta_learning.datasets.groups import check_column, group_name, grouped
+from meta_learning.datasets.rows import HEADER_HINT, format_of, is_missing, naming, read_table
 from meta_learning.errors import MalformedDataset, NotFound
 
 
@@ -69,13 +69,15 @@ class TabularLoader(BaseDatasetLoader):
 
     def _checked(self, record: dict[str, Any], row: int) -> dict[str, Any]:
         texts = {name: self._text(record, name, row) for name in self.columns}
+        if self.group is not None:
+            group_name(record.get(self.group), row)
         return {**record, **texts}
 
     def _text(self, record: dict[str, Any], name: str, row: int) -> str:
         if name not in record:
             said = f"has no column {name!r}; there are {', '.join(map(repr, record))}{self._hint()}"
             raise MalformedDataset(said, row=row, lacks="input" if name == self.columns[0] else "expected")
-        value = record[name]
+        value = "" if is_missing(record[name]) else record[name]
         if not isinstance(value, str | int | float):
             raise MalformedDataset(f"{name!r} must be text or a number, not {type(value).__name__}", row=row)
         text = str(value).lower() if isinstance(value, bool) else str(value)
