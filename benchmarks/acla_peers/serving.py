@@ -1,11 +1,17 @@
-"""The model server (`benchmarks.llm_server`) for as long as a block runs."""
+"""The model server (`benchmarks.llm_server`) for as long as a block runs, and no longer than the process that runs it.
+
+The server is started through this file and reads its standard input, which the process holds open: that closes however the process
+dies, also by SIGTERM or SIGKILL, where no `finally` runs, and then the server ends.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -30,7 +36,7 @@ def serving(
     command = [
         sys.executable,
         "-m",
-        "benchmarks.llm_server",
+        "benchmarks.acla_peers.serving",
         "--port",
         str(port),
         "--record",
@@ -43,13 +49,12 @@ def serving(
         *(["--replay-only"] if replay_only else []),
     ]
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "shared")))
-    server = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": paths})
-    try:
-        _wait_for(server, f"http://127.0.0.1:{port}/v1/models")
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        server.terminate()
-        server.wait()
+    with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": paths}, stdin=subprocess.PIPE) as server:
+        try:
+            _wait_for(server, f"http://127.0.0.1:{port}/v1/models")
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            server.terminate()
 
 
 def _free_port() -> int:
@@ -69,3 +74,21 @@ def _wait_for(server: subprocess.Popen[bytes], address: str) -> None:
         except OSError:
             time.sleep(0.2)
     raise RuntimeError("the model server did not answer in time")
+
+
+def _serve() -> None:
+    from benchmarks.llm_server.__main__ import main
+
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    main()
+
+
+def _end_with_parent() -> None:
+    # os.read, not sys.stdin: at exit the interpreter would wait for the lock of a buffered reader.
+    while os.read(0, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    _serve()

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from benchmarks.acla_peers.items import TASKS, Pair
 from benchmarks.peers.acla_client import Client, read
 from meta_learning.utils.lines import write_whole
 
-_TURNS: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
+# A turn lasts as long as somebody has it or waits for it.
+_TURNS: WeakValueDictionary[Path, threading.Lock] = WeakValueDictionary()
+_ENTERING = threading.Lock()
 
 
 class Tested:
@@ -32,7 +34,7 @@ class Tested:
         """
         wanted = len(self.items) if count is None else min(count, len(self.items))
         # Several arms come to the same prompt at the same time: one asks, the others read.
-        with _TURNS[self._file(package)]:
+        with _turn(self._file(package)):
             known = self._known(package)
             if len(known) < wanted:
                 if url is None:
@@ -55,3 +57,8 @@ class Tested:
     def _ask(self, package: dict[str, Any], url: str, texts: Sequence[str]) -> list[Any]:
         with closing(Client(url, f"test:{self._task.name}:{self._seed}", self._task.labels)) as client:
             return client.both_readings(package["prompt"], texts)
+
+
+def _turn(file: Path) -> threading.Lock:
+    with _ENTERING:
+        return _TURNS.setdefault(file, threading.Lock())

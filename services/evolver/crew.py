@@ -26,7 +26,7 @@ class Crew:
         Raises:
             RedisError: it is expected, so `replace_gone` will ask for another.
         """
-        who = helper_name(self._token, uuid.uuid4().hex[:12])
+        who = self._new_name()
         # Expected before it is asked for: else it could come, or die, before anybody knows of it.
         await self._desk.expect(who)
         # In a thread: a broker that is slow to answer must not hold up the run's own calls.
@@ -39,15 +39,19 @@ class Crew:
             RedisError: look again later.
         """
         for who, came in (await self._desk.helpers(self._token)).items():
-            if await self._is_gone(who, came) and await self._desk.dismiss(who) and self._hires_left > 0:
-                log.warning("a helper is gone", extra={"who": who, "came": came})
-                self._hires_left -= 1
-                await self.hire()
+            # The job tells of most deaths at once, also where a helper was killed before it could say that it is here.
+            state = await asyncio.to_thread(self._queue.state, who)
+            if state == "over" or state == "late" or came:
+                await self._replace(who, unless_here=state != "over")
 
-    async def _is_gone(self, who: str, came: bool) -> bool:
-        # The job tells of most deaths at once, also where a helper was killed before it could say that it is here.
-        state = await asyncio.to_thread(self._queue.state, who)
-        if state == "over":
-            return True
-        is_late = state == "late" and not came
-        return (came or is_late) and not await self._desk.is_here(who)
+    async def _replace(self, who: str, *, unless_here: bool) -> None:
+        successor = self._new_name() if self._hires_left > 0 else None
+        if not await self._desk.dismiss(who, successor, unless_here=unless_here):
+            return
+        log.warning("a helper is gone", extra={"who": who, "successor": successor})
+        if successor is not None:
+            self._hires_left -= 1
+            await asyncio.to_thread(self._queue.put, successor)
+
+    def _new_name(self) -> str:
+        return helper_name(self._token, uuid.uuid4().hex[:12])

@@ -72,6 +72,19 @@ redis.call('SET', KEYS[2], '1', 'PX', ARGV[3])
 return 1
 """
 _EXPECTED, _CAME = "expected", "came"
+# In one step: a helper that comes in the middle of it would be let in and have another in its place as well, and one whose
+# successor nobody has written down would be missing for good where the broker's answer is lost.
+_DISMISS = """
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
+if ARGV[3] == '1' and redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('DEL', KEYS[2])
+if ARGV[2] ~= '' then
+  redis.call('HSET', KEYS[1], ARGV[2], ARGV[4])
+  redis.call('EXPIRE', KEYS[1], ARGV[5])
+end
+return 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +116,8 @@ class Desk:
         self._lease, self._prefix = lease_key(loop, run_id), prefix
         self._open, self._said, self._told = f"{prefix}:open", f"{prefix}:said", f"{prefix}:told"
         self._due, self._helpers = f"{prefix}:due", f"{prefix}:helpers"
-        self._put, self._put_again, self._claim, self._say, self._withdraw, self._arrive = map(
-            connection.register_script, (_PUT, _PUT_AGAIN, _CLAIM, _SAY, _WITHDRAW, _ARRIVE)
+        self._put, self._put_again, self._claim, self._say, self._withdraw, self._arrive, self._dismiss = map(
+            connection.register_script, (_PUT, _PUT_AGAIN, _CLAIM, _SAY, _WITHDRAW, _ARRIVE, _DISMISS)
         )
 
     async def put(self, question: Question) -> str | None:
@@ -169,10 +182,13 @@ class Desk:
         named = {who.decode(): said.decode() == _CAME for who, said in found.items()}
         return {who: named[who] for who in sorted(named) if who.startswith(helper_name(token))}
 
-    async def dismiss(self, who: str) -> bool:
-        """Whether ``who`` was still among the helpers; not from now on, and whatever it was asking is nobody's."""
-        await self.note_gone(who)
-        return bool(await self._connection.hdel(self._helpers, who))
+    async def dismiss(self, who: str, successor: str | None, *, unless_here: bool) -> bool:
+        """Whether ``who`` was among the helpers; not from now on, whatever it was asking is nobody's, and ``successor`` is expected.
+
+        False, and nothing is done, also where it lives and is to be left then.
+        """
+        arguments = [who, successor or "", int(unless_here), _EXPECTED, RESULT_TTL_S]
+        return bool(await self._dismiss(keys=[self._helpers, self._here(who)], args=arguments))
 
     async def note_gone(self, who: str) -> None:
         """``who`` will not say any more."""

@@ -68,20 +68,22 @@ class MalformedEvent(MalformedInput):
 
 
 class MalformedDataset(MalformedInput):
-    """Raised when a data file has a bad row; ``row`` is its 1-based number.
+    """Raised when a data file has a bad row, or lacks a column; ``row`` is its 1-based number.
+
+    ``lacks``: what the column was to be ("input", "expected" or "group"), so that a program can say how to name another.
 
     >>> print(MalformedDataset("'score' is empty", row=7).of_file("ratings.csv"))
     ratings.csv, row 7: 'score' is empty
     """
 
-    def __init__(self, message: str, row: int | None = None, file: str | None = None) -> None:
+    def __init__(self, message: str, row: int | None = None, file: str | None = None, lacks: str | None = None) -> None:
         where = ", ".join(part for part in (file, None if row is None else f"row {row}") if part)
         super().__init__(f"{where}: {message}" if where else message)
-        self.message, self.row, self.file = message, row, file
+        self.message, self.row, self.file, self.lacks = message, row, file, lacks
 
     def of_file(self, name: str) -> MalformedDataset:
         """The same error with the file's name; one without a row, or with a name already, as it is."""
-        return self if self.row is None or self.file else MalformedDataset(self.message, self.row, name)
+        return self if self.row is None or self.file else MalformedDataset(self.message, self.row, name, self.lacks)
 
 
 class MalformedState(MalformedInput):

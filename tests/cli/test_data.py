@@ -20,6 +20,7 @@ from tests.brokers import binary_of, running
 
 NOON = parse_time("2026-01-02T12:00:00Z")
 NOBODY = "redis://127.0.0.1:1/0"
+CARD = ("data", "card")
 
 
 def asked(*words: str, code: int = 0) -> str:
@@ -121,6 +122,35 @@ def test_a_parquet_file_has_the_same_card_and_the_same_study_as_its_csv(tmp_path
     assert len(scores) <= 2  # the row numbers in the metadata differ by the header's line
 
 
+@pytest.mark.parametrize(
+    ("said", "option"),
+    [
+        ((), "--input-column"),
+        (("--input-column", "text"), "--expected-column"),
+        (("--input-column", "text", "--expected-column", "kind", "--group-column", "thread"), "--group-column"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("command", "ending"),
+    [(CARD, "csv"), (CARD, "jsonl"), (CARD, "parquet"), (("evolve", "--prompt", "Judge."), "csv")],
+    ids=["card-csv", "card-jsonl", "card-parquet", "evolve-csv"],
+)
+def test_a_column_that_a_file_lacks_is_named_with_what_to_type(
+    command: tuple[str, ...], ending: str, said: tuple[str, ...], option: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"mail.{ending}"
+    if ending == "parquet":
+        parquet = pytest.importorskip("pyarrow.parquet", reason="Parquet is an extra")
+        parquet.write_table(pytest.importorskip("pyarrow").table({"text": ["Hello"], "kind": ["ham"]}), path)
+    else:
+        path.write_text("text,kind\nHello,ham\n" if ending == "csv" else '{"text": "Hello", "kind": "ham"}\n')
+    folder = ("--data-folder", str(tmp_path)) if command[0] == "evolve" else ()
+    result = CliRunner().invoke(app, [*command, str(path), *said, *folder])
+    assert result.exit_code == 1
+    assert "there are 'text', 'kind'" in result.output
+    assert f"name the one to read: {option} NAME" in result.output
+
+
 def test_the_card_counts_the_groups_of_a_column(tmp_path: Path) -> None:
     path = tmp_path / "mail.csv"
     path.write_text("input,expected,from\n" + "Win now,spam,a\nHello,ham,b\nWin more,ham,a\n")
@@ -132,7 +162,8 @@ def test_the_card_counts_the_groups_of_a_column(tmp_path: Path) -> None:
 
 def test_what_is_no_data_set_is_named() -> None:
     assert "there is no data set 'nope'" in asked("card", "nope", code=1)
-    assert "nope.csv: there is no such file" in asked("card", "nope.csv", code=1)
+    for name in ("nope.csv", "nope.parquet"):
+        assert asked("card", name, code=1).endswith(f"{name}: there is no such file; check the path\n")
 
 
 def test_the_feedback_of_a_loop_is_read_from_archive_and_broker_and_each_event_counts_once(

@@ -178,6 +178,7 @@ def test_nothing_is_spent_without_consent(table: Path, model: tuple[Model, str])
 
 
 REFUSED = [
+    (("nothing", "--prompt", "x"), 1, "no data set 'nothing'; give a CSV, TSV, JSONL or Parquet file, or one of"),
     (("--model", "gpt-4"), 1, "retired 'gpt-4'"),
     (("--model", "gpt-0"), 1, "no model 'gpt-0'"),
     (("--model", "gpt-6.2-sol", "--money", "1"), 1, "no price"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from meta_learning.acla import blocks
+from meta_learning.acla.endpoint import joined
 from meta_learning.llm import Message
 
 PLACE = "{input}"
@@ -30,19 +31,15 @@ class Chat:
         return (*before, Message(last.role, last.text.replace(self.place, text)))
 
     def in_one_turn(self) -> Chat:
-        """The same with the instructions at the head of the first user's turn, for a server that hears them in no turn of their own.
+        """The same as `joined` gives it, for a server that hears instructions in no turn of their own.
 
         >>> chat_of("Judge.", [], "", "Text: {input}").in_one_turn().filled("nice")
         (Message(role='user', text='Judge.\\n\\nText: nice'),)
         """
-        told = [one.text for one in self.messages if one.role == "system"]
-        first, *others = [one for one in self.messages if one.role != "system"]
-        if not told:
-            return self
-        head = "\n\n".join([*told, ""])
-        if others:
-            return Chat((Message(first.role, head + first.text), *others), self.place)
-        return _ending((), head, first.text, self.place)
+        *said, last = joined(self.messages)
+        frame = self.messages[-1].text
+        # Where the instructions now stand before the input, they may speak of its place themselves.
+        return _ending(said, last.text.removesuffix(frame), frame, self.place)
 
     def as_json(self) -> dict[str, Any]:
         """For applications: ``messages`` in the form of the vendors' interfaces, and the text to replace in the last of them."""

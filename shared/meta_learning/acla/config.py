@@ -27,6 +27,8 @@ class CurriculumConfig:
     server is tried by one call more; 0: neither.
     ``initial_voters``: prompts in use that vote together with the initial one, each ``{"prompt": text, "calibrated": bool}``; all
     of them together are what must be beaten.
+    ``labels``: the answers that there are, none where they are texts; None: those of the search items, if they are a small closed
+    set, which few items of many classes do not show.
 
     Raises:
         ConfigurationError: a value is out of bounds; the message names the field.
@@ -60,6 +62,7 @@ class CurriculumConfig:
     ensemble_size: int = 1
     probe_items: int = 20
     initial_voters: list[dict[str, Any]] = field(default_factory=list)
+    labels: list[str] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.initial_prompt, str) or not self.initial_prompt.strip():
@@ -73,6 +76,8 @@ class CurriculumConfig:
             voter.keys() != {"prompt", "calibrated"} or not voter["prompt"].strip() for voter in self.initial_voters
         ):
             raise ConfigurationError('initial_voters: each is {"prompt": text, "calibrated": bool}')
+        if self.labels and (len(set(self.labels)) < 2 or not all(self.labels)):
+            raise ConfigurationError(f"labels are {self.labels}; they must be two answers or more, none of them empty")
         for name, low, high in _BOUNDS:
             value = getattr(self, name)
             if value is None and name in _OPTIONAL:

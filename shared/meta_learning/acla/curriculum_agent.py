@@ -107,7 +107,7 @@ class AdaptiveCurriculumAgent:
         self, splits: Splits, asking: Asking, log: RunLog, ledger: Ledger, evaluation_fn: EvaluationFn | None
     ) -> dict[str, Any]:
         config = self.config
-        labels = closed_labels(splits.search)
+        labels = _labels(config, splits)
         evaluator: ModelEvaluator | FunctionEvaluator = (
             ModelEvaluator(asking, config, labels)
             if evaluation_fn is None
@@ -147,6 +147,15 @@ class AdaptiveCurriculumAgent:
             "temperature_accepted": proposer.sampling_accepted and (not asked or evaluator.sampling_accepted),  # type: ignore[union-attr]
             "rejected_proposals": evolver.rejected,
         }
+
+
+def _labels(config: CurriculumConfig, splits: Splits) -> tuple[str, ...]:
+    if config.labels is None:
+        return closed_labels(splits.search)
+    unknown = {item.expected for item in (*splits.search, *splits.gate)} - set(config.labels)
+    if config.labels and unknown:
+        raise CallerError(f"{min(unknown)!r} is expected of an item and is none of the labels {config.labels}")
+    return tuple(sorted(set(config.labels)))
 
 
 def _incumbent(config: CurriculumConfig) -> tuple[Candidate, ...]:

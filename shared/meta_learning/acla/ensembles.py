@@ -51,18 +51,25 @@ def voted_score(matrix: OutcomeMatrix, members: Sequence[Candidate], item: Item)
 def chosen(
     matrix: OutcomeMatrix, best: Candidate, others: Sequence[Candidate], items: Sequence[Item], size_max: int
 ) -> Ensemble | None:
-    """Add to ``best`` whoever helps most on the items that all have answered, as long as somebody helps; None if nobody does."""
+    """Add to ``best`` whoever helps most on the items that all have answered, as long as somebody helps; None if nobody does.
+
+    Nobody votes twice, not even as another package of the same prompt: that would be one more call a question for the same answer.
+    """
     members: list[Candidate] = [best]
     while len(members) < size_max:
-        left = [one for one in others if one not in members]
         # Also two at a time: where answers are counted, one more voter than a single one only makes ties.
-        more = [list(few) for size in (1, 2) if len(members) + size <= size_max for few in combinations(left, size)]
+        sizes = [size for size in (1, 2) if len(members) + size <= size_max]
+        more = [list(few) for size in sizes for few in combinations(others, size) if _differ([*members, *few])]
         gains = [(_gain(matrix, members, few, items), -index) for index, few in enumerate(more)]
         gain, index = max(gains, default=(0.0, 0))
         if gain <= 0.0:
             break
         members += more[-index]
     return Ensemble(tuple(members)) if len(members) > 1 else None
+
+
+def _differ(members: Sequence[Candidate]) -> bool:
+    return len({one.prompt.version for one in members}) == len(members)
 
 
 def _gain(matrix: OutcomeMatrix, members: list[Candidate], more: list[Candidate], items: Sequence[Item]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -122,6 +123,11 @@ def _item(sample: Any, row: int) -> Item:
         raise MalformedDataset('"input" must be a text that is not empty', row)
     if not isinstance(expected, str | int | float):
         raise MalformedDataset('"expected" must be a text or a number', row)
-    group = sample.get("group")
     metadata = dict(sample.get("metadata") or {})
-    return Item(item_id(text), text, str(expected), metadata, None if group is None else str(group))
+    return Item(item_id(text), text, str(expected), metadata, _group(sample.get("group")))
+
+
+def _group(said: Any) -> str | None:
+    # A loader of somebody's own may leave what tables have where nothing is: a blank, or NaN.
+    is_missing = said is None or (isinstance(said, float) and math.isnan(said))
+    return None if is_missing else str(said).strip() or None

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from meta_learning.cli.operations import DEFAULT_DATA, DEFAULT_URL, Data, Partitions, Url, found_broker
-from meta_learning.cli.printing import refuse
+from meta_learning.cli.printing import refuse, with_option
 from meta_learning.datasets import FeedbackLoader, open_dataset
 from meta_learning.datasets.card import card_of
 from meta_learning.datasets.recorded import archived_feedback, feedback_of
@@ -47,7 +47,7 @@ def card(
         text = json.dumps(found.as_dict(), ensure_ascii=False, indent=2) + "\n" if as_json else found.as_markdown()
         _put(text, to)
     except MetaLearningError as error:
-        refuse(error)
+        refuse(with_option(error))
 
 
 @app.command()

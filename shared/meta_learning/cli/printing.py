@@ -11,10 +11,21 @@ from rich.console import Console
 from rich.table import Table
 
 
-def refuse(error: Exception) -> NoReturn:
+def refuse(error: Exception | str) -> NoReturn:
     """End with what the error says, and status 1."""
     typer.echo(f"meta-learning: {error}", err=True)
     raise typer.Exit(1)
+
+
+def with_option(error: Exception) -> str:
+    """What the error says, and the option of `evolve` and `data card` that names the column that a data file lacks.
+
+    >>> from meta_learning.errors import MalformedDataset
+    >>> with_option(MalformedDataset("has no column 'input'", row=2, file="mail.csv", lacks="input"))
+    "mail.csv, row 2: has no column 'input'; name the one to read: --input-column NAME"
+    """
+    lacks = getattr(error, "lacks", None)
+    return f"{error}; name the one to read: --{lacks}-column NAME" if lacks else str(error)
 
 
 def table_of(*columns: str) -> Table:

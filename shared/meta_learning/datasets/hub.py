@@ -70,10 +70,11 @@ class HubLoader(BaseDatasetLoader):
         """
         rows: Any = self._loaded()
         present = getattr(rows, "column_names", [])
-        for column in (*self.columns, *([] if self.group is None else [self.group])):
-            if column not in present:
+        for lacks, column in zip(("input", "expected", "group"), (*self.columns, self.group), strict=True):
+            if column is not None and column not in present:
                 raise MalformedDataset(
-                    f"{self.repository} has no column {column!r}; there are {', '.join(map(repr, present))}"
+                    f"{self.repository} has no column {column!r}; there are {', '.join(map(repr, present))}",
+                    lacks=lacks,
                 )
         if not len(rows):
             raise MalformedDataset(f"{self.repository}: the split {self.split!r} is empty")

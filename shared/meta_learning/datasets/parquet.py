@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from meta_learning.datasets.tabular import TabularLoader
-from meta_learning.errors import ConfigurationError, MalformedDataset, NotFound
+from meta_learning.errors import ConfigurationError, MalformedDataset
 
 
 class ParquetLoader(TabularLoader):
@@ -29,10 +29,12 @@ class ParquetLoader(TabularLoader):
             from pyarrow import ArrowException, parquet
         except ImportError:
             raise ConfigurationError("Parquet files need a package: pip install pyarrow") from None
-        if not self.path.is_file():
-            raise NotFound(f"there is no file {self.path}")
+        self._check_path()
         try:
             records: list[dict[str, Any]] = parquet.read_table(self.path).to_pylist()
         except (ArrowException, OSError) as error:
             raise MalformedDataset(f"{self.path.name} is no Parquet file: {str(error)[:200]}") from None
         return records
+
+    def _hint(self) -> str:
+        return ""  # its columns have their names from nowhere else than the file's own schema

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,15 @@ def format_of(path: Path) -> Literal["csv", "tsv", "jsonl"]:
         hint = "; write a JSON array as one object a line (.jsonl)" if ending.lower() == ".json" else ""
         raise CallerError(f"{path.name}: the name must end in one of {', '.join(_FORMATS)} (and .gz, if gzipped){hint}")
     return _FORMATS[ending.lower()]
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell has nothing in it: null in JSON and Parquet, and NaN where a column of numbers has gaps.
+
+    >>> [is_missing(value) for value in (None, float("nan"), 0, "")]
+    [True, True, False, False]
+    """
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 @contextmanager

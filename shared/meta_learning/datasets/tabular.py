@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from meta_learning.datasets.base import BaseDatasetLoader, Sample
-from meta_learning.datasets.groups import check_column, grouped
-from meta_learning.datasets.rows import HEADER_HINT, format_of, naming, read_table
-from meta_learning.errors import MalformedDataset
+from meta_learning.datasets.groups import check_column, group_name, grouped
+from meta_learning.datasets.rows import HEADER_HINT, format_of, is_missing, naming, read_table
+from meta_learning.errors import MalformedDataset, NotFound
 
 
 class TabularLoader(BaseDatasetLoader):
@@ -42,6 +42,7 @@ class TabularLoader(BaseDatasetLoader):
             CallerError: the file's name promises no known format.
             MalformedDataset: a row is damaged, lacks a column, or the file is empty.
         """
+        self._check_path()
         return self._read(read_table(self.path))
 
     def format_sample(self, sample: tuple[int, dict[str, Any]]) -> Sample:
@@ -51,6 +52,11 @@ class TabularLoader(BaseDatasetLoader):
         rest = {name: value for name, value in record.items() if name not in self.columns}
         found = {"input": record[asked], "expected": record[expected], "metadata": {"row": row, **rest}}
         return found if self.group is None else grouped(found, record.get(self.group), row)
+
+    def _check_path(self) -> None:
+        # Named here: a reader of files in general says that a bundled sample can be had instead, which no table can.
+        if not self.path.exists():
+            raise NotFound(f"{self.path}: there is no such file; check the path")
 
     def _read(self, records: Iterable[tuple[int, dict[str, Any]]]) -> list[tuple[int, dict[str, Any]]]:
         with naming(self.path):
@@ -63,16 +69,21 @@ class TabularLoader(BaseDatasetLoader):
 
     def _checked(self, record: dict[str, Any], row: int) -> dict[str, Any]:
         texts = {name: self._text(record, name, row) for name in self.columns}
+        if self.group is not None:
+            group_name(record.get(self.group), row)
         return {**record, **texts}
 
     def _text(self, record: dict[str, Any], name: str, row: int) -> str:
         if name not in record:
-            hint = "" if format_of(self.path) == "jsonl" else f"; {HEADER_HINT}"
-            raise MalformedDataset(f"has no column {name!r}; there are {', '.join(map(repr, record))}{hint}", row=row)
-        value = record[name]
+            said = f"has no column {name!r}; there are {', '.join(map(repr, record))}{self._hint()}"
+            raise MalformedDataset(said, row=row, lacks="input" if name == self.columns[0] else "expected")
+        value = "" if is_missing(record[name]) else record[name]
         if not isinstance(value, str | int | float):
             raise MalformedDataset(f"{name!r} must be text or a number, not {type(value).__name__}", row=row)
         text = str(value).lower() if isinstance(value, bool) else str(value)
         if not text.strip():
             raise MalformedDataset(f"{name!r} is empty", row=row)
         return text
+
+    def _hint(self) -> str:
+        return "" if format_of(self.path) == "jsonl" else f"; {HEADER_HINT}"

@@ -54,7 +54,7 @@ async def run_cell(cell: Cell, llm: LLM | None, store: RunStore | None = None) -
         flips = None
     else:
         assert llm is not None, "every other strategy asks a model"
-        made = await _searched(cell, items, llm, store)
+        made = await _searched(cell, items, labels, llm, store)
         bias = (made.get("best_package") or {}).get("label_bias") or {}
         package = Package(made.get("best_prompt") or _fixed_prompt(cell), bias)
         asker = asker_of(llm, labels, cell.dataset, sizes)
@@ -77,7 +77,9 @@ def strategies_of(name: str) -> list[str]:
     return [one for one in STRATEGIES if kind != "without" or one != chosen]
 
 
-async def _searched(cell: Cell, items: Items, llm: LLM, store: RunStore | None) -> dict[str, Any]:
+async def _searched(
+    cell: Cell, items: Items, labels: Sequence[str], llm: LLM, store: RunStore | None
+) -> dict[str, Any]:
     if cell.strategy in ("static", "hand_written"):
         return {"calls": 0, "best_prompt": _fixed_prompt(cell)}
     sizes, (search_count, gate_count) = cell.sizes, cell.searched_counts
@@ -95,6 +97,7 @@ async def _searched(cell: Cell, items: Items, llm: LLM, store: RunStore | None) 
         answer_tokens=sizes.answer_tokens,
         proposal_tokens=sizes.proposal_tokens,
         reasoning_tokens=sizes.reasoning_tokens,
+        labels=list(labels),
         **said,
     )
     agent = AdaptiveCurriculumAgent(config, llm, store=store, run_id=cell.id)

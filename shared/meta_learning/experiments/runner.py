@@ -104,7 +104,9 @@ class ExperimentRunner:
         """
         wanted = Wanted(sample_size, self._gate_samples, self._test_samples)
         items = await draw(dataset_loader or datasets.load(dataset_name), wanted, self._seed)
-        settings = self._settings(initial_prompt, dataset_name, num_iterations)
+        # The same that the prompts are judged by: few items to search on may not show all of them.
+        labels = list(labels_of(items.pool))
+        settings = self._settings(initial_prompt, dataset_name, num_iterations, labels)
         name = "comparison-" + (re.sub(r"[^A-Za-z0-9._-]+", "-", dataset_name).strip("-.") or "data")[:80]
         with ExperimentLogger(name, self._folder, run_id, self._sinks) as log:
             log.log_config({**settings.as_dict(), "sample_size": sample_size, "test_samples": self._test_samples})
@@ -171,7 +173,9 @@ class ExperimentRunner:
             log.log_summary(said | {"scores": scores_of(report)})
         return report | {"folder": str(study.folder)}
 
-    def _settings(self, initial_prompt: str, dataset_name: str, num_iterations: int) -> CurriculumConfig:
+    def _settings(
+        self, initial_prompt: str, dataset_name: str, num_iterations: int, labels: list[str]
+    ) -> CurriculumConfig:
         said = {
             "initial_prompt": initial_prompt,
             "dataset_name": dataset_name,
@@ -179,6 +183,7 @@ class ExperimentRunner:
             "gate_samples": self._gate_samples,
             "seed": self._seed,
             "llm_provider": self._provider,
+            "labels": labels,
         }
         return CurriculumConfig(**{**said, **self._config})
 

@@ -31,6 +31,12 @@ def config(gate_samples: int) -> CurriculumConfig:
     return CurriculumConfig(initial_prompt="Judge.", dataset_name="texts", gate_samples=gate_samples)
 
 
+@pytest.mark.parametrize("nothing", [None, "", " ", float("nan")])
+def test_items_of_a_loader_of_ones_own_that_leave_the_group_empty_stand_for_themselves(nothing: Any) -> None:
+    given = [{"input": text, "expected": "a", "group": nothing} for text in "xyz"]
+    assert [item.group for item in read_items(given)] == [None] * 3
+
+
 @given(
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=30),
     alone=st.integers(0, 20),

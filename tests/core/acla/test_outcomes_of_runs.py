@@ -8,6 +8,7 @@ import pytest
 
 from meta_learning.acla import AdaptiveCurriculumAgent
 from meta_learning.errors import CallerError, ConfigurationError, LLMUnavailable, MalformedDataset
+from meta_learning.llm import Capabilities, Reply, Request
 from meta_learning.llm.retry import Retrying, RetryPolicy
 from meta_learning.llm.scripted import ScriptedLLM
 from tests.core.acla.simulated import (
@@ -277,3 +278,41 @@ async def test_a_seed_prompt_that_is_never_right_ends_the_run_early_and_says_wha
     assert (results["outcome"], results["calls"]) == ("failed", 48)
     assert "scores 0 on all 48 search items" in results["reason"]
     assert "the model answered 'no idea'" in results["reason"]
+
+
+CLASSES = [f"class {n}" for n in range(9)]
+
+
+def of_many_classes(count: int) -> list[dict[str, str]]:
+    return [{"input": f"text number {n}", "expected": CLASSES[n % 9]} for n in range(count)]
+
+
+def knows_classes(request: Request) -> str | Reply:
+    """Right where it is asked between labels, and too talkative to be understood where it writes."""
+    right = CLASSES[int(request.messages[-1].text.split()[-1]) % 9]
+    said = {label: -0.1 if label == right else -5.0 for label in request.labels}
+    return Reply(right, "scripted", label_logprobs=said) if said else f"I would say that this is {right}."
+
+
+@pytest.mark.parametrize(
+    ("labels", "scoring", "score"),
+    [(None, "text", 0.0), (CLASSES, "label_logprobs", 1.0), ([], "text", 0.0)],
+    ids=["found out", "said", "said to be texts"],
+)
+async def test_answers_that_are_said_are_read_by_label_also_where_few_items_do_not_show_that_they_are_all(
+    labels: list[str] | None, scoring: str, score: float
+) -> None:
+    llm = ScriptedLLM(knows_classes, capabilities=Capabilities(label_logprobs=True, temperature=True))
+    agent = AdaptiveCurriculumAgent(config(labels=labels, gate_samples=20, max_iterations=1), llm)
+    results = await agent.run_curriculum(of_many_classes, num_samples=25)
+    assert (results["scoring"], results["performance_history"][0]["score"]) == (scoring, score)
+
+
+async def test_an_answer_that_is_none_of_those_that_were_said_is_refused_before_a_call() -> None:
+    llm = ScriptedLLM(knows_classes, capabilities=Capabilities(label_logprobs=True, temperature=True))
+    agent = AdaptiveCurriculumAgent(config(labels=CLASSES[:5], gate_samples=20), llm)
+    with pytest.raises(CallerError, match="'class 5' is expected of an item and is none of the labels"):
+        await agent.run_curriculum(of_many_classes, num_samples=25)
+    assert llm.requests == []
+    with pytest.raises(ConfigurationError, match="two answers or more"):
+        config(labels=["only"])

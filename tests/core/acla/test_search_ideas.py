@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -286,6 +287,18 @@ def test_three_voters_are_found_although_two_only_make_ties() -> None:
     assert together is not None
     assert set(together.members) == {best, *others}
     assert chosen(matrix, best, others, asked, 2) is None
+
+
+def test_nobody_votes_twice_not_even_as_another_package_of_the_same_prompt() -> None:
+    asked, (best, silent) = items(60), [candidate(name) for name in "ab"]
+    matrix = OutcomeMatrix(asked)
+    for index, item in enumerate(asked):
+        matrix.record(best.prompt, item, Answer("ab"[index % 2]))
+        # It seldom says anything, and is right then: with two votes it would decide, and leave the rest to the other.
+        matrix.record(silent.prompt, item, Answer("a" if index % 4 == 1 else None))
+    for again in (silent, replace(silent, calibrated=True), replace(silent, note="another of the same version")):
+        assert fmean(voted_score(matrix, [best, silent, again], item) or 0.0 for item in asked) == 0.75
+        assert chosen(matrix, best, [silent, again], asked, 3) is None
 
 
 async def test_a_leader_that_falls_behind_the_seed_on_more_items_leads_no_longer() -> None:

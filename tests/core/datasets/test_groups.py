@@ -15,6 +15,7 @@ from meta_learning.datasets.card import card_of
 from meta_learning.errors import CallerError, MalformedDataset
 from meta_learning.events import FeedbackReceived, parse_time
 
+NAN = float("nan")
 ROWS = [("Win now", "spam", "a"), ("Hello", "ham", "b"), ("Call me", "ham", ""), ("Win more", "spam", "a")]
 
 
@@ -32,10 +33,13 @@ def jsonl(path: Path) -> Path:
 
 
 def parquet(path: Path) -> Path:
+    return table(path, {name: [row[at] or None for row in ROWS] for at, name in enumerate(("text", "kind", "sender"))})
+
+
+def table(path: Path, columns: dict[str, list[Any]]) -> Path:
     arrow = pytest.importorskip("pyarrow", reason="Parquet is an extra")
     from pyarrow import parquet as writing
 
-    columns = {name: [row[at] or None for row in ROWS] for at, name in enumerate(("text", "kind", "sender"))}
     writing.write_table(arrow.table(columns), path / "mail.parquet")
     return path / "mail.parquet"
 
@@ -61,6 +65,29 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path,
         loader.get_samples(1)
 
 
+@pytest.mark.parametrize(
+    "senders", [[17.0, NAN, None, NAN, 17.0], [17, None, None, None, 17], ["a", "", None, " ", "a"]]
+)
+def test_a_row_with_nothing_in_the_column_stands_for_itself(tmp_path: Path, senders: list[Any]) -> None:
+    path = table(tmp_path, {"input": list("abcde"), "expected": ["ham"] * 5, "sender": senders})
+    found = groups(open_dataset(str(path), group="sender"))
+    assert [found[one] for one in "bcd"] == [None, None, None]
+    assert found["a"] == found["e"] == str(senders[0])
+
+
+def test_a_column_of_nothing_makes_no_groups_in_a_parquet_file_either(tmp_path: Path) -> None:
+    path = table(tmp_path, {"input": ["Hello", "Win"], "expected": ["ham", "spam"], "sender": [NAN, None]})
+    with pytest.raises(MalformedDataset, match=r"mail\.parquet: 'sender' is empty in every row"):
+        open_dataset(str(path), group="sender").get_samples(1)
+
+
+@pytest.mark.parametrize("answers", [[1.0, NAN], ["ham", None], ["ham", ""]])
+def test_an_answer_that_is_missing_is_no_answer(tmp_path: Path, answers: list[Any]) -> None:
+    path = table(tmp_path, {"input": ["Hello", "Win"], "expected": answers})
+    with pytest.raises(MalformedDataset, match=r"mail\.parquet, row 2: 'expected' is empty"):
+        open_dataset(str(path)).get_samples(1)
+
+
 def test_an_empty_column_makes_no_groups_and_that_is_said(tmp_path: Path) -> None:
     (tmp_path / "mail.csv").write_text("input,expected,user\nHello,ham,\nWin,spam, \n")
     with pytest.raises(MalformedDataset, match=r"mail\.csv: .*'user' is empty in every row"):
@@ -69,7 +96,7 @@ def test_an_empty_column_makes_no_groups_and_that_is_said(tmp_path: Path) -> Non
 
 def test_a_group_that_is_no_plain_value_is_refused_with_its_row(tmp_path: Path) -> None:
     (tmp_path / "mail.jsonl").write_text('{"input": "a", "expected": "b", "user": ["x"]}\n')
-    with pytest.raises(MalformedDataset, match="a group must be text or a number, not list"):
+    with pytest.raises(MalformedDataset, match=r"mail\.jsonl, row 1: a group must be text or a number, not list"):
         open_dataset(str(tmp_path / "mail.jsonl"), group="user").get_samples(1)
 
 

@@ -17,7 +17,7 @@ from meta_learning.experiments import StudyConfig
 from meta_learning.experiments.cells import run_cell
 from meta_learning.experiments.drawing_items import Wanted, draw
 from meta_learning.experiments.report import report_of
-from meta_learning.llm import Capabilities
+from meta_learning.llm import Capabilities, Reply, Request
 from meta_learning.llm.scripted import ScriptedLLM
 
 GRID: dict[str, Any] = {
@@ -123,3 +123,21 @@ def test_a_study_without_the_axis_has_no_curve() -> None:
     study = StudyConfig.read({name: said for name, said in GRID.items() if name != "labels"})
     assert {cell.labels for cell in study.cells()} == {None}
     assert "by_labels" not in report_of([])
+
+
+def test_a_prompt_for_many_classes_is_searched_as_it_is_tested_however_few_items_are_labelled(tmp_path: Path) -> None:
+    path = tmp_path / "many.csv"
+    path.write_text("input,expected\n" + "".join(f"text number {n},class {n % 9}\n" for n in range(120)))
+    data = {"name": "many", "path": str(path), "input": "input", "expected": "expected", "initial_prompt": "Which?"}
+    grid = {**GRID, "datasets": [data], "strategies": ["thresholds"], "seeds": [0], "labels": [24]}
+    sizes = {"sample_size": 60, "gate_samples": 20, "test_samples": 30, "flip_samples": 0}
+
+    def answer(request: Request) -> Reply:
+        return Reply("class 0", "m", label_logprobs={label: -float(n) for n, label in enumerate(request.labels)})
+
+    llm = ScriptedLLM(answer, capabilities=Capabilities(label_logprobs=True))
+    [cell] = StudyConfig.read({**grid, "sizes": sizes}).cells()
+    found = asyncio.run(run_cell(cell, llm))
+    asked = {request.labels for request in llm.requests}
+    assert asked == {tuple(f"class {n}" for n in range(9))}
+    assert found["made"]["items"]["search"] < 3 * 9

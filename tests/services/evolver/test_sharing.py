@@ -320,6 +320,54 @@ async def test_a_helper_whose_job_is_over_is_replaced_at_once_though_it_said_tha
     assert not await desk.is_here(who)
 
 
+async def test_a_helper_that_comes_while_it_is_given_up_stays_and_no_other_is_asked_for(
+    desk: Desk, help_queue: HelpQueue
+) -> None:
+    crew, dismiss = Crew(desk, "token", help_queue), desk.dismiss
+    await crew.hire()
+    [who] = await desk.helpers("token")
+    queue = help_queue.queue
+    job = queue.fetch_job(queue.get_job_ids()[0])
+    job.started_at = datetime.now(UTC) - timedelta(seconds=60.0)
+    job.save()
+    job.set_status(JobStatus.STARTED)
+
+    async def dismiss_just_after_it_came(*given: Any, **more: Any) -> bool:
+        assert await desk.arrive(who, TTL_S)
+        return await dismiss(*given, **more)
+
+    desk.dismiss = dismiss_just_after_it_came  # type: ignore[method-assign]
+    await crew.replace_gone()
+    assert await desk.helpers("token") == {who: True}
+    assert await desk.is_here(who)  # else what it asks would be thought nobody's, and be paid for twice
+    assert len(waiting(help_queue)) == 1
+
+
+async def test_a_helper_is_replaced_although_the_broker_never_said_that_it_was_dismissed(
+    desk: Desk, help_queue: HelpQueue
+) -> None:
+    crew, dismiss = Crew(desk, "token", help_queue), desk.dismiss
+    await crew.hire()
+    [who] = await desk.helpers("token")
+    queue = help_queue.queue
+    queue.fetch_job(queue.get_job_ids()[0]).set_status(JobStatus.FAILED)
+
+    async def dismiss_of_a_stalled_broker(*given: Any, **more: Any) -> bool:
+        await dismiss(*given, **more)
+        raise TimeoutFromBroker("the broker did it, and then said nothing")
+
+    desk.dismiss = dismiss_of_a_stalled_broker  # type: ignore[method-assign]
+    with pytest.raises(TimeoutFromBroker):
+        await crew.replace_gone()
+    desk.dismiss = dismiss  # type: ignore[method-assign]
+    await crew.replace_gone()
+    [successor] = await desk.helpers("token")
+    assert successor != who
+    assert help_queue.state(successor) == "waiting"
+    assert await desk.arrive(successor, TTL_S)
+    assert not await desk.arrive(who, TTL_S)
+
+
 async def test_replacing_does_not_hold_up_the_run_however_slow_the_broker_is(desk: Desk) -> None:
     asked = asyncio.Event()
 

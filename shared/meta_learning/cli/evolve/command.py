@@ -25,6 +25,7 @@ from meta_learning.cli.evolve.folder import RunFolder, free_name
 from meta_learning.cli.evolve.order import Order
 from meta_learning.cli.evolve.running import run
 from meta_learning.cli.evolve.screen import Screen
+from meta_learning.cli.printing import with_option
 from meta_learning.errors import Cancelled, LLMUnavailable, MetaLearningError
 from meta_learning.llm import LLM
 from meta_learning.llm.batching import COUNT_MIN, Terms
@@ -87,7 +88,7 @@ def evolve(
     except LLMUnavailable as error:
         _end(f"{error}\nwhat was paid for is kept; {resumable}", UNAVAILABLE)
     except MetaLearningError as error:
-        _end(str(error), FAILED)
+        _end(with_option(error), FAILED)
 
 
 def _ordered(ctx: typer.Context, data_folder: Path, resume: str | None) -> tuple[Order, str]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from meta_learning.acla.config import STRATEGIES, CurriculumConfig
 from meta_learning.datasets import BaseDatasetLoader, TabularLoader, load
 from meta_learning.datasets.parquet import ParquetLoader
-from meta_learning.errors import CallerError, ConfigurationError
+from meta_learning.errors import CallerError, ConfigurationError, NotFound
 from meta_learning.events import describe
 from meta_learning.llm import LLM, connect
 from meta_learning.llm.models import DEFAULTS
@@ -83,6 +83,9 @@ class Order(BaseModel):
             return load(self.layout, path, self.group_column)
         if path is None:
             raise CallerError(f"{self.data} is no table: leave --layout out")
+        if "." not in Path(path).name and not Path(path).exists():
+            kinds = "a CSV, TSV, JSONL or Parquet file"
+            raise NotFound(f"there is no data set {Path(path).name!r}; give {kinds}, or one of {', '.join(NAMED)}")
         kind = ParquetLoader if path.lower().endswith(".parquet") else TabularLoader
         return kind(path, input=self.input_column, expected=self.expected_column, group=self.group_column)
 
