@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from meta_learning.acla.calibration import UNCALIBRATED, Calibration, cross_fitted, fitted, folds_of
+from meta_learning.acla.calibration import UNCALIBRATED, Calibration, cross_fitted, fitted, folds_of, levelled
 from meta_learning.acla.parsing import is_right
 from meta_learning.acla.prompt import Prompt
 from meta_learning.acla.splits import Item, group_or_self
@@ -110,21 +110,12 @@ class OutcomeMatrix:
             return answer.score
         return float(is_right(self.decision(candidate, item), item.expected))
 
-    def graded(self, candidate: Candidate, item: Item) -> float | None:
-        """The score, or the chance that a calibrated package gives to the right label: finer, so that fewer items tell."""
-        answer = self._answer(candidate, item)
-        if not candidate.calibrated or answer is None or answer.label_logprobs is None:
-            return self.score(candidate, item)
-        if item.id in candidate.prompt.exemplar_ids:
-            return None
-        return self.calibration(candidate, item).probability(answer.label_logprobs, item.expected)
-
     def row(self, candidate: Candidate) -> Mapping[str, float]:
-        """Graded scores on the search items, by item."""
+        """Scores on the search items, by item."""
         count = len(self.answers.get(candidate.prompt.version, {}))
         known = self._rows.get(candidate.version)
         if known is None or known[0] != count:
-            scored = ((item.id, self.graded(candidate, item)) for item in self.fitting_items)
+            scored = ((item.id, self.score(candidate, item)) for item in self.fitting_items)
             known = (count, {name: score for name, score in scored if score is not None})
             self._rows[candidate.version] = known
         return known[1]
@@ -139,10 +130,26 @@ class OutcomeMatrix:
         pairs = ((self.score(better, item), self.score(worse, item)) for item in items)
         return [one - other for one, other in pairs if one is not None and other is not None]
 
-    def graded_differences(self, better: Candidate, worse: Candidate) -> dict[str, float]:
-        """Graded score by graded score, on the search items that both have."""
+    def levelled_differences(self, better: Candidate, worse: Candidate) -> dict[str, float]:
+        """By item that both have, the chance that each gives to the right label, once both are freed of their leanings on these items.
+
+        With the same few answers taken from both, and none of them looked at: were each judged by its own thresholds, whoever was
+        asked more would have the better ones. Finer than right and wrong, so that fewer items tell.
+        """
         one, other = self.row(better), self.row(worse)
-        return {name: score - other[name] for name, score in one.items() if name in other}
+        shared = [item for item in self._fitting if item.id in one and item.id in other]
+        mine, theirs = self._levelled(better, shared), self._levelled(worse, shared)
+        return {item.id: mine[item.id] - theirs[item.id] for item in shared}
+
+    def _levelled(self, candidate: Candidate, items: Sequence[Item]) -> dict[str, float]:
+        answers = self.answers.get(candidate.prompt.version, {})
+        said = {item: answers[item.id].label_logprobs for item in items}
+        known = [(logprobs, item.expected) for item, logprobs in said.items() if logprobs is not None]
+        level, row = levelled(known) if known else UNCALIBRATED, self.row(candidate)
+        return {
+            item.id: row[item.id] if logprobs is None else level.probability(logprobs, item.expected)
+            for item, logprobs in said.items()
+        }
 
     def calibration(self, candidate: Candidate, item: Item | None = None) -> Calibration:
         """How the package weighs its labels: for a search item without having seen its answer, for any other out of all of them."""

@@ -33,6 +33,8 @@ WEIGHING_COUNT_MAX, WEIGHING_SHARE_MAX = 200, 0.25
 # Between two looks at what tokens, money and time are left.
 PIECE_COUNT = 16
 OTHER_PARENT_CHANCE = 0.3
+# Thresholds that are fitted with care seldom harm: before any evidence they are believed to bring so much.
+THRESHOLDS_USUAL = 0.02
 MISSING_SHARE_MAX = 0.2
 FIRST, MERGE = "few_shot_optimization", "merge"
 
@@ -87,14 +89,14 @@ class Search:
 
     @property
     def held(self) -> Candidate:
-        """Who is shown as ahead while no decision is taken: the leader, unless it is more likely luck.
+        """Who would be taken now, were no decision on fresh items to come: the leader, unless it is more likely luck.
 
         The luckiest of many that are worse on average is seldom better: how the others did counts against it.
         """
         race = self.race
         if self.best is race.anchor:
             return race.anchor
-        gain = race.gain(self.best, race.anchor).around(race.ladder.usual_gain())
+        gain = race.gain(self.best, race.anchor).around(race.ladder.usual_gain(self.best))
         return self.best if gain.mean > 0.0 else race.anchor
 
     async def measure_seed(self, weighs_labels: bool = False) -> float:
@@ -234,7 +236,21 @@ class Search:
     def _nominee(self, candidate: Candidate) -> Nominee:
         differences = self.matrix.differences(candidate, self.seed, self._items)
         discordant = sum(map(abs, differences)) / max(1, len(differences))
-        return Nominee(candidate, self.race.gain(candidate, self.seed), discordant, self.is_fixed(candidate))
+        return Nominee(candidate, self._believed(candidate), discordant, self.is_fixed(candidate))
+
+    def _believed(self, candidate: Candidate) -> Gain:
+        """The gain over what is in use, in view of others of its kind: the luckiest of many that are worse is seldom better.
+
+        Of a package with thresholds by way of the first such package: what thresholds bring is known of all the items that the
+        seed was asked, what a prompt changes of a few.
+        """
+        race = self.race
+        if candidate is race.anchor:
+            return race.gain(candidate, self.seed).around(THRESHOLDS_USUAL if candidate is not self.seed else 0.0)
+        usual = race.ladder.usual_gain(candidate)
+        if not (candidate.calibrated and race.anchor.calibrated) or self.seed.calibrated:
+            return race.gain(candidate, self.seed).around(usual)
+        return race.gain(candidate, race.anchor).around(usual).plus(self._believed(race.anchor))
 
     def is_fixed(self, candidate: Candidate) -> bool:
         """Whether it was settled before the search what this is: the seed prompt with thresholds, which are fitted out of sight."""

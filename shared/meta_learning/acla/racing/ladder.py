@@ -7,12 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from meta_learning.acla.outcomes import Candidate
-from meta_learning.acla.racing.shrinkage import Gain
+from meta_learning.acla.racing.shrinkage import Gain, usual_of
 
 RUNGS = (8, 16, 48, 144, 432, 1296)
 ETA = 3
-# So many candidates that changed nothing are imagined before any is tried.
-USUAL_COUNT_MIN = 4
 # Of the calls for searching, at most such a part is one candidate's last rung: who leads and the seed are asked as much.
 LAST_SHARE = 1 / 10
 LAST_COUNT_MIN = 24
@@ -79,10 +77,15 @@ class Ladder:
                 return max(waiting, key=lambda one: one.over_seed.mean)
         return None
 
-    def usual_gain(self) -> float:
-        """What a candidate brings on average, as far as more than a few were tried; never above 0."""
-        raws = [one.over_seed.raw for one in self.standings.values()]
-        return min(0.0, sum(raws) / (len(raws) + USUAL_COUNT_MIN))
+    def usual_gain(self, candidate: Candidate) -> float:
+        """What the others of the same strategy bring on average: so much is expected of it before it is asked anything."""
+        kind = [
+            one.over_seed
+            for one in self.standings.values()
+            if one.candidate.strategy == candidate.strategy
+            and one.candidate.prompt.version != candidate.prompt.version
+        ]
+        return usual_of(kind)
 
     def finished(self) -> list[Candidate]:
         """Candidates on the last rung, in the order in which they came to it."""

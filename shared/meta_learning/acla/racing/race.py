@@ -172,9 +172,9 @@ class Race:
         return along.gain(differences, rung)
 
     def _differences(self, candidate: Candidate, other: Candidate) -> Mapping[str, float]:
-        """By item: of grades where both have them, else of answers, since a chance of .8 is no worse than a right answer."""
-        if candidate.calibrated == other.calibrated:
-            return self.matrix.graded_differences(candidate, other)
+        """By item: of chances where both have them, else of answers, since a chance of .8 is no worse than a right answer."""
+        if candidate.calibrated and other.calibrated:
+            return self.matrix.levelled_differences(candidate, other)
         pairs = ((item.id, self.matrix.differences(candidate, other, [item])) for item in self.items)
         return {name: one[0] for name, one in pairs if one}
 

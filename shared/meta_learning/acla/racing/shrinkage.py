@@ -40,6 +40,20 @@ class Gain:
         # The weight of the evidence: what is left of the prior's variance tells it.
         return replace(self, mean=self.mean + usual * min(1.0, self.sd**2 / prior_sd**2))
 
+    @property
+    def evidence(self) -> float:
+        """How far ``raw`` can be from the truth, as a variance: what the prior and the posterior leave of it; infinite for none."""
+        informed = 1.0 / self.sd**2 - 1.0 / PRIOR_SD**2
+        return 1.0 / informed if informed > 1e-9 else math.inf
+
+    def plus(self, further: Gain) -> Gain:
+        """What is believed of the sum of two gains: over somebody, and of that somebody over another. On ``count`` items is the first.
+
+        >>> Gain(0.03, 0.03, 0.05, 16).plus(Gain(0.02, 0.04, 0.02, 200)).mean
+        0.05
+        """
+        return Gain(self.mean + further.mean, math.hypot(self.sd, further.sd), self.raw + further.raw, self.count)
+
     def after(self, differences: Sequence[float]) -> Gain:
         """What is believed once further ``differences`` are seen, on items that this did not see.
 
@@ -54,6 +68,16 @@ class Gain:
         count = self.count + len(differences)
         raw = (self.count * self.raw + sum(differences)) / count
         return Gain(self.mean + weight * (fresh - self.mean), math.sqrt(weight * variance), raw, count)
+
+
+def usual_of(others: Sequence[Gain], usual_sd: float = PRIOR_SD) -> float:
+    """What gains of one kind are on average, as far as some are known: 0 with none (a normal prior on the mean, on each around it).
+
+    >>> usual_of([]), round(usual_of([shrunken_gain([0.1] * 50)] * 6), 2)
+    (0.0, 0.08)
+    """
+    weights = [1.0 / (PRIOR_SD**2 + one.evidence) for one in others]
+    return sum(weight * one.raw for weight, one in zip(weights, others, strict=True)) / (usual_sd**-2 + sum(weights))
 
 
 NOTHING_KNOWN = Gain(0.0, PRIOR_SD, 0.0, 0)

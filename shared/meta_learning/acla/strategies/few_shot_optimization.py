@@ -11,6 +11,8 @@ from meta_learning.acla.strategies import Answered, Proposal, Proposer, Situatio
 
 COUNTS = (2, 4, 6, 8)
 COUNT_MAX = 12
+# Sets that show all of more labels than this are long; shorter ones do as well on choices (CommonsenseQA, data seeds 9 to 11).
+FEW_LABELS_MAX = 4
 EXEMPLAR_CHARS_MAX = 400
 
 
@@ -71,13 +73,14 @@ def _changed(parent: Prompt, pool: Sequence[Answered], rng: random.Random) -> li
 
 
 def _sizes(labels: Sequence[str]) -> list[int]:
-    """Numbers of examples that show every label equally often, as far as the largest number allows.
+    """Numbers of examples that show every label equally often, as far as the largest number allows; of many labels also some only.
 
-    >>> _sizes(("a", "b", "c")), _sizes(())
-    ([3, 6, 9], [2, 4, 6, 8])
+    >>> _sizes(("a", "b", "c")), _sizes(()), _sizes(("a", "b", "c", "d", "e"))
+    ([3, 6, 9], [2, 4, 6, 8], [3, 5, 6, 10])
     """
     step = max(1, len(labels))
-    return sorted({min(-(-count // step) * step, COUNT_MAX) for count in COUNTS})
+    even = {min(-(-count // step) * step, COUNT_MAX) for count in COUNTS}
+    return sorted(even | ({3, 6} if step > FEW_LABELS_MAX else set()))
 
 
 def _fits(item: Item) -> bool:
