@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from meta_learning.acla.statistics import mcnemar_one_sided
+
 Floats = npt.NDArray[np.float64]
 Known = tuple[Mapping[str, float], str]
 
@@ -21,6 +23,7 @@ FOLDS_COUNT = 5
 SHARPNESS_SD, THRESHOLD_SD = 0.7, 0.5
 SHARPNESS_MIN = 0.05
 STEPS_COUNT = 6
+LEANING_P_MAX = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,22 @@ def levelled(known: Sequence[Known]) -> Calibration:
     """Batch calibration alone: minus each label's mean log-probability. It sees no answers."""
     labels, leaning, _, scale = _standardised(known)
     return Calibration(dict(zip(labels, (-leaning).tolist(), strict=True)), 1.0 / scale)
+
+
+def leans(pairs: Sequence[tuple[str | None, str]]) -> bool:
+    """Whether a model says some label more often, or less often, than it is right (of said and right ones; exact McNemar,
+    Bonferroni over the labels, at .05): then thresholds are likely to bring something.
+
+    >>> leans([("yes", "yes"), ("no", "no")] * 10), leans([("yes", "no")] * 8 + [("no", "no")] * 8)
+    (False, True)
+    """
+    labels = sorted({right for _, right in pairs})
+    found = 1.0
+    for label in labels:
+        more = sum(said == label != right for said, right in pairs)
+        less = sum(said != label == right for said, right in pairs)
+        found = min(found, 2.0 * mcnemar_one_sided(max(more, less), min(more, less)) * len(labels))
+    return found < LEANING_P_MAX
 
 
 def folds_of(groups: Sequence[str]) -> list[int]:

@@ -39,7 +39,7 @@ async def judge(
     log: RunLog,
     stopped_by: str,
 ) -> Ending:
-    """Ask everybody the fresh ``items`` and decide, where a cap comes first on those that it leaves pairs of.
+    """Ask everybody the ``items`` that the search never saw and decide, where a cap comes first on those that it leaves pairs of.
 
     Raises:
         BudgetExhausted: it leaves none.
@@ -48,9 +48,11 @@ async def judge(
     finalists = [one.candidate for one in slate]
     believed = {one.candidate.version: one.gain for one in slate}
     cut = await _ask(search, finalists, items)
-    contenders = _contenders(search, finalists, config.ensemble_size)
+    fresh = {item.id for item in items}
+    seen = [item for item in search.race.items if item.id not in fresh]
+    contenders = _contenders(search, finalists, seen, config.ensemble_size)
     pairs = [
-        replace(_paired(search, one, items), share=share, believed=believed.get(one.version, NOTHING_KNOWN))
+        replace(_paired(search, one, seen, items), share=share, believed=believed.get(one.version, NOTHING_KNOWN))
         for one, share in zip(contenders, _shares(search, contenders), strict=True)
     ]
     if cut and not any(pair.scores for pair in pairs):
@@ -77,16 +79,16 @@ async def _ask(search: Search, finalists: Sequence[Candidate], items: Sequence[I
     return cut
 
 
-def _contenders(search: Search, finalists: Sequence[Candidate], size_max: int) -> list[Contender]:
+def _contenders(search: Search, finalists: Sequence[Candidate], seen: Sequence[Item], size_max: int) -> list[Contender]:
     """The finalists, and together those of them that help each other: all of them are asked anyway."""
     if size_max < 2:
         return list(finalists)
     others = [*finalists[1:], search.race.anchor, *search.incumbent]
-    together = chosen(search.matrix, finalists[0], others, search.race.items, size_max)
+    together = chosen(search.matrix, finalists[0], others, seen, size_max)
     return [*finalists, *([together] if together else [])]
 
 
-def _paired(search: Search, contender: Contender, items: Sequence[Item]) -> PairedScores:
+def _paired(search: Search, contender: Contender, seen: Sequence[Item], items: Sequence[Item]) -> PairedScores:
     members = contender.members if isinstance(contender, Ensemble) else (contender,)
     race = search.race
     try:
@@ -98,7 +100,7 @@ def _paired(search: Search, contender: Contender, items: Sequence[Item]) -> Pair
 
     known = _pairs(search, members, items)
     price = sum(map(race.price, members)) - sum(map(race.price, search.incumbent))
-    earlier = _pairs(search, members, race.items) if _is_fixed(search, contender) else {}
+    earlier = _pairs(search, members, seen) if _is_fixed(search, contender) else {}
     return PairedScores(
         contender.version,
         [one for one, _ in known.values()],

@@ -45,13 +45,17 @@ class Nominee:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a gate can be: ``items_for(n)`` fresh items where ``n`` prompts besides those ``in_use`` (versions) are asked them."""
+    """What a gate can be: ``items_for(n)`` fresh items where ``n`` prompts besides those ``in_use`` (versions) are asked them.
+
+    ``further_for(n)``: so many items of the search besides, those that nobody was asked in it.
+    """
 
     items_for: Callable[[int], int]
     in_use: frozenset[str]
     prompts_max: int
     alpha: float
     fixed_share: float = 0.0
+    further_for: Callable[[int], int] = lambda count: 0
 
     def prompts_count(self, slate: Sequence[Nominee]) -> int:
         """Prompts that have to be asked; other packages of the same prompt cost no call."""
@@ -60,7 +64,8 @@ class Terms:
     def worth(self, slate: Sequence[Nominee]) -> float:
         """The gain that is expected of whoever the gate lets through."""
         levels = [self.alpha * share for share in shares_of([one.is_fixed for one in slate], self.fixed_share)]
-        return expected_gain(slate, self.items_for(self.prompts_count(slate)), levels)
+        count = self.prompts_count(slate)
+        return expected_gain(slate, self.items_for(count) + self.further_for(count), levels)
 
 
 def fixed_share_of(discordant: float) -> float:

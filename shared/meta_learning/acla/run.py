@@ -12,8 +12,9 @@ from meta_learning.acla.judging import Ending, judge
 from meta_learning.acla.nominating import Nominee, Terms, nominated
 from meta_learning.acla.outcomes import Answer, Candidate
 from meta_learning.acla.planning import FINALISTS_COUNT_MAX, GatePlan
+from meta_learning.acla.prompt import Prompt
 from meta_learning.acla.search import Search, TooManyMissing
-from meta_learning.acla.splits import Splits, free_text_share
+from meta_learning.acla.splits import Item, Splits, free_text_share
 from meta_learning.acla.store import RunLog
 from meta_learning.acla.wavering import Wavering, repeats_count, wavering
 from meta_learning.errors import BudgetExhausted, Cancelled
@@ -169,8 +170,10 @@ class Run:
             return Ending("no_evidence", nobody)
         items = self._splits.gate[: terms.items_for(terms.prompts_count(slate))]
         finalists = [one.candidate for one in slate]
-        await self._fit_on_more(finalists, len(items) * (len(terms.in_use) + terms.prompts_count(slate)))
-        return await judge(search, slate, items, self._config, self._log, self._stopped_by)
+        kept_calls = len(items) * (len(terms.in_use) + terms.prompts_count(slate))
+        further = await self._ask_unseen(finalists, kept_calls)
+        await self._fit_on_more(finalists, kept_calls)
+        return await judge(search, slate, [*items, *further], self._config, self._log, self._stopped_by)
 
     def _explain_calls_left(self, ending: Ending) -> None:
         """Why calls that were granted were not used."""
@@ -185,15 +188,41 @@ class Run:
             why = "the search came to its end before them, and the gate has no more items to ask"
         tracker.explain(len(tracker.history), f"{left} calls are left", why, calls_left=left)
 
+    async def _ask_unseen(self, finalists: Sequence[Candidate], kept_calls: int) -> list[Item]:
+        """Ask all whom the gate compares those items of the search that none of them was asked in it, as far as calls are left.
+
+        Who was nominated, and with which examples, was settled without these items: they are as fresh as the gate's.
+        """
+        race = self.search.race
+        if self._counts_calls_alone:
+            prompts = {one.prompt.version: one.prompt for one in (*self.search.incumbent, *finalists)}
+            unseen = self._unseen(list(prompts.values()))
+            spare = max(0, (self._asking.calls_left or 0) - kept_calls)
+            asked = unseen[: spare // len(prompts)]
+            for candidate in (*self.search.incumbent, *finalists):
+                await race.ask(candidate, asked, kept_calls=0)
+            return asked
+        return []
+
+    def _unseen(self, prompts: Sequence[Prompt]) -> list[Item]:
+        items = self._splits.search
+        unasked = ({item.id for item in self.search.matrix.unasked(prompt, items)} for prompt in prompts)
+        unseen = set.intersection(*unasked)
+        return [item for item in items if item.id in unseen]
+
+    @property
+    def _counts_calls_alone(self) -> bool:
+        """Whether calls, and nothing else, say how much can still be asked."""
+        race = self.search.race
+        return not (self._asking.calls_left is None or race.out_of_time or self._config.caps_more_than_calls)
+
     async def _fit_on_more(self, finalists: Sequence[Candidate], kept_calls: int) -> None:
         """Ask those with weights on their labels the search items that the gate leaves calls for: thresholds get better by them.
 
         What is in use before all others: with thresholds fitted on less it would be beaten by the same prompt.
         """
         race = self.search.race
-        if self._asking.calls_left is None or race.out_of_time or self._config.caps_more_than_calls:
-            return
-        for candidate in (*self.search.incumbent, *finalists):
+        for candidate in (*self.search.incumbent, *finalists) if self._counts_calls_alone else ():
             if candidate.calibrated:
                 unasked = race.matrix.unasked(candidate.prompt, self._splits.search)
                 spare = max(0, (self._asking.calls_left or 0) - kept_calls)
@@ -203,17 +232,21 @@ class Run:
         """What the gate can be now: as planned, or more where the calls that are left are all that limits it."""
         search, config, left = self.search, self._config, self._asking.calls_left
         in_use = frozenset(one.prompt.version for one in search.incumbent)
-        if left is None or search.race.out_of_time or self._config.caps_more_than_calls:
+        if left is None or not self._counts_calls_alone:
             # Out of time there is time for one, as `time_is_up` planned.
             prompts_max = 1 if search.race.out_of_time else plan.finalists_count
             return Terms(lambda count: plan.items_count, in_use, prompts_max, config.alpha, search.fixed_share)
-        available = len(self._splits.gate)
+        available, unseen = len(self._splits.gate), len(self._unseen([one.prompt for one in search.incumbent]))
         prompts_max = max(plan.finalists_count, FINALISTS_COUNT_MAX)
 
         def items_for(count: int) -> int:
-            return min(available, left // (len(in_use) + count))
+            return min(available, (left - search.kept_for_weighing) // (len(in_use) + count))
 
-        return Terms(items_for, in_use, prompts_max, config.alpha, search.fixed_share)
+        def further_for(count: int) -> int:
+            prompts_count = len(in_use) + count
+            return min(unseen, left // prompts_count - items_for(count))
+
+        return Terms(items_for, in_use, prompts_max, config.alpha, search.fixed_share, further_for)
 
     def _slate(self, terms: Terms) -> list[Nominee]:
         """Who is asked the fresh items; where prompts may vote together, as many as were planned."""

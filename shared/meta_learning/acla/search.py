@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from meta_learning.acla.asking import Asking, stream
+from meta_learning.acla.calibration import leans
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.ensembles import voted_score
 from meta_learning.acla.evaluating import Evaluator
@@ -29,7 +30,9 @@ from meta_learning.acla.strategies.bandit import StrategyBandit
 from meta_learning.errors import BudgetExhausted
 
 HEADROOM_COUNT = 48
-WEIGHING_COUNT_MAX, WEIGHING_SHARE_MAX = 200, 0.25
+# Of the calls for searching, for thresholds: usually, and where the model leans to a label. So many items at first.
+WEIGHING_SHARE, LEANING_SHARE = 0.25, 0.6
+WEIGHING_COUNT_MAX, WEIGHING_FIRST_COUNT = 200, 100
 # Between two looks at what tokens, money and time are left.
 PIECE_COUNT = 16
 OTHER_PARENT_CHANCE = 0.3
@@ -81,6 +84,7 @@ class Search:
         self.bandit = StrategyBandit(names)
         self._restarted_from: Candidate | None = None
         self._since_lead = 0
+        self.kept_for_weighing = 0
 
     @property
     def best(self) -> Candidate:
@@ -111,29 +115,49 @@ class Search:
         if any(one.calibrated for one in self.incumbent):
             self.race.lengthen(HEADROOM_COUNT)
             weighs_labels = True
-        count = self._weighing_count if weighs_labels else min(HEADROOM_COUNT, self.race.ladder.rungs[-1])
-        first = self._items[:count] if self.race.ladder.last else self._items
-        in_pieces = weighs_labels and self._tools.config.caps_more_than_calls
-        scores = await (self._ask_while_paid(first) if in_pieces else self._ask_incumbent(first))
+        last = self.race.ladder.rungs[-1]
+        count = self._weighing_count(WEIGHING_SHARE) if weighs_labels else min(HEADROOM_COUNT, last)
+        at_first = min(count, WEIGHING_FIRST_COUNT) if weighs_labels else count
+        first = self._items[:at_first] if self.race.ladder.last else self._items
+        if weighs_labels and self._tools.config.caps_more_than_calls:
+            scores = await self._ask_while_paid(self._items[:count])
+        else:
+            scores = await self._ask_incumbent(first)
         self.check_missing(self.seed, first)
         if not any(scores):
             scores = await self._ask_incumbent(self._items[:HEADROOM_COUNT])
         if not self.has_headroom(scores):
             scores = await self._ask_incumbent(self._items)
+        elif weighs_labels and not self._tools.config.caps_more_than_calls:
+            scores = await self._weigh_on(count)
         self.note_best(0)
         return sum(scores) / len(scores)
 
-    @property
-    def _weighing_count(self) -> int:
-        """How many items thresholds are fitted on at first: as many as a fourth of the calls for searching reaches.
+    async def _weigh_on(self, count: int) -> list[float]:
+        """Where the model leans to a label, thresholds are most of what can be gained: ask as many as they are worth, at once.
+
+        Where it does not, what would be asked beyond the first is kept until the search is over: candidates need the calls more. It
+        reaches for the best of them too, on items that nobody was asked before, so that they compare afresh.
+        """
+        asked = [item for item in self._items if self.matrix.score(self.seed, item) is not None]
+        if leans([(self.matrix.decision(self.seed, item), item.expected) for item in asked]):
+            return await self._ask_incumbent(self._items[: self._weighing_count(LEANING_SHARE)])
+        if self._tools.asking.calls_left is not None:
+            self.kept_for_weighing = max(0, min(count, len(self._items)) - len(asked)) * len(self.incumbent)
+            self.race.kept_calls += self.kept_for_weighing
+        return self.incumbent_scores(self._items)
+
+    def _weighing_count(self, share: float) -> int:
+        """How many items thresholds are fitted on: as many as this share of the calls for searching reaches.
 
         Each call tells more than any other: thresholds rest on it, and it is a pair for their test. Where calls are not capped
-        and something else is, nobody knows that fourth.
+        and something else is, nobody knows that share.
         """
         left = self._tools.asking.calls_left
         if left is None:
             return HEADROOM_COUNT if self._tools.config.caps_more_than_calls else WEIGHING_COUNT_MAX
-        within = int(WEIGHING_SHARE_MAX * (left - self.race.kept_calls)) // len(self.incumbent)
+        asked = len(self.matrix.answers.get(self.seed.prompt.version, {}))
+        within = int(share * (left + asked - self.race.kept_calls)) // len(self.incumbent)
         return max(HEADROOM_COUNT, min(WEIGHING_COUNT_MAX, within))
 
     async def _ask_while_paid(self, items: Sequence[Item]) -> list[float]:

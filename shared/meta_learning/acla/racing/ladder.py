@@ -82,8 +82,7 @@ class Ladder:
         kind = [
             one.over_seed
             for one in self.standings.values()
-            if one.candidate.strategy == candidate.strategy
-            and one.candidate.prompt.version != candidate.prompt.version
+            if one.candidate.strategy == candidate.strategy and one.candidate.prompt.version != candidate.prompt.version
         ]
         return usual_of(kind)
 
