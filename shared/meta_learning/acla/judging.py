@@ -9,10 +9,11 @@ from meta_learning.acla.asking import stream
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.ensembles import Ensemble, chosen, voted_score
 from meta_learning.acla.gate import Finalist, GateReport, PairedScores, decide
+from meta_learning.acla.in_use import TooManyMissing
 from meta_learning.acla.nominating import Nominee, shares_of
 from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.racing.shrinkage import NOTHING_KNOWN
-from meta_learning.acla.search import Search, TooManyMissing
+from meta_learning.acla.search import Search
 from meta_learning.acla.splits import Item, group_or_self
 from meta_learning.acla.statistics import said_p
 from meta_learning.acla.store import RunLog
@@ -73,7 +74,7 @@ async def _ask(search: Search, finalists: Sequence[Candidate], items: Sequence[I
         cut = await search.race.ask_what_fits(member, items) or cut
         if cut and not search.matrix.scores(member, items):
             raise BudgetExhausted(cut)
-        search.check_missing(member, items)
+        search.in_use.check_missing(member, items)
     for finalist in finalists:
         cut = await search.race.ask_what_fits(finalist, items) or cut
     return cut
@@ -93,7 +94,7 @@ def _paired(search: Search, contender: Contender, seen: Sequence[Item], items: S
     race = search.race
     try:
         for member in members:
-            search.check_missing(member, items)
+            search.in_use.check_missing(member, items)
     except TooManyMissing:
         # What a model refuses is seldom the easy part: on what is left the finalist would look too good.
         return PairedScores(contender.version, [], [])

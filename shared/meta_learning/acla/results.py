@@ -23,7 +23,7 @@ def results_of(search: Search, ending: Ending, splits: Splits, endpoint: Endpoin
     chosen = members[0]
     fresh = ending.gate.winner if ending.gate else None
     history = search.tracker.history
-    seed_scores = search.incumbent_scores(splits.search)
+    seed_scores = search.in_use.scores(splits.search)
     seed_performance = sum(seed_scores) / len(seed_scores) if seed_scores else None
     best_scores = search.matrix.scores(chosen, splits.search)
     searched = sum(best_scores) / len(best_scores) if best_scores else None

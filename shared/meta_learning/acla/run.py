@@ -8,13 +8,14 @@ from meta_learning.acla.asking import Asking
 from meta_learning.acla.calibration import UNCALIBRATED
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.evaluating import FunctionEvaluator, ModelEvaluator
+from meta_learning.acla.in_use import TooManyMissing
 from meta_learning.acla.judging import Ending, judge
 from meta_learning.acla.nominating import Nominee, Terms, nominated
 from meta_learning.acla.outcomes import Answer, Candidate
 from meta_learning.acla.planning import FINALISTS_COUNT_MAX, GatePlan
 from meta_learning.acla.prompt import Prompt
-from meta_learning.acla.search import Search, TooManyMissing
-from meta_learning.acla.splits import Item, Splits, free_text_share
+from meta_learning.acla.search import Search
+from meta_learning.acla.splits import Item, Splits, free_text_share, group_or_self
 from meta_learning.acla.store import RunLog
 from meta_learning.acla.wavering import Wavering, repeats_count, wavering
 from meta_learning.errors import BudgetExhausted, Cancelled
@@ -58,7 +59,7 @@ class Run:
             seed_score = await self._measure_seed()
             if seed_score == 0.0:
                 return Ending("failed", self._nothing_right())
-            if not self.search.has_headroom([seed_score]):
+            if not self.search.in_use.has_headroom([seed_score]):
                 return Ending("no_headroom", f"the prompt already scores {seed_score:.3f} on the search items")
             await self._ask_again(plan)
             await self._iterate()
@@ -205,10 +206,12 @@ class Run:
         return []
 
     def _unseen(self, prompts: Sequence[Prompt]) -> list[Item]:
-        items = self._splits.search
-        unasked = ({item.id for item in self.search.matrix.unasked(prompt, items)} for prompt in prompts)
+        """Items of the search that none of ``prompts`` was asked, nor any other item of their groups."""
+        items, matrix = self._splits.search, self.search.matrix
+        unasked = ({item.id for item in matrix.unasked(prompt, items)} for prompt in prompts)
         unseen = set.intersection(*unasked)
-        return [item for item in items if item.id in unseen]
+        seen_groups = {group_or_self(item) for item in items if item.id not in unseen}
+        return [item for item in items if group_or_self(item) not in seen_groups]
 
     @property
     def _counts_calls_alone(self) -> bool:
@@ -240,7 +243,7 @@ class Run:
         prompts_max = max(plan.finalists_count, FINALISTS_COUNT_MAX)
 
         def items_for(count: int) -> int:
-            return min(available, (left - search.kept_for_weighing) // (len(in_use) + count))
+            return min(available, (left - search.in_use.kept_for_weighing) // (len(in_use) + count))
 
         def further_for(count: int) -> int:
             prompts_count = len(in_use) + count

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from meta_learning.acla.asking import Asking, stream
-from meta_learning.acla.calibration import leans
 from meta_learning.acla.config import CurriculumConfig
-from meta_learning.acla.ensembles import voted_score
 from meta_learning.acla.evaluating import Evaluator
 from meta_learning.acla.front import Offer
+from meta_learning.acla.in_use import HEADROOM_COUNT, InUse
 from meta_learning.acla.nominating import Nominee, fixed_share_of
 from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.performance_tracker import Birth
@@ -27,23 +25,11 @@ from meta_learning.acla.racing.shrinkage import Gain, shrunken_gain
 from meta_learning.acla.splits import Item
 from meta_learning.acla.strategies import Answered, Situation, by_name
 from meta_learning.acla.strategies.bandit import StrategyBandit
-from meta_learning.errors import BudgetExhausted
 
-HEADROOM_COUNT = 48
-# Of the calls for searching, for thresholds: usually, and where the model leans to a label. So many items at first.
-WEIGHING_SHARE, LEANING_SHARE = 0.25, 0.6
-WEIGHING_COUNT_MAX, WEIGHING_FIRST_COUNT = 200, 100
-# Between two looks at what tokens, money and time are left.
-PIECE_COUNT = 16
 OTHER_PARENT_CHANCE = 0.3
 # Thresholds that are fitted with care seldom harm: before any evidence they are believed to bring so much.
 THRESHOLDS_USUAL = 0.02
-MISSING_SHARE_MAX = 0.2
 FIRST, MERGE = "few_shot_optimization", "merge"
-
-
-class TooManyMissing(Exception):
-    """Raised when the model refuses so many items that nothing can be concluded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +61,7 @@ class Search:
         self.race = Race(tools.config, tools.evaluator, tools.asking, self.seed, items, kept_calls)
         self.race.time_is_up = tools.time_is_up
         self.matrix, self.tracker = self.race.matrix, self.race.tracker
+        self.in_use = InUse(self.race, incumbent, tools.asking)
         self._tools = tools
         self._items = items
         self._labels = labels
@@ -84,7 +71,6 @@ class Search:
         self.bandit = StrategyBandit(names)
         self._restarted_from: Candidate | None = None
         self._since_lead = 0
-        self.kept_for_weighing = 0
 
     @property
     def best(self) -> Candidate:
@@ -104,79 +90,14 @@ class Search:
         return self.best if gain.mean > 0.0 else race.anchor
 
     async def measure_seed(self, weighs_labels: bool = False) -> float:
-        """The incumbent's score on the first items, or on all where little seems left to gain.
-
-        ``weighs_labels``: thresholds will be fitted on these answers, so that there must be enough of them; so it is where what
-        is in use has such weights, as they are fitted anew.
+        """The score of what is in use on the first items; ``weighs_labels``: thresholds will be fitted on these answers.
 
         Raises:
             TooManyMissing: the model refuses more than a fifth of them.
         """
-        if any(one.calibrated for one in self.incumbent):
-            self.race.lengthen(HEADROOM_COUNT)
-            weighs_labels = True
-        last = self.race.ladder.rungs[-1]
-        count = self._weighing_count(WEIGHING_SHARE) if weighs_labels else min(HEADROOM_COUNT, last)
-        at_first = min(count, WEIGHING_FIRST_COUNT) if weighs_labels else count
-        first = self._items[:at_first] if self.race.ladder.last else self._items
-        if weighs_labels and self._tools.config.caps_more_than_calls:
-            scores = await self._ask_while_paid(self._items[:count])
-        else:
-            scores = await self._ask_incumbent(first)
-        self.check_missing(self.seed, first)
-        if not any(scores):
-            scores = await self._ask_incumbent(self._items[:HEADROOM_COUNT])
-        if not self.has_headroom(scores):
-            scores = await self._ask_incumbent(self._items)
-        elif weighs_labels and not self._tools.config.caps_more_than_calls:
-            scores = await self._weigh_on(count)
+        scores = await self.in_use.measured(weighs_labels)
         self.note_best(0)
         return sum(scores) / len(scores)
-
-    async def _weigh_on(self, count: int) -> list[float]:
-        """Where the model leans to a label, thresholds are most of what can be gained: ask as many as they are worth, at once.
-
-        Where it does not, what would be asked beyond the first is kept until the search is over: candidates need the calls more. It
-        reaches for the best of them too, on items that nobody was asked before, so that they compare afresh.
-        """
-        asked = [item for item in self._items if self.matrix.score(self.seed, item) is not None]
-        if leans([(self.matrix.decision(self.seed, item), item.expected) for item in asked]):
-            return await self._ask_incumbent(self._items[: self._weighing_count(LEANING_SHARE)])
-        if self._tools.asking.calls_left is not None:
-            self.kept_for_weighing = max(0, min(count, len(self._items)) - len(asked)) * len(self.incumbent)
-            self.race.kept_calls += self.kept_for_weighing
-        return self.incumbent_scores(self._items)
-
-    def _weighing_count(self, share: float) -> int:
-        """How many items thresholds are fitted on: as many as this share of the calls for searching reaches.
-
-        Each call tells more than any other: thresholds rest on it, and it is a pair for their test. Where calls are not capped
-        and something else is, nobody knows that share.
-        """
-        left = self._tools.asking.calls_left
-        if left is None:
-            return HEADROOM_COUNT if self._tools.config.caps_more_than_calls else WEIGHING_COUNT_MAX
-        asked = len(self.matrix.answers.get(self.seed.prompt.version, {}))
-        within = int(share * (left + asked - self.race.kept_calls)) // len(self.incumbent)
-        return max(HEADROOM_COUNT, min(WEIGHING_COUNT_MAX, within))
-
-    async def _ask_while_paid(self, items: Sequence[Item]) -> list[float]:
-        """The first items, then a few at a time as long as what is left of all caps is more than the gate's."""
-        await self._ask_incumbent(items[:HEADROOM_COUNT])
-        with contextlib.suppress(BudgetExhausted):
-            for count in range(HEADROOM_COUNT + PIECE_COUNT, len(items) + PIECE_COUNT, PIECE_COUNT):
-                await self._ask_incumbent(items[:count])
-        return self.incumbent_scores(items)
-
-    async def _ask_incumbent(self, items: Sequence[Item]) -> list[float]:
-        for member in self.incumbent:
-            await self.race.ask(member, items)
-        return self.incumbent_scores(items)
-
-    def incumbent_scores(self, items: Sequence[Item]) -> list[float]:
-        """The known scores of what is in use, by vote where several are."""
-        known = (voted_score(self.matrix, self.incumbent, item) for item in items)
-        return [score for score in known if score is not None]
 
     def calibrate(self) -> None:
         """From now on race packages with fitted thresholds: that costs no call, and the plain seed stays what must be beaten."""
@@ -184,21 +105,9 @@ class Search:
         race.lengthen(HEADROOM_COUNT)
         race.anchor = race.best = replace(self.seed, calibrated=True, strategy="calibration", parent=self.seed.version)
         self.tracker.note_birth(Birth(0, race.anchor.version, self.seed.version, "calibration", "labels weighed"))
-        self.tracker.explain(0, "labels are weighed", "the model gives the log-probability of each label")
-
-    def check_missing(self, candidate: Candidate, items: Sequence[Item]) -> None:
-        """Raise `TooManyMissing` when more than a fifth of what was asked was refused, or nothing is left."""
-        answers = self.matrix.answers.get(candidate.prompt.version, {})
-        asked = [answers[item.id] for item in items if item.id in answers]
-        reasons = [answer.missing for answer in asked if answer.missing]
-        if reasons and len(reasons) > MISSING_SHARE_MAX * len(asked):
-            raise TooManyMissing(f"{len(reasons)} of {len(asked)} items were refused: {min(reasons)}")
-        if not asked:
-            raise TooManyMissing("every item to measure the prompt on is one of its own examples")
-
-    def has_headroom(self, scores: Sequence[float]) -> bool:
-        """Whether a gain of ``improvement_threshold`` is possible at all."""
-        return 1.0 - sum(scores) / len(scores) >= self._tools.config.improvement_threshold
+        asked, kept = len(self.matrix.row(self.seed)), self.in_use.kept_for_weighing
+        why = "the model gives the log-probability of each label"
+        self.tracker.explain(0, "labels are weighed", why, items=asked, calls_kept_for_more=kept)
 
     async def iterate(self, iteration: int) -> str:
         """One strategy, its children, their races; return a sentence about it."""

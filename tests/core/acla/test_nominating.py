@@ -7,13 +7,14 @@ from dataclasses import replace
 from benchmarks.acla.worlds import SEED_PROMPT, World
 from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig, Prompt
 from meta_learning.acla.asking import Asking
+from meta_learning.acla.in_use import HEADROOM_COUNT
 from meta_learning.acla.nominating import Nominee, Terms, nominated
 from meta_learning.acla.outcomes import Answer, Candidate
 from meta_learning.acla.performance_tracker import PerformanceTracker
 from meta_learning.acla.racing.ladder import Standing, rungs_up_to
 from meta_learning.acla.racing.race import Race
 from meta_learning.acla.racing.shrinkage import Gain
-from meta_learning.acla.search import HEADROOM_COUNT, Search, Tools
+from meta_learning.acla.search import Search, Tools
 from meta_learning.acla.splits import read_items
 from meta_learning.acla.store import MemoryRunStore, RunLog
 from meta_learning.llm.scripted import ScriptedLLM
