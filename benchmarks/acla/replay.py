@@ -31,6 +31,7 @@ from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig, Prompt
 from meta_learning.acla.statistics import wilson
 
 SEARCH_COUNT = 200
+# fmt: off
 WORLDS: dict[str, dict[str, Any]] = {
     "some changes help": {},
     "few changes help": {"drift": -0.2},
@@ -40,7 +41,12 @@ WORLDS: dict[str, dict[str, Any]] = {
     "examples help": {"base": -0.3, "examples_drift": 0.45, "examples_effect": 0.15},
     "logprobs, leaning": {"logprobs": True, "leaning": 1.0},
     "logprobs, level": {"logprobs": True, "leaning": 0.0},
+    "logprobs, examples help": {"logprobs": True, "leaning": 0.1, "base": 0.15, "examples_drift": 0.13, "examples_effect": 0.1,
+                                "drift": -0.02, "effect": 0.08},
+    "logprobs, leaning, examples hurt": {"logprobs": True, "leaning": 1.4, "examples_drift": -0.1, "examples_effect": 0.2,
+                                         "drift": -0.1, "effect": 0.1},
 }
+# fmt: on
 OURS = "ours"
 ABLATIONS: dict[str, dict[str, Any]] = {
     "without adaptive order": {"adaptive_order": False},
