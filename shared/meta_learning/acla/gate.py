@@ -13,7 +13,8 @@ from meta_learning.acla.statistics import group_sums, holm, paired_bootstrap, po
 
 @dataclass(frozen=True, slots=True)
 class Finalist:
-    """One finalist against the seed, on the pairs that both answered. ``fresh_count``: those that the search never saw.
+    """One finalist against the seed, on the pairs that both answered. ``fresh_count``: those that the search never saw; thresholds may
+    have been fitted on some of them, each item's out of its sight.
 
     ``expected``: the gain to be believed, out of the search and of these pairs.
     """

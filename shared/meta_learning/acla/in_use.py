@@ -52,8 +52,10 @@ class InUse:
             weighs_labels = True
         last = self._race.ladder.rungs[-1]
         count = self._weighing_count(WEIGHING_SHARE) if weighs_labels else min(HEADROOM_COUNT, last)
-        by_calls = self._asking.calls_left is not None and not self._config.caps_more_than_calls
-        at_first = min(count, WEIGHING_FIRST_COUNT) if weighs_labels and by_calls else count
+        # In two steps where calls, and nothing else, are capped, and a decision is to come.
+        in_steps = weighs_labels and self._race.kept_calls > 0
+        in_steps &= self._asking.calls_left is not None and not self._config.caps_more_than_calls
+        at_first = min(count, WEIGHING_FIRST_COUNT) if in_steps else count
         first = self._items[:at_first] if self._race.ladder.last else self._items
         if weighs_labels and self._config.caps_more_than_calls:
             scores = await self._ask_while_paid(self._items[:count])
@@ -64,7 +66,7 @@ class InUse:
             scores = await self._ask(self._items[:HEADROOM_COUNT])
         if not self.has_headroom(scores):
             scores = await self._ask(self._items)
-        elif weighs_labels and by_calls:
+        elif in_steps and self._matrix.has_logprobs(self.members[0].prompt):
             scores = await self._weigh_on(count)
         return scores
 
@@ -77,7 +79,8 @@ class InUse:
         asked = [item for item in self._items if self._matrix.score(self.members[0], item) is not None]
         if leans([(self._matrix.decision(self.members[0], item), item.expected) for item in asked]):
             return await self._ask(self._items[: self._weighing_count(LEANING_SHARE)])
-        self.kept_for_weighing = max(0, min(count, len(self._items)) - len(asked)) * len(self.members)
+        unasked = self._matrix.unasked(self.members[0].prompt, self._items[:count])
+        self.kept_for_weighing = len(unasked) * len(self.members)
         self._race.kept_calls += self.kept_for_weighing
         return self.scores(self._items)
 
@@ -91,7 +94,7 @@ class InUse:
         if left is None:
             return HEADROOM_COUNT if self._config.caps_more_than_calls else WEIGHING_COUNT_MAX
         asked = len(self._matrix.answers.get(self.members[0].prompt.version, {}))
-        within = int(share * (left + asked - self._race.kept_calls)) // len(self.members)
+        within = int(share * (left + asked * len(self.members) - self._race.kept_calls)) // len(self.members)
         return max(HEADROOM_COUNT, min(WEIGHING_COUNT_MAX, within))
 
     async def _ask_while_paid(self, items: Sequence[Item]) -> list[float]:

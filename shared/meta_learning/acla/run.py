@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 
 from meta_learning.acla.asking import Asking
@@ -115,7 +116,7 @@ class Run:
             return
         known = [item for item in self._splits.search if search.matrix.score(search.seed, item) is not None]
         items = known[: repeats_count(config.probe_items, len(known), config.calls_max)]
-        if not items or not self._asking.affords(len(items), plan.calls_count):
+        if not items or not self._asking.affords(len(items), search.race.kept_calls):
             return
         if search.race.kept_calls and search.race.time_is_up():
             return  # what is left of the time is the decision's
@@ -171,9 +172,10 @@ class Run:
             return Ending("no_evidence", nobody)
         items = self._splits.gate[: terms.items_for(terms.prompts_count(slate))]
         finalists = [one.candidate for one in slate]
-        kept_calls = len(items) * (len(terms.in_use) + terms.prompts_count(slate))
-        further = await self._ask_unseen(finalists, kept_calls)
-        await self._fit_on_more(finalists, kept_calls)
+        prompts_count = len(terms.in_use) + terms.prompts_count(slate)
+        kept_calls = len(items) * prompts_count
+        further = self._further(finalists, kept_calls)
+        await self._fit_on_more(finalists, further, kept_calls + len(further) * prompts_count)
         return await judge(search, slate, [*items, *further], self._config, self._log, self._stopped_by)
 
     def _explain_calls_left(self, ending: Ending) -> None:
@@ -189,21 +191,16 @@ class Run:
             why = "the search came to its end before them, and the gate has no more items to ask"
         tracker.explain(len(tracker.history), f"{left} calls are left", why, calls_left=left)
 
-    async def _ask_unseen(self, finalists: Sequence[Candidate], kept_calls: int) -> list[Item]:
-        """Ask all whom the gate compares those items of the search that none of them was asked in it, as far as calls are left.
+    def _further(self, finalists: Sequence[Candidate], kept_calls: int) -> list[Item]:
+        """Those items of the search, as far as calls are left, that none whom the gate compares was asked in it.
 
         Who was nominated, and with which examples, was settled without these items: they are as fresh as the gate's.
         """
-        race = self.search.race
-        if self._counts_calls_alone:
-            prompts = {one.prompt.version: one.prompt for one in (*self.search.incumbent, *finalists)}
-            unseen = self._unseen(list(prompts.values()))
-            spare = max(0, (self._asking.calls_left or 0) - kept_calls)
-            asked = unseen[: spare // len(prompts)]
-            for candidate in (*self.search.incumbent, *finalists):
-                await race.ask(candidate, asked, kept_calls=0)
-            return asked
-        return []
+        if not self._counts_calls_alone:
+            return []
+        prompts = {one.prompt.version: one.prompt for one in (*self.search.incumbent, *finalists)}
+        spare = max(0, (self._asking.calls_left or 0) - kept_calls)
+        return self._unseen(list(prompts.values()))[: spare // len(prompts)]
 
     def _unseen(self, prompts: Sequence[Prompt]) -> list[Item]:
         """Items of the search that none of ``prompts`` was asked, nor any other item of their groups."""
@@ -219,37 +216,42 @@ class Run:
         race = self.search.race
         return not (self._asking.calls_left is None or race.out_of_time or self._config.caps_more_than_calls)
 
-    async def _fit_on_more(self, finalists: Sequence[Candidate], kept_calls: int) -> None:
+    async def _fit_on_more(self, finalists: Sequence[Candidate], further: Sequence[Item], kept_calls: int) -> None:
         """Ask those with weights on their labels the search items that the gate leaves calls for: thresholds get better by them.
+
+        Not those ``further`` ones that the gate asks.
 
         What is in use before all others: with thresholds fitted on less it would be beaten by the same prompt.
         """
         race = self.search.race
+        others = [item for item in self._splits.search if item not in further]
         for candidate in (*self.search.incumbent, *finalists) if self._counts_calls_alone else ():
             if candidate.calibrated:
-                unasked = race.matrix.unasked(candidate.prompt, self._splits.search)
+                unasked = race.matrix.unasked(candidate.prompt, others)
                 spare = max(0, (self._asking.calls_left or 0) - kept_calls)
-                await race.ask(candidate, unasked[:spare], kept_calls=0)
+                with contextlib.suppress(BudgetExhausted):
+                    await race.ask(candidate, unasked[:spare], kept_calls=kept_calls)
 
     def _terms(self, plan: GatePlan) -> Terms:
         """What the gate can be now: as planned, or more where the calls that are left are all that limits it."""
         search, config, left = self.search, self._config, self._asking.calls_left
-        in_use = frozenset(one.prompt.version for one in search.incumbent)
+        versions = frozenset(one.prompt.version for one in search.incumbent)
         if left is None or not self._counts_calls_alone:
             # Out of time there is time for one, as `time_is_up` planned.
             prompts_max = 1 if search.race.out_of_time else plan.finalists_count
-            return Terms(lambda count: plan.items_count, in_use, prompts_max, config.alpha, search.fixed_share)
+            return Terms(lambda count: plan.items_count, versions, prompts_max, config.alpha, search.fixed_share)
         available, unseen = len(self._splits.gate), len(self._unseen([one.prompt for one in search.incumbent]))
         prompts_max = max(plan.finalists_count, FINALISTS_COUNT_MAX)
 
         def items_for(count: int) -> int:
-            return min(available, (left - search.in_use.kept_for_weighing) // (len(in_use) + count))
+            prompts_count = len(versions) + count
+            kept = min(search.in_use.kept_for_weighing, unseen * prompts_count)
+            return max(0, min(available, (left - kept) // prompts_count))
 
         def further_for(count: int) -> int:
-            prompts_count = len(in_use) + count
-            return min(unseen, left // prompts_count - items_for(count))
+            return min(unseen, left // (len(versions) + count) - items_for(count))
 
-        return Terms(items_for, in_use, prompts_max, config.alpha, search.fixed_share, further_for)
+        return Terms(items_for, versions, prompts_max, config.alpha, search.fixed_share, further_for)
 
     def _slate(self, terms: Terms) -> list[Nominee]:
         """Who is asked the fresh items; where prompts may vote together, as many as were planned."""

@@ -179,7 +179,7 @@ class Search:
         """
         race = self.race
         if candidate is race.anchor:
-            return race.gain(candidate, self.seed).around(THRESHOLDS_USUAL if candidate is not self.seed else 0.0)
+            return race.gain(candidate, self.seed).around(THRESHOLDS_USUAL)
         usual = race.ladder.usual_gain(candidate)
         if not (candidate.calibrated and race.anchor.calibrated) or self.seed.calibrated:
             return race.gain(candidate, self.seed).around(usual)

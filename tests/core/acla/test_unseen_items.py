@@ -15,6 +15,9 @@ from meta_learning.acla.outcomes import Answer, Candidate, OutcomeMatrix
 from meta_learning.acla.racing.ladder import Ladder, Standing
 from meta_learning.acla.racing.shrinkage import NOTHING_KNOWN, shrunken_gain
 from meta_learning.acla.splits import Item, read_items
+from meta_learning.errors import LLMUnavailable
+from meta_learning.llm import Reply, Request
+from meta_learning.llm.retry import Retrying, RetryPolicy
 
 LEANING = World(3, logprobs=True, leaning=1.5, base=1.0, drift=-0.3, effect=0.0)
 LEVEL = World(5, logprobs=True, leaning=0.0, drift=-0.05, effect=0.1)
@@ -45,6 +48,43 @@ async def test_where_it_does_not_what_is_not_asked_at_first_is_kept_until_the_se
     assert numbers["items"] == 100
     assert numbers["calls_kept_for_more"] > 50
     assert all(one["fresh_count"] > results["items"]["gate"] == 60 for one in results["gate"]["finalists"])
+
+
+@pytest.mark.parametrize("gate_samples", [20, 60])
+async def test_retries_that_come_with_the_decision_do_not_cost_it(gate_samples: int) -> None:
+    llm = LEVEL.model()
+    reply, refused, failing = llm.answer, random.Random(0), [False]
+
+    def answer(request: Request) -> Reply | Exception:
+        if failing[0] and request.purpose != "proposer" and refused.random() < 0.3:
+            return LLMUnavailable("busy")
+        return reply(request)
+
+    llm.answer = answer
+    config = CurriculumConfig(
+        SEED_PROMPT, "world", calls_max=1000, gate_samples=gate_samples, seed=1, max_iterations=60
+    )
+
+    def on_progress(iteration: int, best: float, calls: int, message: str) -> None:
+        failing[0] = calls > 580
+
+    agent = AdaptiveCurriculumAgent(
+        config,
+        llm,
+        retry=Retrying(RetryPolicy(attempts_max=12, wait_s_first=0.0, wait_s_max=0.0)),
+        on_progress=on_progress,
+    )
+    results = await agent.run_curriculum(LEVEL.samples, num_samples=200)
+    assert results["gate"] is not None, results["reason"]
+    assert results["spent"]["calls"] <= 1000
+
+
+async def test_without_a_decision_to_come_no_calls_are_kept_for_it() -> None:
+    config = CurriculumConfig(SEED_PROMPT, "world", calls_max=1000, gate_samples=0, seed=1, max_iterations=60)
+    results = await AdaptiveCurriculumAgent(config, LEVEL.model()).run_curriculum(LEVEL.samples, num_samples=200)
+    assert results["outcome"] == "search_only"
+    assert weighed(results)["items"] == 200
+    assert results["calls"] > 950
 
 
 async def test_no_item_of_the_search_speaks_at_the_gate_whose_group_was_seen() -> None:

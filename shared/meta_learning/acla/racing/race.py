@@ -106,7 +106,7 @@ class Race:
 
     def course(self, rng: random.Random) -> Course:
         """An order for newcomers: what both the seed and the best have answered comes first, and of that what tells most."""
-        # Graded scores differ a little on every item: an order by disagreement cost 8 to 10 % there (benchmarks/LOG.md).
+        # Chances differ a little on every item: an order by disagreement cost 8 to 10 % where they are compared (benchmarks/LOG.md).
         if not self.config.adaptive_order or self.ladder.last == 0 or self.anchor.calibrated:
             return Course(tuple(self.items), {})
         seen = self.matrix.row(self.anchor).keys() & self.matrix.row(self.best).keys()

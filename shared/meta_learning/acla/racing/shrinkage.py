@@ -70,14 +70,14 @@ class Gain:
         return Gain(self.mean + weight * (fresh - self.mean), math.sqrt(weight * variance), raw, count)
 
 
-def usual_of(others: Sequence[Gain], usual_sd: float = PRIOR_SD) -> float:
+def usual_of(others: Sequence[Gain]) -> float:
     """What gains of one kind are on average, as far as some are known: 0 with none (a normal prior on the mean, on each around it).
 
     >>> usual_of([]), round(usual_of([shrunken_gain([0.1] * 50)] * 6), 2)
     (0.0, 0.08)
     """
     weights = [1.0 / (PRIOR_SD**2 + one.evidence) for one in others]
-    return sum(weight * one.raw for weight, one in zip(weights, others, strict=True)) / (usual_sd**-2 + sum(weights))
+    return sum(weight * one.raw for weight, one in zip(weights, others, strict=True)) / (PRIOR_SD**-2 + sum(weights))
 
 
 NOTHING_KNOWN = Gain(0.0, PRIOR_SD, 0.0, 0)
