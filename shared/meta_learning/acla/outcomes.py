@@ -64,6 +64,7 @@ class OutcomeMatrix:
     answers: dict[str, dict[str, Answer]] = field(default_factory=dict)
     _fits: dict[str, _Fit] = field(default_factory=dict)
     _rows: dict[str, tuple[int, dict[str, float]]] = field(default_factory=dict)
+    _differences: dict[tuple[str, str], tuple[tuple[int, ...], dict[str, float]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # By id: a fold must not depend on the order in which items were asked.
@@ -104,7 +105,7 @@ class OutcomeMatrix:
     def score(self, candidate: Candidate, item: Item) -> float | None:
         """In [0, 1], right or wrong where we judge; None where nothing is known."""
         answer = self._answer(candidate, item)
-        if answer is None or answer.missing is not None or item.id in candidate.prompt.exemplar_ids:
+        if answer is None or not self._is_answered(candidate, item):
             return None
         if answer.score is not None:
             return answer.score
@@ -136,20 +137,33 @@ class OutcomeMatrix:
         With the same few answers taken from both, and none of them looked at: were each judged by its own thresholds, whoever was
         asked more would have the better ones. Finer than right and wrong, so that fewer items tell.
         """
-        one, other = self.row(better), self.row(worse)
-        shared = [item for item in self._fitting if item.id in one and item.id in other]
-        mine, theirs = self._levelled(better, shared), self._levelled(worse, shared)
-        return {item.id: mine[item.id] - theirs[item.id] for item in shared}
+        counts = tuple(len(self.answers.get(one.prompt.version, {})) for one in (better, worse))
+        pair = (better.version, worse.version)
+        known = self._differences.get(pair)
+        if known is None or known[0] != counts:
+            shared = [
+                item for item in self._fitting if self._is_answered(better, item) and self._is_answered(worse, item)
+            ]
+            mine, theirs = self._levelled(better, shared), self._levelled(worse, shared)
+            known = (counts, {item.id: mine[item.id] - theirs[item.id] for item in shared})
+            self._differences[pair] = known
+        return known[1]
 
     def _levelled(self, candidate: Candidate, items: Sequence[Item]) -> dict[str, float]:
         answers = self.answers.get(candidate.prompt.version, {})
         said = {item: answers[item.id].label_logprobs for item in items}
         known = [(logprobs, item.expected) for item, logprobs in said.items() if logprobs is not None]
-        level, row = levelled(known) if known else UNCALIBRATED, self.row(candidate)
+        level = levelled(known) if known else UNCALIBRATED
         return {
-            item.id: row[item.id] if logprobs is None else level.probability(logprobs, item.expected)
+            item.id: level.probability(logprobs, item.expected)
+            if logprobs is not None
+            else self.score(candidate, item) or 0.0
             for item, logprobs in said.items()
         }
+
+    def _is_answered(self, candidate: Candidate, item: Item) -> bool:
+        answer = self._answer(candidate, item)
+        return answer is not None and answer.missing is None and item.id not in candidate.prompt.exemplar_ids
 
     def calibration(self, candidate: Candidate, item: Item | None = None) -> Calibration:
         """How the package weighs its labels: for a search item without having seen its answer, for any other out of all of them."""
