@@ -55,7 +55,7 @@ async def test_retries_that_come_with_the_decision_do_not_cost_it(gate_samples: 
     llm = LEVEL.model()
     reply, refused, failing = llm.answer, random.Random(0), [False]
 
-    def answer(request: Request) -> Reply | Exception:
+    def answer(request: Request) -> Reply | str | Exception:
         if failing[0] and request.purpose != "proposer" and refused.random() < 0.3:
             return LLMUnavailable("busy")
         return reply(request)
