@@ -78,13 +78,16 @@ class Ladder:
         return None
 
     def usual_gain(self, candidate: Candidate) -> float:
-        """What the others of the same strategy bring on average: so much is expected of it before it is asked anything."""
+        """What the others of the same strategy bring on average, never above 0: so much is expected of it before it is asked anything.
+
+        Were a gain expected of all of them, several would look as good and share the level of the gate (benchmarks/LOG.md).
+        """
         kind = [
             one.over_seed
             for one in self.standings.values()
             if one.candidate.strategy == candidate.strategy and one.candidate.prompt.version != candidate.prompt.version
         ]
-        return usual_of(kind)
+        return min(0.0, usual_of(kind))
 
     def finished(self) -> list[Candidate]:
         """Candidates on the last rung, in the order in which they came to it."""
