@@ -7,6 +7,7 @@ from typing import Any
 
 from meta_learning.datasets.base import BaseDatasetLoader, Sample
 from meta_learning.datasets.groups import check_column, grouped
+from meta_learning.datasets.rows import is_missing
 from meta_learning.errors import CallerError, ConfigurationError, MalformedDataset, NotFound, WorldError
 
 PREFIX = "hub:"
@@ -84,8 +85,15 @@ class HubLoader(BaseDatasetLoader):
         return checked
 
     def format_sample(self, sample: dict[str, Any]) -> Sample:
-        """One row; plain columns besides the two become metadata."""
+        """One row; plain columns besides the two become metadata.
+
+        Raises:
+            MalformedDataset: it has no question, or no answer, as splits without labels (−1).
+        """
         asked, expected = self.columns
+        for column in self.columns:
+            if is_missing(sample[column]) or not str(sample[column]).strip():
+                raise MalformedDataset(f"{self.repository}, split {self.split!r}: a row has nothing in {column!r}")
         rest = {name: value for name, value in sample.items() if isinstance(value, str | int | float)}
         found = {
             "input": str(sample[asked]),
@@ -97,7 +105,10 @@ class HubLoader(BaseDatasetLoader):
     def _label(self, value: Any) -> str:
         feature = getattr(self._items, "features", {}).get(self.columns[1])
         names = getattr(feature, "names", None)
-        return str(names[value] if names and isinstance(value, int) and 0 <= value < len(names) else value)
+        if names and isinstance(value, int) and value < 0:
+            said = f"a row of the split {self.split!r} has no label ({value} in {self.columns[1]!r}); choose one with labels"
+            raise MalformedDataset(f"{self.repository}: {said}")
+        return str(names[value] if names and isinstance(value, int) and value < len(names) else value)
 
     def _loaded(self) -> Any:
         try:

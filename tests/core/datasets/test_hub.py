@@ -82,6 +82,27 @@ def test_a_folder_with_splits_is_read_by_its_columns_and_labels_are_told_by_name
     assert read(tmp_path, "hub:nobody/nothing", "text", "kind")[0] in ("NotFound", "WorldError")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"text": None, "kind": 0}, "a row has nothing in 'text'"),
+        ({"text": "a mail", "kind": None}, "a row has nothing in 'kind'"),
+        ({"text": "a mail", "kind": -1}, "has no label (-1 in 'kind'); choose one with labels"),
+    ],
+)
+def test_a_row_without_a_question_or_a_label_is_no_question_called_none(
+    tmp_path: Path, row: dict[str, Any], said: str
+) -> None:
+    folder = tmp_path / "mails"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text("".join(json.dumps(row | {"sender": "a"}) + "\n" for _ in range(3)))
+    (folder / "README.md").write_text(CARD)
+    kind, message = read(tmp_path, f"hub:{folder}", "text", "kind")
+    assert kind == "MalformedDataset"
+    assert said in message
+
+
 def test_a_data_set_of_the_hub_must_be_named() -> None:
     with pytest.raises(CallerError, match="names no data set"):
         open_dataset("hub:")
