@@ -25,11 +25,11 @@ class ParquetLoader(TabularLoader):
         return self._read(enumerate(self._records(), start=1))
 
     def _records(self) -> list[dict[str, Any]]:
+        self._check_path()
         try:
             from pyarrow import ArrowException, parquet
         except ImportError:
             raise ConfigurationError("Parquet files need a package: pip install pyarrow") from None
-        self._check_path()
         try:
             records: list[dict[str, Any]] = parquet.read_table(self.path).to_pylist()
         except (ArrowException, OSError) as error:

@@ -74,7 +74,7 @@ def usual_of(others: Sequence[Gain]) -> float:
     """What gains of one kind are on average, as far as some are known: 0 with none (a normal prior on the mean, on each around it).
 
     >>> usual_of([]), round(usual_of([shrunken_gain([0.1] * 50)] * 6), 2)
-    (0.0, 0.08)
+    (0.0, 0.09)
     """
     weights = [1.0 / (PRIOR_SD**2 + one.evidence) for one in others]
     return sum(weight * one.raw for weight, one in zip(weights, others, strict=True)) / (PRIOR_SD**-2 + sum(weights))
