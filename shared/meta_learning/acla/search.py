@@ -86,8 +86,7 @@ class Search:
         race = self.race
         if self.best is race.anchor:
             return race.anchor
-        gain = race.gain(self.best, race.anchor).around(race.ladder.usual_gain(self.best))
-        return self.best if gain.mean > 0.0 else race.anchor
+        return self.best if self._over(race.anchor, self.best).mean > 0.0 else race.anchor
 
     async def measure_seed(self, weighs_labels: bool = False) -> float:
         """The score of what is in use on the first items; ``weighs_labels``: thresholds will be fitted on these answers.
@@ -180,10 +179,12 @@ class Search:
         race = self.race
         if candidate is race.anchor:
             return race.gain(candidate, self.seed).around(THRESHOLDS_USUAL)
-        usual = race.ladder.usual_gain(candidate)
         if not (candidate.calibrated and race.anchor.calibrated) or self.seed.calibrated:
-            return race.gain(candidate, self.seed).around(usual)
-        return race.gain(candidate, race.anchor).around(usual).plus(self._believed(race.anchor))
+            return self._over(self.seed, candidate)
+        return self._over(race.anchor, candidate).plus(self._believed(race.anchor))
+
+    def _over(self, other: Candidate, candidate: Candidate) -> Gain:
+        return self.race.gain(candidate, other).around(self.race.ladder.usual_gain(candidate))
 
     def is_fixed(self, candidate: Candidate) -> bool:
         """Whether it was settled before the search what this is: the seed prompt with thresholds, which are fitted out of sight."""

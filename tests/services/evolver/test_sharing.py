@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis.asyncio
 from redis.exceptions import TimeoutError as TimeoutFromBroker
-from rq.job import JobStatus
+from rq.job import Job, JobStatus
 
 from meta_learning.acla import AdaptiveCurriculumAgent, MemoryRunStore
 from meta_learning.errors import BudgetExhausted, CallerError, LLMUnavailable
@@ -79,6 +79,16 @@ def help_queue(broker_url: str) -> Iterator[HelpQueue]:
 def waiting(help_queue: HelpQueue) -> list[str]:
     """The jobs of helpers that no worker has taken."""
     return list(help_queue.queue.get_job_ids())
+
+
+async def hired(desk: Desk, help_queue: HelpQueue) -> tuple[Crew, str, Job]:
+    """A crew with one helper expected, its name and its job."""
+    crew = Crew(desk, "token", help_queue)
+    await crew.hire()
+    [who] = await desk.helpers("token")
+    job = help_queue.queue.fetch_job(waiting(help_queue)[0])
+    assert job is not None
+    return crew, who, job
 
 
 def question_of(number: int, ticket: str = "ticket") -> Question:
@@ -291,11 +301,7 @@ async def test_a_helper_that_is_killed_or_called_away_is_replaced_one_for_one(
 async def test_a_helper_that_was_killed_before_it_came_is_replaced_and_not_let_in_any_more(
     desk: Desk, help_queue: HelpQueue
 ) -> None:
-    crew = Crew(desk, "token", help_queue)
-    await crew.hire()
-    [who] = await desk.helpers("token")
-    queue = help_queue.queue
-    job = queue.fetch_job(queue.get_job_ids()[0])
+    crew, who, job = await hired(desk, help_queue)
     for status, started_s_ago, is_replaced in (("started", 1.0, False), ("started", 60.0, True)):
         job.started_at = datetime.now(UTC) - timedelta(seconds=started_s_ago)
         job.save()
@@ -309,12 +315,9 @@ async def test_a_helper_that_was_killed_before_it_came_is_replaced_and_not_let_i
 async def test_a_helper_whose_job_is_over_is_replaced_at_once_though_it_said_that_it_is_here(
     desk: Desk, help_queue: HelpQueue
 ) -> None:
-    crew = Crew(desk, "token", help_queue)
-    await crew.hire()
-    [who] = await desk.helpers("token")
+    crew, who, job = await hired(desk, help_queue)
     assert await desk.arrive(who, 60.0)  # it was to load its model
-    queue = help_queue.queue
-    queue.fetch_job(queue.get_job_ids()[0]).set_status(JobStatus.FAILED)
+    job.set_status(JobStatus.FAILED)
     await crew.replace_gone()
     assert who not in await desk.helpers("token")
     assert not await desk.is_here(who)
@@ -323,11 +326,8 @@ async def test_a_helper_whose_job_is_over_is_replaced_at_once_though_it_said_tha
 async def test_a_helper_that_comes_while_it_is_given_up_stays_and_no_other_is_asked_for(
     desk: Desk, help_queue: HelpQueue
 ) -> None:
-    crew, dismiss = Crew(desk, "token", help_queue), desk.dismiss
-    await crew.hire()
-    [who] = await desk.helpers("token")
-    queue = help_queue.queue
-    job = queue.fetch_job(queue.get_job_ids()[0])
+    crew, who, job = await hired(desk, help_queue)
+    dismiss = desk.dismiss
     job.started_at = datetime.now(UTC) - timedelta(seconds=60.0)
     job.save()
     job.set_status(JobStatus.STARTED)
@@ -346,11 +346,9 @@ async def test_a_helper_that_comes_while_it_is_given_up_stays_and_no_other_is_as
 async def test_a_helper_is_replaced_although_the_broker_never_said_that_it_was_dismissed(
     desk: Desk, help_queue: HelpQueue
 ) -> None:
-    crew, dismiss = Crew(desk, "token", help_queue), desk.dismiss
-    await crew.hire()
-    [who] = await desk.helpers("token")
-    queue = help_queue.queue
-    queue.fetch_job(queue.get_job_ids()[0]).set_status(JobStatus.FAILED)
+    crew, who, job = await hired(desk, help_queue)
+    dismiss = desk.dismiss
+    job.set_status(JobStatus.FAILED)
 
     async def dismiss_of_a_stalled_broker(*given: Any, **more: Any) -> bool:
         await dismiss(*given, **more)

@@ -41,8 +41,8 @@ class Gain:
         return replace(self, mean=self.mean + usual * min(1.0, self.sd**2 / prior_sd**2))
 
     @property
-    def evidence(self) -> float:
-        """How far ``raw`` can be from the truth, as a variance: what the prior and the posterior leave of it; infinite for none."""
+    def noise(self) -> float:
+        """The variance of ``raw`` around the truth, as prior and posterior tell it; infinite where nothing was observed."""
         informed = 1.0 / self.sd**2 - 1.0 / PRIOR_SD**2
         return 1.0 / informed if informed > 1e-9 else math.inf
 
@@ -76,7 +76,7 @@ def usual_of(others: Sequence[Gain]) -> float:
     >>> usual_of([]), round(usual_of([shrunken_gain([0.1] * 50)] * 6), 2)
     (0.0, 0.09)
     """
-    weights = [1.0 / (PRIOR_SD**2 + one.evidence) for one in others]
+    weights = [1.0 / (PRIOR_SD**2 + one.noise) for one in others]
     return sum(weight * one.raw for weight, one in zip(weights, others, strict=True)) / (PRIOR_SD**-2 + sum(weights))
 
 
