@@ -24,12 +24,14 @@ from meta_learning.acla.racing.race import Race
 from meta_learning.acla.racing.shrinkage import Gain, shrunken_gain
 from meta_learning.acla.splits import Item
 from meta_learning.acla.strategies import Answered, Situation, by_name
-from meta_learning.acla.strategies.bandit import StrategyBandit
+from meta_learning.acla.strategies.bandit import StrategyBandit, Tried
 
 OTHER_PARENT_CHANCE = 0.3
 # Thresholds that are fitted with care seldom harm: before any evidence they are believed to bring so much.
 THRESHOLDS_USUAL = 0.02
 FIRST, MERGE = "few_shot_optimization", "merge"
+# Sets of examples lie further apart than other changes: more of them at first, and more is hoped of the next one.
+FIRST_FACTOR, FIRST_SPREAD = 2, 0.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Search:
         # Sets of examples first: they help small models most, and ask no author (Wan et al., 2024).
         names = sorted([*tools.config.evolution_strategies, MERGE], key=lambda name: name != FIRST)
         self._strategies = {strategy.name: strategy for strategy in by_name(names)}
-        self.bandit = StrategyBandit(names)
+        self.bandit = StrategyBandit(names, {FIRST: FIRST_SPREAD})
         self._restarted_from: Candidate | None = None
         self._since_lead = 0
 
@@ -113,19 +115,18 @@ class Search:
         race, config = self.race, self._tools.config
         situation = self._situation(self._parent(iteration), iteration)
         name = self._choose(iteration, situation)
+        if name == FIRST and FIRST not in self.bandit.had_turn:
+            situation = replace(situation, children_count=FIRST_FACTOR * situation.children_count)
         calls_before, best_before = self._tools.asking.calls_count, self.best
         rng = stream(config.seed, iteration, name)
         children = await self._tools.evolver.children(self._strategies[name], situation, rng)
         along = race.course(stream(config.seed, iteration, "course"))
         for child in children:
             await race.enter(child, along, iteration)
+        self.bandit.paid(name, len(children), self._tools.asking.calls_count - calls_before)
         while await race.climb_on(iteration):
             pass
-        survived = sum(race.ladder.standings[child.version].rung > 1 for child in children)
         led = self.best is not best_before
-        calls = self._tools.asking.calls_count - calls_before
-        success = 1.0 if led and self.best in children else survived / len(children) if children else 0.0
-        self.bandit.reward(name, success, calls, config.children_count * race.ladder.rungs[min(1, race.ladder.last)])
         self._since_lead = 0 if led else self._since_lead + len(children)
         self.note_best(iteration)
         than = " than the first prompt with thresholds" if self.best is race.anchor and race.anchor.calibrated else ""
@@ -134,7 +135,7 @@ class Search:
     async def should_stop(self, iteration: int) -> bool:
         """Whether nothing better is to be expected; the first time that is so below the wanted score, start again elsewhere."""
         config, tracker = self._tools.config, self.tracker
-        if not self.bandit.tried >= set(config.evolution_strategies):
+        if not self.bandit.had_turn >= set(config.evolution_strategies):
             return False
         live = chance_that_any_beats(self._live(), config.improvement_threshold)
         new = chance_of_newcomers(self._since_lead, 0)
@@ -228,10 +229,20 @@ class Search:
 
     def _choose(self, iteration: int, situation: Situation) -> str:
         ready = [name for name in self._strategies if name != MERGE or situation.partner is not None]
-        name = self.bandit.choose(ready, stream(self._tools.config.seed, iteration, "strategy"))
-        why = "it paid per call so far" if name in self.bandit.tried else "it had no turn yet"
-        self.tracker.explain(iteration, f"{name} on {situation.parent.version}", why, **self.bandit.beliefs)
+        tried = self._tried(iteration)
+        name = self.bandit.choose(ready, tried, stream(self._tools.config.seed, iteration, "strategy"))
+        why = "it promises most for a call" if name in self.bandit.had_turn else "it had no turn yet"
+        self.tracker.explain(iteration, f"{name} on {situation.parent.version}", why, **self.bandit.promises(tried))
         return name
+
+    def _tried(self, iteration: int) -> dict[str, list[Tried]]:
+        """The children of each strategy, as they stand to who leads now."""
+        found: dict[str, list[Tried]] = {}
+        for version in self.race.ladder.standings:
+            one = self.race.entrants[version]
+            gain = self.race.gain(one.candidate, self.best)
+            found.setdefault(one.candidate.strategy, []).append(Tried(gain, iteration - one.iteration))
+        return found
 
     def _parent(self, iteration: int) -> Candidate:
         rng = stream(self._tools.config.seed, iteration, "parent")
@@ -250,7 +261,6 @@ class Search:
             note="the bare task",
             parent=self.best.version,
         )
-        self.bandit.reset()
         self._since_lead = 0
         if best.task and bare.version not in self.race.entrants and bare.prompt.version != self.seed.prompt.version:
             self._tools.evolver.known.add(bare.prompt.version)

@@ -89,7 +89,7 @@ async def test_on_so_few_items_that_one_rung_has_them_all_a_better_prompt_is_sti
 
 
 async def test_weights_in_use_are_fitted_on_no_fewer_items_than_those_of_whoever_is_to_replace_them() -> None:
-    truth = World(0, logprobs=True, leaning=2.0, effect=0.4, drift=0.1, base=0.0)
+    truth = World(1, logprobs=True, leaning=2.0, effect=0.4, drift=0.1, base=0.0)
     wanted = CurriculumConfig(
         SEED_PROMPT, "world", calls_max=400, gate_samples=40, max_iterations=3, initial_calibrated=True
     )

@@ -106,11 +106,11 @@ async def test_a_call_that_must_be_made_again_at_the_very_end_does_not_cost_the_
     async def no_wait(seconds: float) -> None:
         return None
 
-    agent = AdaptiveCurriculumAgent(config(calls_max=300, gate_samples=200), llm, retry=Retrying(sleep=no_wait))
+    agent = AdaptiveCurriculumAgent(config(calls_max=301, gate_samples=200), llm, retry=Retrying(sleep=no_wait))
     results = await agent.run_curriculum(loader(), num_samples=60)
     assert results["outcome"] == "improved"
-    assert "the gate was cut short: the cap of 300 calls is reached" in results["reason"]
-    assert len(llm.requests) == 300
+    assert "the gate was cut short: the cap of 301 calls is reached" in results["reason"]
+    assert len(llm.requests) == 301
 
 
 async def test_without_fresh_items_the_outcome_is_search_only() -> None:

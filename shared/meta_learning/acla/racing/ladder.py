@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -94,11 +93,14 @@ class Ladder:
         return [one.candidate for one in self.standings.values() if one.rung == self.last]
 
     def _deserves(self, standing: Standing) -> bool:
-        """Not behind the best at the first rung; later ahead of the seed, near the best, and in the top third of the rung."""
+        """Not behind the best at the first rung; later ahead of it and of the seed, and in the top third of the rung.
+
+        A child of the best shares its luck on these items: to be as good there is nothing to go on with.
+        """
         if standing.rung == 0:
-            return standing.over_best.raw >= 0.0 or standing.over_seed.raw > 0.0
-        if standing.over_seed.mean <= 0.0 or standing.over_best.mean <= -standing.over_best.sd:
+            return standing.over_best.raw >= 0.0
+        if standing.over_seed.mean <= 0.0 or standing.over_best.raw <= 0.0:
             return False
         others = self._passed[standing.rung]
         ahead = sum(gain > standing.over_seed.mean for _, gain in others)
-        return ahead < math.ceil(len(others) / ETA)
+        return ahead < max(1, len(others) // ETA)

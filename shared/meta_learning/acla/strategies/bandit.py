@@ -1,53 +1,107 @@
-"""Which strategy next: a bandit that forgets, and that pays for what a strategy costs."""
+"""Which strategy next: whichever promises most for a call, as far as its children so far tell."""
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from meta_learning.acla.racing.shrinkage import Gain
 
 DISCOUNT = 0.9
+# Believed of a strategy before it was tried: the mean gain of its children over who leads, how sure that is, and how far they lie
+# apart. Most changes of a prompt harm.
+USUAL_MEAN, USUAL_SD, USUAL_SPREAD = -0.02, 0.03, 0.04
+# So many imagined children say how far they lie apart, and so many imagined calls each what one takes.
+SPREAD_COUNT, COST_COUNT, CALLS_USUAL = 6.0, 3.0, 10.0
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A child's gain over who leads now, and how many turns ago it was made."""
+
+    gain: Gain
+    age: int
 
 
 class StrategyBandit:
-    """Thompson sampling (Thompson, 1933) over Beta beliefs, each strategy once before.
+    """Thompson sampling (Thompson, 1933) of what the next child is expected to improve on the leader (Mockus, 1975), for a call.
+
+    A normal belief about the mean of a strategy's children, and their spread: where the best of many is sought, a strategy whose
+    children differ widely is worth more than one whose children are all alike. Older children count for less. ``spreads``:
+    how far children lie apart, by strategy, where that is known beforehand.
 
     >>> bandit = StrategyBandit(["ablation", "merge"])
-    >>> [bandit.choose(["ablation", "merge"], random.Random(0)) for _ in range(1)]
-    ['ablation']
+    >>> bandit.choose(["ablation", "merge"], {}, random.Random(0))
+    'ablation'
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._beliefs = {name: [1.0, 1.0] for name in names}
-        self._tried: set[str] = set()
+    def __init__(self, names: Sequence[str], spreads: Mapping[str, float] | None = None) -> None:
+        self._spreads = {name: (spreads or {}).get(name, USUAL_SPREAD) for name in names}
+        self._calls = dict.fromkeys(names, COST_COUNT * CALLS_USUAL)
+        self._children = dict.fromkeys(names, COST_COUNT)
+        self._had_turn: set[str] = set()
 
-    def choose(self, ready: Sequence[str], rng: random.Random) -> str:
-        """One of the strategies that have something to work with: an untried one in their order, else a likely one."""
-        untried = [name for name in ready if name not in self._tried]
-        if untried:
-            return untried[0]
-        return max(ready, key=lambda name: rng.betavariate(*self._beliefs[name]))
+    def choose(self, ready: Sequence[str], tried: Mapping[str, Sequence[Tried]], rng: random.Random) -> str:
+        """One of the strategies that have something to work with: one that had no turn in their order, else by what was ``tried``."""
+        new = [name for name in ready if name not in self._had_turn]
+        return new[0] if new else max(ready, key=lambda name: self._drawn(name, tried.get(name, ()), rng))
+
+    def paid(self, name: str, children: int, calls: int) -> None:
+        """Note what a turn took until its children had stood on the first rung: what they take later is for being good.
+
+        A turn without children took time at least: whoever finds nothing new any more has fewer and fewer turns.
+        """
+        self._had_turn.add(name)
+        self._calls[name] += calls if children else max(CALLS_USUAL, calls)
+        self._children[name] += children
 
     @property
-    def tried(self) -> frozenset[str]:
+    def had_turn(self) -> frozenset[str]:
         """The strategies that had their turn."""
-        return frozenset(self._tried)
+        return frozenset(self._had_turn)
 
-    def reward(self, name: str, success: float, calls: int, typical_calls: int) -> None:
-        """Fold a strategy's success in [0, 1]; a dear success counts for less, and old ones fade."""
-        self._tried.add(name)
-        for belief in self._beliefs.values():
-            belief[0] = 1.0 + DISCOUNT * (belief[0] - 1.0)
-            belief[1] = 1.0 + DISCOUNT * (belief[1] - 1.0)
-        paid = success / max(1.0, calls / max(1, typical_calls))
-        self._beliefs[name][0] += paid
-        self._beliefs[name][1] += 1.0 - paid
+    def promises(self, tried: Mapping[str, Sequence[Tried]]) -> dict[str, float]:
+        """By how much each strategy's next child is expected to be better than the leader; one that is worse counts as 0."""
+        return {name: round(self._promise(name, tried.get(name, ())), 4) for name in self._spreads}
 
-    def reset(self) -> None:
-        """Forget what paid: after a restart other strategies may."""
-        for belief in self._beliefs.values():
-            belief[:] = [1.0, 1.0]
+    def _promise(self, name: str, tried: Sequence[Tried]) -> float:
+        mean, _ = _mean(tried, self._spreads[name])
+        return expected_improvement(mean, _spread(tried, self._spreads[name]))
 
-    @property
-    def beliefs(self) -> dict[str, float]:
-        """The expected success of each strategy."""
-        return {name: round(won / (won + lost), 4) for name, (won, lost) in self._beliefs.items()}
+    def _drawn(self, name: str, tried: Sequence[Tried], rng: random.Random) -> float:
+        drawn = rng.gauss(*_mean(tried, self._spreads[name]))
+        promise = expected_improvement(drawn, _spread(tried, self._spreads[name]))
+        return promise * self._children[name] / self._calls[name]
+
+
+def expected_improvement(mean: float, spread: float) -> float:
+    """What the better of a child and the leader is expected to be above the leader, with a gain of N(``mean``, ``spread``²).
+
+    >>> round(expected_improvement(0.0, 0.05), 3), round(expected_improvement(-0.05, 0.05), 3)
+    (0.02, 0.004)
+    """
+    z = mean / spread
+    return spread * _NORMAL.pdf(z) + mean * _NORMAL.cdf(z)
+
+
+def _mean(tried: Sequence[Tried], spread: float) -> tuple[float, float]:
+    """What is believed of the mean gain of a strategy's children: the most likely value, and its standard deviation."""
+    weights = [DISCOUNT**one.age / (spread**2 + one.gain.noise) for one in tried]
+    total = USUAL_SD**-2 + sum(weights)
+    seen = sum(weight * one.gain.raw for weight, one in zip(weights, tried, strict=True))
+    return (USUAL_MEAN * USUAL_SD**-2 + seen) / total, total**-0.5
+
+
+def _spread(tried: Sequence[Tried], usual: float) -> float:
+    """How far the children of a strategy lie apart, beyond the noise of what they were asked; who was asked little tells little."""
+    mean, _ = _mean(tried, usual)
+    square, count = SPREAD_COUNT * usual**2, SPREAD_COUNT
+    for one in tried:
+        weight = DISCOUNT**one.age * (usual**2 / (usual**2 + one.gain.noise)) ** 2
+        square += weight * max(0.0, (one.gain.raw - mean) ** 2 - one.gain.noise)
+        count += weight
+    return math.sqrt(square / count)

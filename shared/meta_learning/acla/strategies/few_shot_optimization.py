@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from meta_learning.acla.prompt import Exemplar, Prompt
 from meta_learning.acla.splits import Item
@@ -30,14 +31,17 @@ class FewShotOptimization:
         right = [one for one in situation.successes if _fits(one.item)]
         wrong = [one for one in situation.failures if _fits(one.item)]
         parent = situation.parent.prompt
-        found = _changed(parent, [*right, *wrong], rng)
-        sizes = _sizes(situation.labels)
+        sizes, new = _sizes(situation.labels), []
         rng.shuffle(sizes)
         for number, (how, ordered) in enumerate(_kinds(right, wrong, situation.children_count, rng)):
             chosen = _balanced(ordered, sizes[number % len(sizes)])
-            if len(chosen) >= 2:
+            if chosen:
                 exemplars = _in_rounds([_exemplar(one) for one in chosen], rng)
-                found.append(Proposal(parent.edit(exemplars=exemplars), f"{len(chosen)} examples, {how}"))
+                count = "1 example" if len(chosen) == 1 else f"{len(chosen)} examples"
+                new.append(Proposal(parent.edit(exemplars=exemplars), f"{count}, {how}"))
+        changed = _changed(parent, [*right, *wrong], rng)
+        # By turns: sets lie further apart than changes of one, and the best of many is sought.
+        found = [one for pair in zip_longest(new, changed) for one in pair if one is not None]
         return untried(found, situation)
 
 
@@ -60,7 +64,7 @@ def _kinds(
 def _changed(parent: Prompt, pool: Sequence[Answered], rng: random.Random) -> list[Proposal]:
     """The parent's own examples in another order, and with one swapped for another of its answer."""
     shown = list(parent.exemplars)
-    if len(shown) < 2:
+    if not shown:
         return []
     found = [Proposal(parent.edit(exemplars=_in_rounds(shown, rng)), "its examples in another order")]
     place = rng.randrange(len(shown))
@@ -69,6 +73,7 @@ def _changed(parent: Prompt, pool: Sequence[Answered], rng: random.Random) -> li
     if others:
         shown[place] = _exemplar(rng.choice(others))
         found.append(Proposal(parent.edit(exemplars=tuple(shown)), "one of its examples swapped for another"))
+    rng.shuffle(found)
     return found
 
 
@@ -76,11 +81,11 @@ def _sizes(labels: Sequence[str]) -> list[int]:
     """Numbers of examples that show every label equally often, as far as the largest number allows; of many labels also some only.
 
     >>> _sizes(("a", "b", "c")), _sizes(()), _sizes(("a", "b", "c", "d", "e"))
-    ([3, 6, 9], [2, 4, 6, 8], [3, 5, 6, 10])
+    ([1, 3, 6, 9], [1, 2, 3, 4, 6, 8], [1, 3, 5, 6, 10])
     """
     step = max(1, len(labels))
     even = {min(-(-count // step) * step, COUNT_MAX) for count in COUNTS}
-    return sorted(even | ({3, 6} if step > FEW_LABELS_MAX else set()))
+    return sorted(even | {1, 3} | ({6} if step > FEW_LABELS_MAX else set()))
 
 
 def _fits(item: Item) -> bool:
