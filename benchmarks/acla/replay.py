@@ -45,6 +45,8 @@ WORLDS: dict[str, dict[str, Any]] = {
                                 "drift": -0.02, "effect": 0.08},
     "logprobs, leaning, examples hurt": {"logprobs": True, "leaning": 1.4, "examples_drift": -0.1, "examples_effect": 0.2,
                                          "drift": -0.1, "effect": 0.1},
+    "only examples help": {"base": -0.535, "examples_drift": 0.69, "examples_effect": 0.14, "drift": -0.1, "effect": 0.05},
+    "only instructions help": {"base": 0.1, "examples_drift": -0.1, "examples_effect": 0.08, "drift": 0.03, "effect": 0.15},
 }
 # fmt: on
 OURS = "ours"
