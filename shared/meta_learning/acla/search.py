@@ -115,7 +115,7 @@ class Search:
         race, config = self.race, self._tools.config
         situation = self._situation(self._parent(iteration), iteration)
         name = self._choose(iteration, situation)
-        if name == FIRST and FIRST not in self.bandit.had_turn:
+        if name == FIRST and FIRST not in self.bandit.had_turn and race.ladder.last > 0:
             situation = replace(situation, children_count=FIRST_FACTOR * situation.children_count)
         calls_before, best_before = self._tools.asking.calls_count, self.best
         rng = stream(config.seed, iteration, name)
@@ -231,7 +231,7 @@ class Search:
         ready = [name for name in self._strategies if name != MERGE or situation.partner is not None]
         tried = self._tried(iteration)
         name = self.bandit.choose(ready, tried, stream(self._tools.config.seed, iteration, "strategy"))
-        why = "it promises most for a call" if name in self.bandit.had_turn else "it had no turn yet"
+        why = "drawn by what it promises for a call" if name in self.bandit.had_turn else "it had no turn yet"
         self.tracker.explain(iteration, f"{name} on {situation.parent.version}", why, **self.bandit.promises(tried))
         return name
 

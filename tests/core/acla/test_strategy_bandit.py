@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import pytest
+
 from meta_learning.acla import AdaptiveCurriculumAgent
-from meta_learning.acla.racing.shrinkage import NOTHING_KNOWN, Gain
+from meta_learning.acla.racing.shrinkage import NOTHING_KNOWN, Gain, shrunken_gain
 from meta_learning.acla.strategies.bandit import StrategyBandit, Tried
 from tests.core.acla.simulated import config, model, samples, with_examples
 
@@ -75,6 +77,15 @@ def test_children_that_were_asked_nothing_in_common_with_the_leader_say_nothing(
     bandit = bandit_with_turns({"a": 30})
     unknown = [Tried(NOTHING_KNOWN, 0)] * 5
     assert bandit.promises({"a": unknown}) == bandit.promises({})
+
+
+def test_children_that_tied_on_a_few_items_do_not_outweigh_those_that_lost() -> None:
+    gains = [shrunken_gain(one) for one in ([0.0] * 8, [-1.0] + [0.0] * 7)]
+    bandit, alike = (bandit_with_turns({"a": 30}) for _ in range(2))
+    promised = bandit.promises({"a": [Tried(gain, 0) for gain in gains * 15]})["a"]
+    assert promised == pytest.approx(
+        alike.promises({"a": [Tried(shrunken_gain(([-1.0] + [0.0] * 15) * 15), 0)]})["a"], abs=0.005
+    )
 
 
 async def test_sets_of_examples_have_the_first_turn_and_twice_as_many_children_in_it() -> None:

@@ -135,7 +135,8 @@ async def test_a_helper_that_dies_in_the_middle_costs_its_calls_in_flight_and_ne
     asker = asyncio.create_task(Asker(desk, helper, who, TTL_S).run(lambda: False))
     async with SharedLLM(owner, desk, "token", 2, TTL_S, crew.replace_gone) as shared:
         running = asyncio.create_task(run(shared, calls_max=90))
-        while len(helper.requests) < 12:
+        while len(helper.requests) < 3:
+            assert not running.done()
             await asyncio.sleep(0.005)
         helper.stuck.set()  # two calls that never come back, and then a process that is gone
         while helper.hung_count < 2 and not running.done():

@@ -162,20 +162,20 @@ class Race:
         """The shrunken gain of one over the other, in what a user pays for; along the first one's course up to ``rung`` items."""
         entrant = self.entrants.get(candidate.version)
         along = entrant.course if entrant else Course(tuple(self.items), {})
-        differences = self._differences(candidate, other)
-        price = self.price(candidate) - self.price(other)
-        if price:
-            differences = {name: one - price for name, one in differences.items()}
         if rung is None:
             standing = self.ladder.standings.get(candidate.version)
             rung = self.ladder.rungs[standing.rung] if standing else len(self.items)
+        differences = self._differences(candidate, other, along.items[:rung])
+        price = self.price(candidate) - self.price(other)
+        if price:
+            differences = {name: one - price for name, one in differences.items()}
         return along.gain(differences, rung)
 
-    def _differences(self, candidate: Candidate, other: Candidate) -> Mapping[str, float]:
+    def _differences(self, candidate: Candidate, other: Candidate, items: Sequence[Item]) -> Mapping[str, float]:
         """By item: of chances where both have them, else of answers, since a chance of .8 is no worse than a right answer."""
         if candidate.calibrated and other.calibrated:
             return self.matrix.levelled_differences(candidate, other)
-        pairs = ((item.id, self.matrix.differences(candidate, other, [item])) for item in self.items)
+        pairs = ((item.id, self.matrix.differences(candidate, other, [item])) for item in items)
         return {name: one[0] for name, one in pairs if one}
 
     def price(self, candidate: Candidate) -> float:

@@ -14,7 +14,7 @@ DISCOUNT = 0.9
 # Believed of a strategy before it was tried: the mean gain of its children over who leads, how sure that is, and how far they lie
 # apart. Most changes of a prompt harm.
 USUAL_MEAN, USUAL_SD, USUAL_SPREAD = -0.02, 0.03, 0.04
-# So many imagined children say how far they lie apart, and so many imagined calls each what one takes.
+# So many imagined children say how far they lie apart, and so many what one takes, with so many calls.
 SPREAD_COUNT, COST_COUNT, CALLS_USUAL = 6.0, 3.0, 10.0
 _NORMAL = NormalDist()
 
@@ -88,9 +88,17 @@ def expected_improvement(mean: float, spread: float) -> float:
     return spread * _NORMAL.pdf(z) + mean * _NORMAL.cdf(z)
 
 
+def _noises(tried: Sequence[Tried]) -> list[float]:
+    """The variance of each measured gain, by what an item's difference varies in all of them: of a few items on which nothing differs
+    nobody knows that. Infinite where nothing was asked."""
+    asked = sum(one.gain.count for one in tried)
+    square = sum(one.gain.noise * one.gain.count**2 for one in tried if one.gain.count) / max(1, asked)
+    return [square / one.gain.count if one.gain.count else math.inf for one in tried]
+
+
 def _mean(tried: Sequence[Tried], spread: float) -> tuple[float, float]:
     """What is believed of the mean gain of a strategy's children: the most likely value, and its standard deviation."""
-    weights = [DISCOUNT**one.age / (spread**2 + one.gain.noise) for one in tried]
+    weights = [DISCOUNT**one.age / (spread**2 + noise) for one, noise in zip(tried, _noises(tried), strict=True)]
     total = USUAL_SD**-2 + sum(weights)
     seen = sum(weight * one.gain.raw for weight, one in zip(weights, tried, strict=True))
     return (USUAL_MEAN * USUAL_SD**-2 + seen) / total, total**-0.5
@@ -100,8 +108,8 @@ def _spread(tried: Sequence[Tried], usual: float) -> float:
     """How far the children of a strategy lie apart, beyond the noise of what they were asked; who was asked little tells little."""
     mean, _ = _mean(tried, usual)
     square, count = SPREAD_COUNT * usual**2, SPREAD_COUNT
-    for one in tried:
-        weight = DISCOUNT**one.age * (usual**2 / (usual**2 + one.gain.noise)) ** 2
-        square += weight * max(0.0, (one.gain.raw - mean) ** 2 - one.gain.noise)
+    for one, noise in zip(tried, _noises(tried), strict=True):
+        weight = DISCOUNT**one.age * (usual**2 / (usual**2 + noise)) ** 2
+        square += weight * max(0.0, (one.gain.raw - mean) ** 2 - noise)
         count += weight
     return math.sqrt(square / count)
