@@ -73,6 +73,8 @@ class Search:
         self.bandit = StrategyBandit(names, {FIRST: FIRST_SPREAD})
         self._restarted_from: Candidate | None = None
         self._since_lead = 0
+        # Who found nothing new for whom.
+        self._exhausted: set[tuple[str, ...]] = set()
 
     @property
     def best(self) -> Candidate:
@@ -120,6 +122,8 @@ class Search:
         calls_before, best_before = self._tools.asking.calls_count, self.best
         rng = stream(config.seed, iteration, name)
         children = await self._tools.evolver.children(self._strategies[name], situation, rng)
+        if not children:
+            self._exhausted.add(_turn(name, situation))
         along = race.course(stream(config.seed, iteration, "course"))
         for child in children:
             await race.enter(child, along, iteration)
@@ -229,6 +233,7 @@ class Search:
 
     def _choose(self, iteration: int, situation: Situation) -> str:
         ready = [name for name in self._strategies if name != MERGE or situation.partner is not None]
+        ready = [name for name in ready if _turn(name, situation) not in self._exhausted] or ready
         tried = self._tried(iteration)
         name = self.bandit.choose(ready, tried, stream(self._tools.config.seed, iteration, "strategy"))
         why = "drawn by what it promises for a call" if name in self.bandit.had_turn else "it had no turn yet"
@@ -316,6 +321,12 @@ class Search:
             return sum(self.matrix.score(other, one.item) or 0.0 for one in failures)
 
         return max(others, key=wins, default=None)
+
+
+def _turn(name: str, situation: Situation) -> tuple[str, ...]:
+    """What a strategy is given to work with."""
+    partner = situation.partner.version if situation.partner else ""
+    return (name, situation.parent.version, partner if name == MERGE else "")
 
 
 def _blocks_apart(one: Candidate, other: Candidate) -> int:

@@ -10,7 +10,7 @@ import pytest
 from meta_learning.acla import AdaptiveCurriculumAgent
 from meta_learning.acla.racing.shrinkage import NOTHING_KNOWN, Gain, shrunken_gain
 from meta_learning.acla.strategies.bandit import StrategyBandit, Tried
-from tests.core.acla.simulated import config, model, samples, with_examples
+from tests.core.acla.simulated import config, model, samples, shows_examples, with_examples
 
 
 def tried(*gains: float, age: int = 0, asked: int = 48) -> list[Tried]:
@@ -80,12 +80,12 @@ def test_children_that_were_asked_nothing_in_common_with_the_leader_say_nothing(
 
 
 def test_children_that_tied_on_a_few_items_do_not_outweigh_those_that_lost() -> None:
-    gains = [shrunken_gain(one) for one in ([0.0] * 8, [-1.0] + [0.0] * 7)]
-    bandit, alike = (bandit_with_turns({"a": 30}) for _ in range(2))
-    promised = bandit.promises({"a": [Tried(gain, 0) for gain in gains * 15]})["a"]
-    assert promised == pytest.approx(
-        alike.promises({"a": [Tried(shrunken_gain(([-1.0] + [0.0] * 15) * 15), 0)]})["a"], abs=0.005
-    )
+    tie, loss = shrunken_gain([0.0] * 8), shrunken_gain([-1.0, -1.0] + [0.0] * 6)
+    bandit = bandit_with_turns({"a": 30})
+    mixed, one_of_all = (bandit.promises({"a": some})["a"] for some in (
+        [Tried(gain, 0) for gain in [tie, loss] * 15], [Tried(shrunken_gain([-1.0] * 30 + [0.0] * 210), 0)],
+    ))  # fmt: skip
+    assert mixed < 1.5 * one_of_all
 
 
 async def test_sets_of_examples_have_the_first_turn_and_twice_as_many_children_in_it() -> None:
@@ -94,3 +94,13 @@ async def test_sets_of_examples_have_the_first_turn_and_twice_as_many_children_i
     births = Counter((one["iteration"], one["strategy"]) for one in results["lineage"])
     assert births[1, "few_shot_optimization"] == 8
     assert all(count <= 4 for (iteration, _), count in births.items() if iteration > 1)
+
+
+async def test_a_strategy_that_found_nothing_new_for_a_prompt_has_no_further_turn_on_it() -> None:
+    wanted = config(calls_max=600, max_iterations=12, evolution_strategies=["ablation", "few_shot_optimization"])
+    agent = AdaptiveCurriculumAgent(wanted, model(lambda prompt: 0.2 if shows_examples(prompt) else 0.6))
+    results = await agent.run_curriculum(samples, num_samples=60)
+    turns = Counter(one["decision"] for one in results["decisions"] if one["decision"].startswith("ablation on"))
+    born = Counter(one["iteration"] for one in results["lineage"] if one["strategy"] == "ablation")
+    assert turns
+    assert max(turns.values()) <= len(born) + 1

@@ -1,4 +1,4 @@
-"""Show examples: answers of the search items, balanced over the labels, in sets of several sizes, kinds and orders."""
+"""Show examples: answers of the search items, as even over the labels as can be, in sets of several sizes, kinds and orders."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class FewShotOptimization:
     """Swaps whole sets of exemplars: on small models that beats rewording (Wan et al., 2024). It asks no author.
 
     The model's own correct answers are no better examples for a small model than the items' own answers, so both are shown: also
-    where the model never gets a label right, all labels are shown equally often.
+    where the model never gets a label right, all labels are shown, in sets of as many or more.
     """
 
     name = "few_shot_optimization"
 
     async def propose(self, situation: Situation, proposer: Proposer, rng: random.Random) -> list[Proposal]:
-        """New sets, each of another kind and size; of a prompt with examples first the same in another order, and with one swapped."""
+        """New sets, each of another kind and size; by turns with these the parent's own set in another order, and with one swapped."""
         right = [one for one in situation.successes if _fits(one.item)]
         wrong = [one for one in situation.failures if _fits(one.item)]
         parent = situation.parent.prompt
@@ -78,7 +78,7 @@ def _changed(parent: Prompt, pool: Sequence[Answered], rng: random.Random) -> li
 
 
 def _sizes(labels: Sequence[str]) -> list[int]:
-    """Numbers of examples that show every label equally often, as far as the largest number allows; of many labels also some only.
+    """Numbers of examples: one, three, and those that show every label equally often as far as the largest number allows; of many six.
 
     >>> _sizes(("a", "b", "c")), _sizes(()), _sizes(("a", "b", "c", "d", "e"))
     ([1, 3, 6, 9], [1, 2, 3, 4, 6, 8], [1, 3, 5, 6, 10])
