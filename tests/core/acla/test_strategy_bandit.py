@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-import pytest
-
 from meta_learning.acla import AdaptiveCurriculumAgent
 from meta_learning.acla.racing.shrinkage import NOTHING_KNOWN, Gain, shrunken_gain
 from meta_learning.acla.strategies.bandit import StrategyBandit, Tried
