@@ -5,8 +5,8 @@
         [--figures docs/research]
 
 Without ``--url`` it starts the model server (and meter) itself. Hours on two cores; breaking it off loses nothing. Tables need
-`seed`, `ours` and a rival. ``--model`` (or the variable META_LEARNING_BENCH_MODEL) is the file of the larger model, for tasks that are not asked of the
-packaged one.
+`seed`, `ours` and a rival. ``--model`` (or the variable META_LEARNING_BENCH_MODEL) is the file of the larger model, for tasks that
+are not asked of the packaged one.
 """
 
 from __future__ import annotations
