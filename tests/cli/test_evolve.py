@@ -71,7 +71,7 @@ def test_weights_that_leave_the_text_as_it_is_are_said_to_be_what_is_new(table: 
     assert result.exit_code == 0, result.output
     said = " ".join(result.output.split())
     assert "improved:" in said
-    assert "3 tried, none better than the first prompt with thresholds; best 1.000" in said
+    assert "6 tried, none better than the first prompt with thresholds; best 1.000" in said
     assert "the text of the prompt stays as it is weights on its labels belong to it: use" in said
 
 

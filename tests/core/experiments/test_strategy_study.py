@@ -26,13 +26,18 @@ PROMPT = "Guess what the text is. Answer with one word: negative or positive."
 
 
 def model() -> ScriptedLLM:
-    """Right where the prompt mentions numbers and the text is not in capitals; only `error_analysis` proposes to mention them."""
+    """Right where the prompt mentions numbers and the text is not in capitals; only `error_analysis` proposes to mention them.
+
+    Examples confuse it.
+    """
 
     def answer(request: Request) -> str:
         said, asked = request.messages[0].text, request.messages[-1].text
         if request.purpose != "task":
             failed = any("went wrong" in one.text or "wrong" in one.text.casefold() for one in request.messages)
             return "```\nLook at the number in the text.\n```" if failed else "```\nBe brief.\n```"
+        if len(request.messages) > 2:
+            return "negative"
         if "number" not in said or "CASE" in asked:
             return "positive"
         digits = "".join(mark for mark in asked if mark.isdigit())
