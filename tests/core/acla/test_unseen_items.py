@@ -78,8 +78,7 @@ async def test_without_a_decision_to_come_no_calls_are_kept_for_it() -> None:
     results = await AdaptiveCurriculumAgent(config, LEVEL.model()).run_curriculum(LEVEL.samples, num_samples=200)
     assert results["outcome"] == "search_only"
     assert weighed(results)["items"] == 200
-    # A third would be kept for a gate.
-    assert results["calls"] > 800
+    assert results["calls"] > 950
 
 
 async def test_no_item_of_the_search_speaks_at_the_gate_whose_group_was_seen() -> None:

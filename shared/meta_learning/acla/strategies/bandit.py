@@ -89,8 +89,10 @@ def expected_improvement(mean: float, spread: float) -> float:
 
 
 def _noises(tried: Sequence[Tried]) -> list[float]:
-    """The variance of each measured gain, by what an item's difference varies in all of them: of a few items on which nothing differs
-    nobody knows that. Infinite where nothing was asked."""
+    """The variance of each measured gain, by what an item's difference varies in all of them; infinite where nothing was asked.
+
+    A few items on which nothing differs say nothing of it.
+    """
     asked = sum(one.gain.count for one in tried)
     square = sum(one.gain.noise * one.gain.count**2 for one in tried if one.gain.count) / max(1, asked)
     return [square / one.gain.count if one.gain.count else math.inf for one in tried]
