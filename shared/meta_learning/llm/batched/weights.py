@@ -88,10 +88,13 @@ def _read(transformers: Any, source: Path, dtype: Any) -> tuple[Any, Any]:
 
 
 def _dtype(torch: Any, wish: Dtype, device: str) -> Any:
-    """Bfloat16 where the machine multiplies in it: elsewhere it is slower than float32, and always coarser."""
+    """Bfloat16 where the machine multiplies in it by tiles: elsewhere it is slower than float32, and always coarser.
+
+    AVX-512 alone is not enough: 140 against 210 GFLOP/s (`benchmarks.models.llm_dtypes`).
+    """
     if wish == "auto":
         able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-        fast = device == "cuda" or able.get("amx_bf16") or able.get("avx512_bf16")
+        fast = device == "cuda" or able.get("amx_bf16")
         wish = "bfloat16" if fast else "float32"
     return getattr(torch, wish)
 

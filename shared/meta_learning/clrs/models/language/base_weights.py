@@ -137,11 +137,11 @@ def _read(transformers: Any, source: str, device: str, dtype: Any) -> tuple[Any,
 
 
 def _computes_in_bfloat16(torch: Any, device: str) -> bool:
-    """Whether ``device`` multiplies bfloat16 in hardware: emulated it is slower than float32."""
+    """Whether ``device`` multiplies bfloat16 by tiles: emulated, or with AVX-512 alone, it is slower than float32."""
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported())
-    known = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
-    return any(test() for test in known if test is not None)
+    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(able.get("amx_bf16"))
 
 
 def _located(source: str) -> tuple[Path, dict[str, str]]:
