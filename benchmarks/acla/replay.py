@@ -47,6 +47,8 @@ WORLDS: dict[str, dict[str, Any]] = {
                                          "drift": -0.1, "effect": 0.1},
     "only examples help": {"base": -0.535, "examples_drift": 0.69, "examples_effect": 0.14, "drift": -0.1, "effect": 0.05},
     "only instructions help": {"base": 0.1, "examples_drift": -0.1, "examples_effect": 0.08, "drift": 0.03, "effect": 0.15},
+    "prompts lean": {"base": 0.4, "drift": -0.02, "effect": 0.05, "examples_drift": 0.0, "examples_effect": 0.1, "leaning": 1.0,
+                     "leaning_spread": 2.5},
 }
 # fmt: on
 OURS = "ours"

@@ -62,7 +62,8 @@ def _quality(world: World, prompt: Prompt) -> float:
 class World:
     """``drift``: mean effect of a changed block, in units in which difficulty has spread 1 (0.1 is about 3 points of accuracy);
     ``effect``: their spread; 0 for a world in which nothing helps. ``leaning``: how far the model prefers one label. The same of a
-    set of examples: ``examples_drift`` and ``examples_effect``, each as any other block's where it is None.
+    set of examples: ``examples_drift`` and ``examples_effect``, each as any other block's where it is None. ``leaning_spread``: how
+    far prompts differ in it, .3 of the leaning where it is None.
     """
 
     number: int
@@ -74,6 +75,7 @@ class World:
     logprobs: bool = False
     examples_drift: float | None = None
     examples_effect: float | None = None
+    leaning_spread: float | None = None
 
     def quality(self, prompt: Prompt) -> float:
         """How good a prompt truly is, beside its leaning."""
@@ -108,7 +110,8 @@ class World:
         """The label that the model says, and the log-probabilities of both."""
         margin = self.margin(prompt, self.quality(prompt) if quality is None else quality, text)
         towards_positive = margin if self.label(text) == "positive" else -margin
-        lean = self.leaning + 0.3 * self.leaning * draw(self.number, "lean", _version(prompt))
+        spread = 0.3 * self.leaning if self.leaning_spread is None else self.leaning_spread
+        lean = self.leaning + spread * draw(self.number, "lean", _version(prompt))
         odds = 1.5 * (towards_positive + lean)
         logprobs = {"positive": -math.log1p(math.exp(-odds)) - 1.0, "negative": -math.log1p(math.exp(odds)) - 1.0}
         return max(logprobs, key=logprobs.__getitem__), logprobs

@@ -61,7 +61,7 @@ class Search:
     ) -> None:
         self.incumbent, self.seed = incumbent, incumbent[0]
         self.race = Race(tools.config, tools.evaluator, tools.asking, self.seed, items, kept_calls)
-        self.race.time_is_up = tools.time_is_up
+        self.race.time_is_up, self.race.labels = tools.time_is_up, labels
         self.matrix, self.tracker = self.race.matrix, self.race.tracker
         self.in_use = InUse(self.race, incumbent, tools.asking)
         self._tools = tools

@@ -98,8 +98,8 @@ class Ladder:
         A child of the best shares its luck on these items: to be as good there is nothing to go on with.
         """
         if standing.rung == 0:
-            return standing.over_best.raw >= 0.0
-        if standing.over_seed.mean <= 0.0 or standing.over_best.raw <= 0.0:
+            return standing.over_best.mean >= 0.0
+        if standing.over_seed.mean <= 0.0 or standing.over_best.mean <= 0.0:
             return False
         others = self._passed[standing.rung]
         ahead = sum(gain > standing.over_seed.mean for _, gain in others)

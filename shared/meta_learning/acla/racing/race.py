@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.evaluating import Evaluator
 from meta_learning.acla.outcomes import Candidate, OutcomeMatrix
 from meta_learning.acla.performance_tracker import Birth, PerformanceTracker
+from meta_learning.acla.racing import leaning
 from meta_learning.acla.racing.curriculum import Course, course, disagreement
 from meta_learning.acla.racing.ladder import Ladder, Standing, rungs_up_to
 from meta_learning.acla.racing.shrinkage import Gain
@@ -37,7 +39,7 @@ class Entrant:
 class Race:
     """One run's race over ``items``, which stand in the common random order. ``kept_calls`` are left untouched for the gate.
 
-    ``seed`` is what must be beaten; ``best`` leads. ``in_rungs`` is switched off when scores are means that cannot be paired.
+    ``seed`` is what must be beaten; ``best`` leads. ``labels``: the answers that there are, none where they are texts.
     """
 
     def __init__(
@@ -57,11 +59,12 @@ class Race:
         self.ladder = Ladder(rungs_up_to(len(items), None if left is None else left - kept_calls))
         self.entrants: dict[str, Entrant] = {}
         self.kept_calls = kept_calls
+        self.labels: tuple[str, ...] = ()
         self.time_is_up: Callable[[], bool] = lambda: False
         self.out_of_time = False
         self._asking = asking
         self._evaluator = evaluator
-        self._tokens: dict[str, float] = {}
+        self._leanings: dict[str, tuple[int, float]] = {}
 
     async def ask(self, candidate: Candidate, items: Sequence[Item], kept_calls: int | None = None) -> None:
         """Make sure that ``candidate`` has an entry for every one of ``items``.
@@ -159,7 +162,10 @@ class Race:
         return True
 
     def gain(self, candidate: Candidate, other: Candidate, rung: int | None = None) -> Gain:
-        """The shrunken gain of one over the other, in what a user pays for; along the first one's course up to ``rung`` items."""
+        """The shrunken gain of one over the other, in what a user pays for; along the first one's course up to ``rung`` items.
+
+        Shrunken towards what their leanings make expect.
+        """
         entrant = self.entrants.get(candidate.version)
         along = entrant.course if entrant else Course(tuple(self.items), {})
         if rung is None:
@@ -169,7 +175,25 @@ class Race:
         price = self.price(candidate) - self.price(other)
         if price:
             differences = {name: one - price for name, one in differences.items()}
-        return along.gain(differences, rung)
+        return along.gain(differences, rung).around(self._cost_of_leaning(other) - self._cost_of_leaning(candidate))
+
+    def _cost_of_leaning(self, candidate: Candidate) -> float:
+        """What a candidate loses by its leaning; nothing where thresholds take that away, or answers are no labels."""
+        if not self.labels or candidate.calibrated or self.anchor.calibrated:
+            return 0.0
+        answers = self.matrix.answers.get(candidate.prompt.version, {})
+        known = self._leanings.get(candidate.version)
+        if known is None or known[0] != len(answers):
+            asked = (item for item in self.items if item.id in answers and answers[item.id].score is None)
+            pairs = [
+                (self.matrix.decision(candidate, one), one.expected) for one in asked if answers[one.id].missing is None
+            ]
+            known = self._leanings[candidate.version] = (len(answers), leaning.leaning(pairs))
+        if not known[1]:
+            return 0.0
+        scores = self.matrix.row(self.best).values()
+        [(_, commonest)] = Counter(item.expected for item in self.items).most_common(1)
+        return leaning.cost_of(known[1], commonest / len(self.items), sum(scores) / max(1, len(scores)))
 
     def _differences(self, candidate: Candidate, other: Candidate, items: Sequence[Item]) -> Mapping[str, float]:
         """By item: of chances where both have them, else of answers, since a chance of .8 is no worse than a right answer."""
@@ -207,7 +231,7 @@ class Race:
         birth.kept |= leads
         if leads:
             self.best = candidate
-        elif candidate is self.best and over_seed.raw < 0.0:
+        elif candidate is self.best and over_seed.mean < 0.0:
             self.best = self._next_leader()
 
     def _next_leader(self) -> Candidate:
@@ -223,4 +247,4 @@ class Race:
     def _leads(self, candidate: Candidate, gain: Gain) -> bool:
         # At equal scores the shorter prompt leads: prompts that only ever grow cost money with every later call.
         shorter = len(candidate.prompt.render()) < len(self.best.prompt.render())
-        return gain.raw > 0.0 or (gain.raw == 0.0 and shorter and self.best is not self.anchor)
+        return gain.mean > 0.0 or (gain.mean == 0.0 and shorter and self.best is not self.anchor)
