@@ -4,7 +4,9 @@
         [--sets 6]
 
 Data seed 0, which no report uses. ``at random``: as they are drawn; ``in rounds``: every label once before any comes again. The spread
-of true accuracies is what is left of the spread of measured ones beyond the noise of so many items.
+of true accuracies is what is left of the spread of measured ones beyond the noise of so many items. A second table: how good,
+on the other items, are the best set and the best third by a few items, as text: by right answers alone, and with leanings
+(`racing.leaning`)?
 """
 
 from __future__ import annotations
@@ -14,13 +16,17 @@ import random
 from collections.abc import Sequence
 from contextlib import closing
 from math import sqrt
-from statistics import fmean, pstdev
+from statistics import correlation, fmean, pstdev
 
 from benchmarks.acla_peers.items import TASKS, Pair, draw
 from benchmarks.peers.acla_client import Client, package_text, read
+from meta_learning.acla.racing.leaning import cost_of, leaning
+from meta_learning.acla.racing.shrinkage import shrunken_gain
 
 SIZES = (1, 2, 3, 4, 6, 8, 12)
 TEST_COUNT = 500
+FEW, DRAWS_COUNT = (8, 16, 24, 48, 66, 100), 400
+Read = list[str | None]
 
 
 def in_rounds(items: Sequence[Pair], labels: Sequence[str], size: int, rng: random.Random) -> list[Pair]:
@@ -51,6 +57,7 @@ def main() -> None:
     items = draw(task, asked.seed, TEST_COUNT)
     questions = items.test[: asked.items]
     every: list[tuple[float, float]] = []
+    texts: list[Read] = []
     print(
         f"{len(questions)} items, {asked.sets} sets a row\n\n"
         "| examples | as text: mean | spread | best | by label: mean | spread | best |\n|---|---|---|---|---|---|---|"
@@ -69,9 +76,41 @@ def main() -> None:
                         package_text(task.seed_prompt, drawn), [text for text, _ in questions]
                     )
                     right.append(_accuracies(answers, questions, task.labels))
+                    texts.append([read(one, task.labels, by_label=False) for one in answers])
                 every += right
                 print(f"| {size}, {way} | {_row(right, len(questions))} |", flush=True)
     print(f"| all {len(every)} | {_row(every, len(questions))} |")
+    labels = [label for _, label in questions]
+    apart = [abs(said.count(task.labels[0]) - said.count(task.labels[1])) / len(said) for said in texts]
+    together = correlation(apart, [text for text, _ in every])
+    print(f"\none label said more often, mean share: {fmean(apart):.2f}; correlation with accuracy: {together:.2f}\n")
+    print(
+        "| items | best: by right answers | with leanings | best third: by right answers | with leanings |\n|---|---|---|---|---|"
+    )
+    for count in FEW:
+        print(f"| {count} | " + " | ".join(f"{one:.3f}" for one in picked(texts, labels, count)) + " |")
+
+
+def picked(texts: Sequence[Read], labels: Sequence[str], count: int) -> list[float]:
+    """Accuracy on the other items of whoever looks best on ``count`` drawn ones, means over draws: see the module."""
+    rng, commonest = random.Random(count), max(map(labels.count, set(labels))) / len(labels)
+    right = [[float(one == label) for one, label in zip(said, labels, strict=True)] for said in texts]
+    found: list[list[float]] = []
+    for _ in range(DRAWS_COUNT):
+        order = rng.sample(range(len(labels)), len(labels))
+        seen, others, reference = order[:count], order[count:], rng.randrange(len(texts))
+        truth = [fmean(one[item] for item in others) for one in right]
+        costs = [
+            cost_of(leaning([(said[item], labels[item]) for item in seen]), commonest, max(truth)) for said in texts
+        ]
+        gains = [shrunken_gain([one[item] - right[reference][item] for item in seen]) for one in right]
+        leant = [gain.around(costs[reference] - cost).mean for gain, cost in zip(gains, costs, strict=True)]
+        row = []
+        for size in (1, max(1, len(texts) // 3)):
+            for by in ([gain.raw for gain in gains], leant):
+                row.append(fmean(truth[one] for one in sorted(range(len(texts)), key=lambda one: -by[one])[:size]))
+        found.append(row)
+    return [fmean(column) for column in zip(*found, strict=True)]
 
 
 def _accuracies(

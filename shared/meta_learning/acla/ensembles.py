@@ -10,7 +10,7 @@ from itertools import combinations
 
 from meta_learning.acla.outcomes import Candidate, OutcomeMatrix
 from meta_learning.acla.parsing import is_right
-from meta_learning.acla.racing.shrinkage import shrunken_gain
+from meta_learning.acla.racing.shrinkage import Gain, shrunken_gain
 from meta_learning.acla.splits import Item
 
 ITEMS_COUNT_MIN = 24
@@ -26,6 +26,14 @@ class Ensemble:
     def version(self) -> str:
         """The members' versions."""
         return "+".join(one.version for one in self.members)
+
+
+Contender = Candidate | Ensemble
+
+
+def members_of(contender: Contender) -> tuple[Candidate, ...]:
+    """The voters; a single package is the only one."""
+    return contender.members if isinstance(contender, Ensemble) else (contender,)
 
 
 def vote(matrix: OutcomeMatrix, members: Sequence[Candidate], item: Item) -> str | None:
@@ -60,7 +68,7 @@ def chosen(
         # Also two at a time: where answers are counted, one more voter than a single one only makes ties.
         sizes = [size for size in (1, 2) if len(members) + size <= size_max]
         more = [list(few) for size in sizes for few in combinations(others, size) if _differ([*members, *few])]
-        gains = [(_gain(matrix, members, few, items), -index) for index, few in enumerate(more)]
+        gains = [(_raise(matrix, members, few, items), -index) for index, few in enumerate(more)]
         gain, index = max(gains, default=(0.0, 0))
         if gain <= 0.0:
             break
@@ -72,10 +80,18 @@ def _differ(members: Sequence[Candidate]) -> bool:
     return len({one.prompt.version for one in members}) == len(members)
 
 
-def _gain(matrix: OutcomeMatrix, members: list[Candidate], more: list[Candidate], items: Sequence[Item]) -> float:
-    pairs = [(voted_score(matrix, members + more, item), voted_score(matrix, members, item)) for item in items]
+def gain_over(
+    matrix: OutcomeMatrix, members: Sequence[Candidate], others: Sequence[Candidate], items: Sequence[Item]
+) -> tuple[Gain, float]:
+    """What ``members`` are right more often than ``others`` where all have answered (shrunken), and how often the two differ."""
+    pairs = [(voted_score(matrix, members, item), voted_score(matrix, others, item)) for item in items]
     known = [new - old for new, old in pairs if new is not None and old is not None]
-    return shrunken_gain(known).mean if len(known) >= ITEMS_COUNT_MIN else 0.0
+    return shrunken_gain(known), sum(map(abs, known)) / max(1, len(known))
+
+
+def _raise(matrix: OutcomeMatrix, members: list[Candidate], more: list[Candidate], items: Sequence[Item]) -> float:
+    gain, _ = gain_over(matrix, members + more, members, items)
+    return gain.mean if gain.count >= ITEMS_COUNT_MIN else 0.0
 
 
 def _log_chances(matrix: OutcomeMatrix, member: Candidate, item: Item) -> dict[str, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from meta_learning.acla.asking import stream
 from meta_learning.acla.config import CurriculumConfig
-from meta_learning.acla.ensembles import Ensemble, chosen, voted_score
+from meta_learning.acla.ensembles import Contender, Ensemble, members_of, voted_score
 from meta_learning.acla.gate import Finalist, GateReport, PairedScores, decide
 from meta_learning.acla.in_use import TooManyMissing
 from meta_learning.acla.nominating import Nominee, shares_of
@@ -18,8 +18,6 @@ from meta_learning.acla.splits import Item, group_or_self
 from meta_learning.acla.statistics import said_p
 from meta_learning.acla.store import RunLog
 from meta_learning.errors import BudgetExhausted
-
-Contender = Candidate | Ensemble
 
 
 @dataclass
@@ -46,12 +44,11 @@ async def judge(
         BudgetExhausted: it leaves none.
         TooManyMissing: the model refuses what is in use more than a fifth of them.
     """
-    finalists = [one.candidate for one in slate]
+    contenders = [one.candidate for one in slate]
     believed = {one.candidate.version: one.gain for one in slate}
-    cut = await _ask(search, finalists, items)
+    cut = await _ask(search, list(dict.fromkeys(voter for one in contenders for voter in members_of(one))), items)
     fresh = {item.id for item in items}
     seen = [item for item in search.race.items if item.id not in fresh]
-    contenders = _contenders(search, finalists, seen, config.ensemble_size)
     pairs = [
         replace(_paired(search, one, seen, items), share=share, believed=believed.get(one.version, NOTHING_KNOWN))
         for one, share in zip(contenders, _shares(search, contenders), strict=True)
@@ -80,18 +77,8 @@ async def _ask(search: Search, finalists: Sequence[Candidate], items: Sequence[I
     return cut
 
 
-def _contenders(search: Search, finalists: Sequence[Candidate], seen: Sequence[Item], size_max: int) -> list[Contender]:
-    """The finalists, and together those of them that help each other: all of them are asked anyway."""
-    if size_max < 2:
-        return list(finalists)
-    others = [*finalists[1:], search.race.anchor, *search.incumbent]
-    together = chosen(search.matrix, finalists[0], others, seen, size_max)
-    return [*finalists, *([together] if together else [])]
-
-
 def _paired(search: Search, contender: Contender, seen: Sequence[Item], items: Sequence[Item]) -> PairedScores:
-    members = contender.members if isinstance(contender, Ensemble) else (contender,)
-    race = search.race
+    members, race = members_of(contender), search.race
     try:
         for member in members:
             search.in_use.check_missing(member, items)

@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from meta_learning.acla.outcomes import Candidate
+from meta_learning.acla.ensembles import Contender, members_of
 from meta_learning.acla.racing.shrinkage import Gain
 
 Floats = npt.NDArray[np.float64]
@@ -32,12 +32,13 @@ COMMON_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Nominee:
-    """A package, its gain over what is in use (shrunken, in right answers), and the share of items on which the two differ.
+    """A package, or several that vote, the gain over what is in use (shrunken, in right answers), and the share of items on which the
+    two differ.
 
     ``is_fixed``: it was fixed before the search, so that the pairs of the search count in its test.
     """
 
-    candidate: Candidate
+    candidate: Contender
     gain: Gain
     discordant: float
     is_fixed: bool = False
@@ -59,7 +60,7 @@ class Terms:
 
     def prompts_count(self, slate: Sequence[Nominee]) -> int:
         """Prompts that have to be asked; other packages of the same prompt cost no call."""
-        return len({one.candidate.prompt.version for one in slate} - self.in_use)
+        return len({voter.prompt.version for one in slate for voter in members_of(one.candidate)} - self.in_use)
 
     def worth(self, slate: Sequence[Nominee]) -> float:
         """The gain that is expected of whoever the gate lets through."""
@@ -108,6 +109,22 @@ def nominated(nominees: Sequence[Nominee], terms: Terms) -> list[Nominee]:
             break
         slate, least = found, worth * RAISE_MIN
     return sorted(slate, key=lambda one: -one.gain.mean)
+
+
+def with_votes(slate: Sequence[Nominee], together: Nominee, best: Nominee, terms: Terms) -> list[Nominee]:
+    """The slate, or where more is expected of it one in which several vote ``together``, with or without the ``best`` of them alone.
+
+    Its prompts are asked what others would be, so it must raise the expected gain as another nominee must.
+    """
+    fixed = [one for one in slate if one.is_fixed]
+    beside = [] if best in fixed else [best]
+    voting = [
+        one
+        for one in ([together, *beside, *fixed], [together, *fixed])
+        if terms.prompts_count(one) <= terms.prompts_max
+    ]
+    found = max(voting, key=terms.worth, default=[])
+    return found if terms.worth(found) > RAISE_MIN * terms.worth(slate) else list(slate)
 
 
 def expected_gain(slate: Sequence[Nominee], items_count: int, levels: Sequence[float]) -> float:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from meta_learning.acla.asking import Asking
 from meta_learning.acla.calibration import UNCALIBRATED
 from meta_learning.acla.config import CurriculumConfig
+from meta_learning.acla.ensembles import chosen, gain_over, members_of
 from meta_learning.acla.evaluating import FunctionEvaluator, ModelEvaluator
 from meta_learning.acla.in_use import TooManyMissing
 from meta_learning.acla.judging import Ending, judge
-from meta_learning.acla.nominating import Nominee, Terms, nominated
+from meta_learning.acla.nominating import Nominee, Terms, nominated, with_votes
 from meta_learning.acla.outcomes import Answer, Candidate
 from meta_learning.acla.planning import FINALISTS_COUNT_MAX, GatePlan
 from meta_learning.acla.prompt import Prompt
@@ -23,6 +24,8 @@ from meta_learning.errors import BudgetExhausted, Cancelled
 
 FREE_TEXT_SHARE_MAX = 0.5
 SHOWN_CHARS_MAX = 80
+# Who may vote: each pair of them is looked at.
+VOTERS_CONSIDERED_MAX = 8
 OnProgress = Callable[[int, float, int, str], None]
 
 
@@ -171,7 +174,7 @@ class Run:
                 return Ending("stopped_by_budget", f"{nobody}, which was cut short: {self._stopped_by}{_kept(plan)}")
             return Ending("no_evidence", nobody)
         items = self._splits.gate[: terms.items_for(terms.prompts_count(slate))]
-        finalists = [one.candidate for one in slate]
+        finalists = list(dict.fromkeys(voter for one in slate for voter in members_of(one.candidate)))
         prompts_count = len(terms.in_use) + terms.prompts_count(slate)
         kept_calls = len(items) * prompts_count
         further = self._further(finalists, kept_calls)
@@ -254,14 +257,12 @@ class Run:
         return Terms(items_for, versions, prompts_max, config.alpha, search.fixed_share, further_for)
 
     def _slate(self, terms: Terms) -> list[Nominee]:
-        """Who is asked the fresh items; where prompts may vote together, as many as were planned."""
+        """Who is asked the fresh items; several that vote where more is expected of them."""
         nominees = self.search.nominees()
         slate = nominated(nominees, terms)
-        if self._config.ensemble_size > 1:
-            ahead = [one for one in nominees if one.gain.mean > 0.0 and one not in slate]
-            for one in sorted(ahead, key=lambda one: -one.gain.mean):
-                if terms.prompts_count([*slate, one]) <= min(terms.prompts_max, self._config.ensemble_size):
-                    slate.append(one)
+        voting = self._voting(nominees) if self._config.ensemble_size > 1 else None
+        if voting is not None:
+            slate = with_votes(slate, *voting, terms)
         for one in slate:
             self.search.tracker.explain(
                 len(self.search.tracker.history),
@@ -271,6 +272,20 @@ class Run:
                 chance=one.gain.chance_above(0.0),
             )
         return slate
+
+    def _voting(self, nominees: Sequence[Nominee]) -> tuple[Nominee, Nominee] | None:
+        """Those that help each other most on the search items, together, and the best of them alone; None where nobody does."""
+        search, matrix, items = self.search, self.search.matrix, self._splits.search
+        ranked = sorted(nominees, key=lambda one: -one.gain.mean)[:VOTERS_CONSIDERED_MAX]
+        others = [one.candidate for one in ranked if isinstance(one.candidate, Candidate)]
+        if not others:
+            return None
+        together = chosen(matrix, others[0], [*others[1:], *search.incumbent], items, self._config.ensemble_size)
+        if together is None:
+            return None
+        more, _ = gain_over(matrix, together.members, together.members[:1], items)
+        _, discordant = gain_over(matrix, together.members, search.incumbent, items)
+        return Nominee(together, ranked[0].gain.plus(more), discordant), ranked[0]
 
     def _search_only(self, why: str) -> Ending:
         best = self.search.best

@@ -7,8 +7,9 @@ from dataclasses import replace
 from benchmarks.acla.worlds import SEED_PROMPT, World
 from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig, Prompt
 from meta_learning.acla.asking import Asking
+from meta_learning.acla.ensembles import Ensemble, members_of
 from meta_learning.acla.in_use import HEADROOM_COUNT
-from meta_learning.acla.nominating import Nominee, Terms, nominated
+from meta_learning.acla.nominating import Nominee, Terms, nominated, with_votes
 from meta_learning.acla.outcomes import Answer, Candidate
 from meta_learning.acla.performance_tracker import PerformanceTracker
 from meta_learning.acla.racing.ladder import Standing, rungs_up_to
@@ -148,3 +149,27 @@ def test_the_luckiest_of_many_that_are_worse_is_not_shown_as_what_would_be_taken
         search.race.ladder.stand(Standing(worse, 0, Gain(-0.02, 0.04, -0.2, 8), Gain(-0.02, 0.04, -0.2, 8)))
     assert search.best is lucky
     assert search.held is SEED
+
+
+def together_of(names: str, gain: float, sd: float = 0.03) -> Nominee:
+    voters = tuple(voter for name in names for voter in members_of(nominee(name, gain).candidate))
+    return Nominee(Ensemble(voters), Gain(gain, sd, gain, 60), 0.2)
+
+
+def test_several_vote_only_where_more_is_expected_of_them_for_their_calls() -> None:
+    alone = nominee("a", 0.08)
+    assert with_votes([alone], together_of("abc", 0.085), alone, terms(200)) == [alone]
+    better = together_of("abc", 0.11)
+    assert better in with_votes([alone], better, alone, terms(2000))
+    assert with_votes([alone], better, alone, terms(60)) == [alone]
+
+
+def test_voters_are_prompts_that_have_to_be_asked_once_each() -> None:
+    together = together_of("abc", 0.1)
+    assert terms(200).prompts_count([together]) == 3
+    assert terms(200).prompts_count([together, nominee("a", 0.1)]) == 3
+
+
+def test_no_more_vote_than_the_plan_has_finalists_for() -> None:
+    alone = nominee("a", 0.02)
+    assert with_votes([alone], together_of("abcd", 0.3), alone, terms(4000)) == [alone]

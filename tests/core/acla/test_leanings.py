@@ -1,0 +1,111 @@
+"""A prompt that leans to a label is expected to be right less often, before many answers say so."""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+import pytest
+
+from benchmarks.acla.replay import WORLDS
+from benchmarks.acla.worlds import World
+from meta_learning.acla import CurriculumConfig
+from meta_learning.acla.asking import Asking
+from meta_learning.acla.outcomes import Answer, Candidate
+from meta_learning.acla.prompt import Prompt
+from meta_learning.acla.racing.leaning import EXPECTED_SHARE, cost_of, leaning
+from meta_learning.acla.racing.race import Race
+from meta_learning.acla.splits import read_items
+from meta_learning.acla.store import MemoryRunStore, RunLog
+from meta_learning.llm.scripted import ScriptedLLM
+
+RIGHT = ["yes", "no"] * 12
+OTHER = {"yes": "no", "no": "yes"}
+LEANING: list[str | None] = ["yes"] * 24
+EVEN: list[str | None] = [one if n % 4 < 2 else OTHER[one] for n, one in enumerate(RIGHT)]
+
+
+def race_of(labels: tuple[str, ...] = ("no", "yes")) -> Race:
+    config = CurriculumConfig("Judge.", "own")
+    items = read_items([{"input": f"text {n}", "expected": label} for n, label in enumerate(RIGHT)])
+    asking = Asking(ScriptedLLM(lambda request: ""), RunLog(MemoryRunStore(), "r", "scripted"), None, lambda: False)
+    race = Race(config, None, asking, Candidate(Prompt(task="Judge.")), items)  # type: ignore[arg-type]  # nobody is asked
+    race.labels = labels
+    return race
+
+
+def entered(race: Race, task: str, said: list[str | None], missing: str | None = None) -> Candidate:
+    candidate = Candidate(Prompt(task=task))
+    for item, answer in zip(race.items, said, strict=True):
+        race.matrix.record(candidate.prompt, item, Answer(text=answer, missing=missing if answer is None else None))
+    return candidate
+
+
+def test_of_two_that_are_as_often_right_the_one_that_leans_is_behind() -> None:
+    race = race_of()
+    leans, even = entered(race, "Lean.", LEANING), entered(race, "Be even.", EVEN)
+    gain = race.gain(even, leans)
+    assert gain.raw == 0.0
+    assert gain.mean > 0.01
+    assert race.gain(leans, even).mean == pytest.approx(-gain.mean)
+
+
+def test_it_counts_for_less_the_more_answers_there_are() -> None:
+    race = race_of()
+    leans, even = entered(race, "Lean.", LEANING), entered(race, "Be even.", EVEN)
+    few, many = (race.gain(even, leans, rung) for rung in (8, 24))
+    assert few.mean > many.mean > 0.0
+
+
+@pytest.mark.parametrize("labels", [(), ("no", "yes")])
+def test_texts_and_weighed_labels_have_no_leaning(labels: tuple[str, ...]) -> None:
+    race = race_of(labels)
+    leans, even = entered(race, "Lean.", LEANING), entered(race, "Be even.", EVEN)
+    if labels:
+        race.anchor = Candidate(race.seed.prompt, calibrated=True)
+    assert race.gain(even, leans).mean == 0.0
+
+
+def test_what_is_missing_leans_to_nothing() -> None:
+    race = race_of()
+    half = [one if n < 12 else None for n, one in enumerate(RIGHT)]
+    refused, silent = entered(race, "One.", list(half), missing="refused"), entered(race, "Two.", list(half))
+    right = entered(race, "Three.", list(RIGHT))
+    assert race.gain(refused, right).mean == 0.0
+    assert race.gain(silent, right, 12).raw == 0.0
+    assert race.gain(silent, right, 12).mean < 0.0
+
+
+def test_scores_of_others_have_no_leaning() -> None:
+    race = race_of()
+    judged = [Candidate(Prompt(task=name)) for name in ("One.", "Two.")]
+    for one in judged:
+        for number, item in enumerate(race.items):
+            race.matrix.record(one.prompt, item, Answer(score=float(number % 2)))
+    assert race.gain(judged[0], judged[1]).mean == 0.0
+
+
+def test_few_errors_to_one_side_are_chance() -> None:
+    assert leaning([("yes", "no"), *[("yes", "yes"), ("no", "no")] * 5]) == 0.0
+    assert leaning([]) == 0.0
+    seven_of_eight = [("yes", "no")] * 3 + [("yes", "yes")] * 4 + [("no", "no")]
+    assert 0.0 < leaning(seven_of_eight) < 9 / 64
+
+
+def test_many_labels_lean_as_far_as_one_takes_from_the_others() -> None:
+    letters = ["A", "B", "C", "D", "E"] * 20
+    always = leaning([("A", right) for right in letters])
+    assert always == pytest.approx(0.4, abs=0.02)
+    assert cost_of(always, 0.2, 0.6) == pytest.approx(EXPECTED_SHARE * 0.4 * always / 0.64)
+    assert leaning([(letters[(n + 5) % 100], right) for n, right in enumerate(letters)]) == 0.0
+
+
+def test_the_cost_stays_within_what_there_is_to_lose() -> None:
+    assert cost_of(1.0, 0.5, 0.9) == pytest.approx(EXPECTED_SHARE * 0.4)
+    assert cost_of(1.0, 1.0, 1.0) < 1e-6
+
+
+def test_prompts_of_a_world_lean_as_far_as_it_says() -> None:
+    asked = World(7, **WORLDS["prompts lean"])
+    prompts = [Prompt(task=f"Way {number} of asking.") for number in range(8)]
+    shares = [fmean(asked.answer(one, item["input"])[0] == "positive" for item in asked.samples(60)) for one in prompts]
+    assert sum(not 0.2 < share < 0.8 for share in shares) >= 4
