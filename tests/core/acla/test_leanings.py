@@ -12,6 +12,7 @@ from meta_learning.acla import CurriculumConfig
 from meta_learning.acla.asking import Asking
 from meta_learning.acla.outcomes import Answer, Candidate
 from meta_learning.acla.prompt import Prompt
+from meta_learning.acla.racing.curriculum import Course
 from meta_learning.acla.racing.leaning import EXPECTED_SHARE, cost_of, leaning
 from meta_learning.acla.racing.race import Race
 from meta_learning.acla.splits import read_items
@@ -109,3 +110,16 @@ def test_prompts_of_a_world_lean_as_far_as_it_says() -> None:
     prompts = [Prompt(task=f"Way {number} of asking.") for number in range(8)]
     shares = [fmean(asked.answer(one, item["input"])[0] == "positive" for item in asked.samples(60)) for one in prompts]
     assert sum(not 0.2 < share < 0.8 for share in shares) >= 4
+
+
+async def test_a_lead_that_a_leaning_decides_says_so() -> None:
+    race = race_of()
+    race.ladder.rungs = [8, 24]
+    entered(race, "Judge.", LEANING)
+    even = entered(race, "Be even.", EVEN)
+    await race.enter(even, Course(tuple(race.items), {}), 1)
+    assert race.best is race.seed
+    while await race.climb_on(1):
+        pass
+    assert race.best is even
+    assert "in view of how far both lean" in race.tracker.decisions[-1]["because"]

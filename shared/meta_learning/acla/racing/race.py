@@ -146,7 +146,7 @@ class Race:
             self.tracker.explain(
                 iteration,
                 f"{self.best.version} leads again",
-                f"{before.version} is behind the seed prompt on {now.over_seed.count} items",
+                f"{before.version} is behind the seed prompt on {now.over_seed.count} items{_by_leaning(-now.over_seed.raw)}",
                 over_seed=now.over_seed.raw,
             )
         elif self.best is not before:
@@ -154,7 +154,7 @@ class Race:
             self.tracker.explain(
                 iteration,
                 f"{self.best.version} leads",
-                f"its paired gain over {before.version} is positive on {now.over_best.count} items",
+                f"it is ahead of {before.version} on {now.over_best.count} items{_by_leaning(now.over_best.raw)}",
                 gain=now.over_best.raw,
                 shrunken=now.over_best.mean,
                 over_seed=now.over_seed.mean,
@@ -248,3 +248,8 @@ class Race:
         # At equal scores the shorter prompt leads: prompts that only ever grow cost money with every later call.
         shorter = len(candidate.prompt.render()) < len(self.best.prompt.render())
         return gain.mean > 0.0 or (gain.mean == 0.0 and shorter and self.best is not self.anchor)
+
+
+def _by_leaning(raw: float) -> str:
+    """What to add where right answers alone do not say so."""
+    return "" if raw > 0.0 else ", in view of how far both lean to a label"
