@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -14,6 +14,8 @@ from meta_learning.acla.racing.shrinkage import Gain, shrunken_gain
 from meta_learning.acla.splits import Item
 
 ITEMS_COUNT_MIN = 24
+# Voting with others raises a prompt's accuracy by a few points; those that were chosen look as if by more.
+RAISE_SD = 0.035
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,15 @@ def voted_score(matrix: OutcomeMatrix, members: Sequence[Candidate], item: Item)
 
 
 def chosen(
-    matrix: OutcomeMatrix, best: Candidate, others: Sequence[Candidate], items: Sequence[Item], size_max: int
+    matrix: OutcomeMatrix,
+    best: Candidate,
+    others: Sequence[Candidate],
+    items: Sequence[Item],
+    size_max: int,
+    price: Callable[[Candidate], float] = lambda voter: 0.0,
 ) -> Ensemble | None:
-    """Add to ``best`` whoever helps most on the items that all have answered, as long as somebody helps; None if nobody does.
+    """Add to ``best`` whoever helps most on the items that all have answered, as long as somebody helps by more than the ``price`` of
+    a call (in score); None if nobody does.
 
     Nobody votes twice, not even as another package of the same prompt: that would be one more call a question for the same answer.
     """
@@ -68,7 +76,7 @@ def chosen(
         # Also two at a time: where answers are counted, one more voter than a single one only makes ties.
         sizes = [size for size in (1, 2) if len(members) + size <= size_max]
         more = [list(few) for size in sizes for few in combinations(others, size) if _differ([*members, *few])]
-        gains = [(_raise(matrix, members, few, items), -index) for index, few in enumerate(more)]
+        gains = [(_raise(matrix, members, few, items, sum(map(price, few))), -index) for index, few in enumerate(more)]
         gain, index = max(gains, default=(0.0, 0))
         if gain <= 0.0:
             break
@@ -81,16 +89,23 @@ def _differ(members: Sequence[Candidate]) -> bool:
 
 
 def gain_over(
-    matrix: OutcomeMatrix, members: Sequence[Candidate], others: Sequence[Candidate], items: Sequence[Item]
+    matrix: OutcomeMatrix,
+    members: Sequence[Candidate],
+    others: Sequence[Candidate],
+    items: Sequence[Item],
+    price: float = 0.0,
 ) -> tuple[Gain, float]:
-    """What ``members`` are right more often than ``others`` where all have answered (shrunken), and how often the two differ."""
+    """What ``members`` are right more often than ``others`` where all have answered (shrunken), the ``price`` of their further calls
+    paid, and how often the two differ."""
     pairs = [(voted_score(matrix, members, item), voted_score(matrix, others, item)) for item in items]
     known = [new - old for new, old in pairs if new is not None and old is not None]
-    return shrunken_gain(known), sum(map(abs, known)) / max(1, len(known))
+    return shrunken_gain([one - price for one in known], RAISE_SD), sum(map(abs, known)) / max(1, len(known))
 
 
-def _raise(matrix: OutcomeMatrix, members: list[Candidate], more: list[Candidate], items: Sequence[Item]) -> float:
-    gain, _ = gain_over(matrix, members + more, members, items)
+def _raise(
+    matrix: OutcomeMatrix, members: list[Candidate], more: list[Candidate], items: Sequence[Item], price: float
+) -> float:
+    gain, _ = gain_over(matrix, members + more, members, items, price)
     return gain.mean if gain.count >= ITEMS_COUNT_MIN else 0.0
 
 

@@ -22,8 +22,9 @@ NOMINEES_COUNT_MAX, CONSIDERED_COUNT_MAX = 6, 12
 DRAWS_COUNT = 2000
 # Two packages never differ on fewer items than this, however equal they were on those that both were asked.
 DISCORDANT_MIN = 0.02
-# By what factor one more must raise the expected gain to be nominated: what is believed is rough.
-RAISE_MIN = 1.1
+# By what factor one more must raise the expected gain to be nominated: what is believed is rough. Voting, which was asked for, must
+# raise it by no more than this.
+RAISE_MIN, VOTING_RAISE_MAX = 1.1, 0.005
 # Of the level, for a package that was fixed before the search: more where it decides otherwise on more items.
 FIXED_SHARE_MAX, FIXED_SHARE_PER_DISCORDANT = 0.5, 2.0
 # All are compared with the same answers of what is in use: so much of the noise, in variance, is common to them.
@@ -114,17 +115,20 @@ def nominated(nominees: Sequence[Nominee], terms: Terms) -> list[Nominee]:
 def with_votes(slate: Sequence[Nominee], together: Nominee, best: Nominee, terms: Terms) -> list[Nominee]:
     """The slate, or where more is expected of it one in which several vote ``together``, with or without the ``best`` of them alone.
 
-    Its prompts are asked what others would be, so it must raise the expected gain as another nominee must.
+    Its prompts are asked what others would be, so it must raise the expected gain as another nominee must, or by half a point.
     """
+    if together.gain.chance_above(0.0) < CHANCE_MIN:
+        return list(slate)
     fixed = [one for one in slate if one.is_fixed]
-    beside = [] if best in fixed else [best]
+    beside = [] if best in fixed or best.gain.chance_above(0.0) < CHANCE_MIN else [best]
     voting = [
         one
         for one in ([together, *beside, *fixed], [together, *fixed])
         if terms.prompts_count(one) <= terms.prompts_max
     ]
     found = max(voting, key=terms.worth, default=[])
-    return found if terms.worth(found) > RAISE_MIN * terms.worth(slate) else list(slate)
+    alone = terms.worth(slate)
+    return found if terms.worth(found) > min(RAISE_MIN * alone, alone + VOTING_RAISE_MAX) else list(slate)
 
 
 def expected_gain(slate: Sequence[Nominee], items_count: int, levels: Sequence[float]) -> float:

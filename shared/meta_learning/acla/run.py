@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from meta_learning.acla.asking import Asking
 from meta_learning.acla.calibration import UNCALIBRATED
 from meta_learning.acla.config import CurriculumConfig
-from meta_learning.acla.ensembles import chosen, gain_over, members_of
+from meta_learning.acla.ensembles import ITEMS_COUNT_MIN, chosen, gain_over, members_of
 from meta_learning.acla.evaluating import FunctionEvaluator, ModelEvaluator
 from meta_learning.acla.in_use import TooManyMissing
 from meta_learning.acla.judging import Ending, judge
@@ -276,16 +277,22 @@ class Run:
     def _voting(self, nominees: Sequence[Nominee]) -> tuple[Nominee, Nominee] | None:
         """Those that help each other most on the search items, together, and the best of them alone; None where nobody does."""
         search, matrix, items = self.search, self.search.matrix, self._splits.search
-        ranked = sorted(nominees, key=lambda one: -one.gain.mean)[:VOTERS_CONSIDERED_MAX]
-        others = [one.candidate for one in ranked if isinstance(one.candidate, Candidate)]
-        if not others:
+        known = [one for one in nominees if len(matrix.scores(members_of(one.candidate)[0], items)) >= ITEMS_COUNT_MIN]
+        ranked = sorted(known, key=lambda one: -one.gain.mean)[:VOTERS_CONSIDERED_MAX]
+        if not ranked:
             return None
-        together = chosen(matrix, others[0], [*others[1:], *search.incumbent], items, self._config.ensemble_size)
+        first, *others = (members_of(one.candidate)[0] for one in ranked)
+        together = chosen(
+            matrix, first, [*others, *search.incumbent], items, self._config.ensemble_size, search.race.price
+        )
         if together is None:
             return None
-        more, _ = gain_over(matrix, together.members, together.members[:1], items)
+        further = sum(map(search.race.price, together.members[1:]))
+        more, _ = gain_over(matrix, together.members, [first], items, further)
         _, discordant = gain_over(matrix, together.members, search.incumbent, items)
-        return Nominee(together, ranked[0].gain.plus(more), discordant), ranked[0]
+        gain = ranked[0].gain
+        gain = replace(gain, mean=gain.mean + more.mean, raw=gain.raw + more.raw)
+        return Nominee(together, gain, discordant), ranked[0]
 
     def _search_only(self, why: str) -> Ending:
         best = self.search.best

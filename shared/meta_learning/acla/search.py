@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from meta_learning.acla.asking import Asking, stream
 from meta_learning.acla.config import CurriculumConfig
+from meta_learning.acla.ensembles import gain_over
 from meta_learning.acla.evaluating import Evaluator
 from meta_learning.acla.front import Offer
 from meta_learning.acla.in_use import HEADROOM_COUNT, InUse
@@ -173,7 +174,14 @@ class Search:
     def _nominee(self, candidate: Candidate) -> Nominee:
         differences = self.matrix.differences(candidate, self.seed, self._items)
         discordant = sum(map(abs, differences)) / max(1, len(differences))
-        return Nominee(candidate, self._believed(candidate), discordant, self.is_fixed(candidate))
+        believed = self._believed(candidate)
+        if len(self.incumbent) > 1:
+            # Several are in use and vote: their vote is what must be beaten, not the first of them.
+            further = sum(map(self.race.price, self.incumbent[1:]))
+            voting, _ = gain_over(self.matrix, self.incumbent, [self.seed], self._items, further)
+            believed = replace(believed, mean=believed.mean - voting.mean, raw=believed.raw - voting.raw)
+            _, discordant = gain_over(self.matrix, [candidate], self.incumbent, self._items)
+        return Nominee(candidate, believed, discordant, self.is_fixed(candidate))
 
     def _believed(self, candidate: Candidate) -> Gain:
         """The gain over what is in use, in view of others of its kind: the luckiest of many that are worse is seldom better.

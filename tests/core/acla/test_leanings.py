@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import fmean
 
 import pytest
@@ -13,6 +14,7 @@ from meta_learning.acla.asking import Asking
 from meta_learning.acla.outcomes import Answer, Candidate
 from meta_learning.acla.prompt import Prompt
 from meta_learning.acla.racing.curriculum import Course
+from meta_learning.acla.racing.ladder import Standing
 from meta_learning.acla.racing.leaning import EXPECTED_SHARE, cost_of, leaning
 from meta_learning.acla.racing.race import Race
 from meta_learning.acla.splits import read_items
@@ -54,7 +56,8 @@ def test_it_counts_for_less_the_more_answers_there_are() -> None:
     race = race_of()
     leans, even = entered(race, "Lean.", LEANING), entered(race, "Be even.", EVEN)
     few, many = (race.gain(even, leans, rung) for rung in (8, 24))
-    assert few.mean > many.mean > 0.0
+    assert few.mean > 0.0
+    assert few.mean / few.expected > many.mean / many.expected > 0.0
 
 
 @pytest.mark.parametrize("labels", [(), ("no", "yes")])
@@ -72,17 +75,45 @@ def test_what_is_missing_leans_to_nothing() -> None:
     refused, silent = entered(race, "One.", list(half), missing="refused"), entered(race, "Two.", list(half))
     right = entered(race, "Three.", list(RIGHT))
     assert race.gain(refused, right).mean == 0.0
-    assert race.gain(silent, right, 12).raw == 0.0
-    assert race.gain(silent, right, 12).mean < 0.0
+    assert race.gain(silent, right).expected < 0.0
 
 
 def test_scores_of_others_have_no_leaning() -> None:
     race = race_of()
-    judged = [Candidate(Prompt(task=name)) for name in ("One.", "Two.")]
-    for one in judged:
-        for number, item in enumerate(race.items):
-            race.matrix.record(one.prompt, item, Answer(score=float(number % 2)))
-    assert race.gain(judged[0], judged[1]).mean == 0.0
+    leans, even = Candidate(Prompt(task="One.")), Candidate(Prompt(task="Two."))
+    for number, item in enumerate(race.items):
+        race.matrix.record(leans.prompt, item, Answer(score=float(LEANING[number] == item.expected)))
+        race.matrix.record(even.prompt, item, Answer(score=float(EVEN[number] == item.expected)))
+    assert race.gain(even, leans).raw == race.gain(even, leans).mean == 0.0
+
+
+def test_a_right_answer_leans_to_nothing_however_it_is_written() -> None:
+    race = race_of()
+    right, plain = (
+        entered(race, "One.", [one.upper() if one == "yes" else one for one in RIGHT]),
+        entered(race, "Two.", list(RIGHT)),
+    )
+    assert race.gain(right, plain).mean == 0.0
+
+
+def test_two_that_answer_alike_are_level_however_much_more_one_of_them_was_asked() -> None:
+    race = race_of()
+    leans, newcomer = entered(race, "One.", LEANING), Candidate(Prompt(task="New."))
+    for item in race.items[:8]:
+        race.matrix.record(newcomer.prompt, item, Answer(text="yes"))
+    assert race.gain(newcomer, leans, 8).mean == race.gain(leans, newcomer, 8).mean == 0.0
+
+
+def test_what_leanings_made_expect_is_not_expected_of_others_of_the_kind_again() -> None:
+    race = race_of()
+    even = entered(race, "Be even.", EVEN)
+    for number in range(6):
+        leans = replace(entered(race, f"Lean {number}.", LEANING), strategy="kind")
+        gain = race.gain(leans, even)
+        race.ladder.stand(Standing(leans, 1, gain, gain))
+    newcomer = Candidate(Prompt(task="New."), strategy="kind")
+    assert gain.raw == 0.0 > gain.mean
+    assert race.ladder.usual_gain(newcomer) == 0.0
 
 
 def test_few_errors_to_one_side_are_chance() -> None:

@@ -170,6 +170,20 @@ def test_voters_are_prompts_that_have_to_be_asked_once_each() -> None:
     assert terms(200).prompts_count([together, nominee("a", 0.1)]) == 3
 
 
+def test_who_has_no_chance_is_not_asked_because_several_vote() -> None:
+    hopeless = nominee("a", -0.08)
+    assert with_votes([], together_of("abc", -0.06), hopeless, terms(4000)) == []
+    better = together_of("abc", 0.1)
+    assert with_votes([], better, hopeless, terms(4000)) == [better]
+
+
+def test_half_a_point_is_enough_to_vote_however_large_the_gain_is_and_less_is_not() -> None:
+    alone = nominee("a", 0.3, 0.01)
+    more, little = together_of("abc", 0.32, 0.01), together_of("abc", 0.302, 0.01)
+    assert more in with_votes([alone], more, alone, terms(4000))
+    assert with_votes([alone], little, alone, terms(4000)) == [alone]
+
+
 def test_no_more_vote_than_the_plan_has_finalists_for() -> None:
     alone = nominee("a", 0.02)
     assert with_votes([alone], together_of("abcd", 0.3), alone, terms(4000)) == [alone]

@@ -64,7 +64,6 @@ class Race:
         self.out_of_time = False
         self._asking = asking
         self._evaluator = evaluator
-        self._leanings: dict[str, tuple[int, float]] = {}
 
     async def ask(self, candidate: Candidate, items: Sequence[Item], kept_calls: int | None = None) -> None:
         """Make sure that ``candidate`` has an entry for every one of ``items``.
@@ -146,7 +145,7 @@ class Race:
             self.tracker.explain(
                 iteration,
                 f"{self.best.version} leads again",
-                f"{before.version} is behind the seed prompt on {now.over_seed.count} items{_by_leaning(-now.over_seed.raw)}",
+                f"{before.version} is behind the seed prompt on {now.over_seed.count} items{_by_leaning(now.over_seed)}",
                 over_seed=now.over_seed.raw,
             )
         elif self.best is not before:
@@ -154,7 +153,7 @@ class Race:
             self.tracker.explain(
                 iteration,
                 f"{self.best.version} leads",
-                f"it is ahead of {before.version} on {now.over_best.count} items{_by_leaning(now.over_best.raw)}",
+                f"it is ahead of {before.version} on {now.over_best.count} items{_by_leaning(now.over_best)}",
                 gain=now.over_best.raw,
                 shrunken=now.over_best.mean,
                 over_seed=now.over_seed.mean,
@@ -171,29 +170,32 @@ class Race:
         if rung is None:
             standing = self.ladder.standings.get(candidate.version)
             rung = self.ladder.rungs[standing.rung] if standing else len(self.items)
-        differences = self._differences(candidate, other, along.items[:rung])
+        asked = along.items[:rung]
+        differences = self._differences(candidate, other, asked)
         price = self.price(candidate) - self.price(other)
         if price:
             differences = {name: one - price for name, one in differences.items()}
-        return along.gain(differences, rung).around(self._cost_of_leaning(other) - self._cost_of_leaning(candidate))
+        both = [item for item in asked if item.id in differences]
+        # Both on the same items: of fewer answers less of a leaning is believed.
+        return along.gain(differences, rung).around(
+            self._cost_of_leaning(other, both) - self._cost_of_leaning(candidate, both)
+        )
 
-    def _cost_of_leaning(self, candidate: Candidate) -> float:
+    def _cost_of_leaning(self, candidate: Candidate, items: Sequence[Item]) -> float:
         """What a candidate loses by its leaning; nothing where thresholds take that away, or answers are no labels."""
         if not self.labels or candidate.calibrated or self.anchor.calibrated:
             return 0.0
-        answers = self.matrix.answers.get(candidate.prompt.version, {})
-        known = self._leanings.get(candidate.version)
-        if known is None or known[0] != len(answers):
-            asked = (item for item in self.items if item.id in answers and answers[item.id].score is None)
-            pairs = [
-                (self.matrix.decision(candidate, one), one.expected) for one in asked if answers[one.id].missing is None
-            ]
-            known = self._leanings[candidate.version] = (len(answers), leaning.leaning(pairs))
-        if not known[1]:
+        matrix, row = self.matrix, self.matrix.row(candidate)
+        answers = matrix.answers.get(candidate.prompt.version, {})
+        judged = [item for item in items if answers[item.id].score is None]
+        # A right answer names its label, however it is written.
+        said = (item.expected if row[item.id] else matrix.decision(candidate, item) for item in judged)
+        found = leaning.leaning([(one, item.expected) for one, item in zip(said, judged, strict=True)])
+        if not found:
             return 0.0
-        scores = self.matrix.row(self.best).values()
+        scores = matrix.row(self.best).values()
         [(_, commonest)] = Counter(item.expected for item in self.items).most_common(1)
-        return leaning.cost_of(known[1], commonest / len(self.items), sum(scores) / max(1, len(scores)))
+        return leaning.cost_of(found, commonest / len(self.items), sum(scores) / max(1, len(scores)))
 
     def _differences(self, candidate: Candidate, other: Candidate, items: Sequence[Item]) -> Mapping[str, float]:
         """By item: of chances where both have them, else of answers, since a chance of .8 is no worse than a right answer."""
@@ -250,6 +252,6 @@ class Race:
         return gain.mean > 0.0 or (gain.mean == 0.0 and shorter and self.best is not self.anchor)
 
 
-def _by_leaning(raw: float) -> str:
+def _by_leaning(gain: Gain) -> str:
     """What to add where right answers alone do not say so."""
-    return "" if raw > 0.0 else ", in view of how far both lean to a label"
+    return ", in view of how far both lean to a label" if gain.mean and gain.mean * gain.raw <= 0.0 else ""

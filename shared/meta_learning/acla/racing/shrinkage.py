@@ -16,12 +16,14 @@ _NORMAL = NormalDist()
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """The posterior of a paired difference (``mean``, ``sd``), and what was observed (``raw`` on ``count`` items)."""
+    """The posterior of a paired difference (``mean``, ``sd``), what was observed (``raw`` on ``count`` items), and what was
+    ``expected`` before, beside none."""
 
     mean: float
     sd: float
     raw: float
     count: int
+    expected: float = 0.0
 
     def chance_above(self, threshold: float) -> float:
         """The posterior chance that the true difference is above ``threshold``.
@@ -38,7 +40,8 @@ class Gain:
         True
         """
         # The weight of the evidence: what is left of the prior's variance tells it.
-        return replace(self, mean=self.mean + usual * min(1.0, self.sd**2 / prior_sd**2))
+        mean = self.mean + usual * min(1.0, self.sd**2 / prior_sd**2)
+        return replace(self, mean=mean, expected=self.expected + usual)
 
     @property
     def noise(self) -> float:
@@ -71,13 +74,16 @@ class Gain:
 
 
 def usual_of(others: Sequence[Gain]) -> float:
-    """What gains of one kind are on average, as far as some are known: 0 with none (a normal prior on the mean, on each around it).
+    """What gains of one kind are on average beside what was expected of each, as far as some are known: 0 with none (a normal prior on
+    the mean, on each around it).
 
     >>> usual_of([]), round(usual_of([shrunken_gain([0.1] * 50)] * 6), 2)
     (0.0, 0.09)
     """
     weights = [1.0 / (PRIOR_SD**2 + one.noise) for one in others]
-    return sum(weight * one.raw for weight, one in zip(weights, others, strict=True)) / (PRIOR_SD**-2 + sum(weights))
+    return sum(weight * (one.raw - one.expected) for weight, one in zip(weights, others, strict=True)) / (
+        PRIOR_SD**-2 + sum(weights)
+    )
 
 
 NOTHING_KNOWN = Gain(0.0, PRIOR_SD, 0.0, 0)

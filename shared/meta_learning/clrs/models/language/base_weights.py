@@ -40,8 +40,8 @@ class BaseWeights:
     def open(cls, source: str | Path = PACKAGED, device: str = "auto", numbers: str = "bfloat16") -> BaseWeights:
         """The base at ``source``; opened once for as long as anybody in this process holds it.
 
-        ``numbers``: what the weights are rounded to. bfloat16 computes three to four times faster where the machine has
-        instructions for it; elsewhere the same rounded weights compute in float32.
+        ``numbers``: what the weights are rounded to. bfloat16 computes three to four times faster where the machine
+        multiplies it by tiles (AMX) or on a GPU; elsewhere the same rounded weights compute in float32.
 
         Raises:
             ConfigurationError: nothing can be read there, or torch and transformers are missing.
