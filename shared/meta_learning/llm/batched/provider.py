@@ -51,10 +51,10 @@ class TransformersLLM:
     """Answers with a model that PyTorch runs, on a GPU if there is one; weights are loaded by the first call.
 
     ``model``: None for the packaged SmolLM2, a GGUF file, or a folder in the Hugging Face layout. ``dtype`` "auto" is bfloat16
-    where the machine multiplies it by tiles (AMX) and on a GPU, else float32. Up to ``batch_max`` requests that come within ``wait_ms``
-    of each other are answered in one pass; what their prompts begin with is computed once, if it is at least ``shared_min`` tokens (None: never), and kept for
-    those that come later. In bfloat16 an answer can depend on its batch where two tokens are
-    almost equally probable.
+    where the machine multiplies it by tiles (AMX) and on a GPU, else float32. Up to ``batch_max`` requests that come within
+    ``wait_ms`` of each other are answered in one pass; what their prompts begin with is computed once, if it is at least
+    ``shared_min`` tokens (None: never), and kept for those that come later. In bfloat16 an answer can depend on its batch where
+    two tokens are almost equally probable.
     """
 
     provider = "transformers"
