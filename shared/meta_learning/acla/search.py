@@ -28,6 +28,8 @@ from meta_learning.acla.strategies import Answered, Situation, by_name
 from meta_learning.acla.strategies.bandit import StrategyBandit, Tried
 
 OTHER_PARENT_CHANCE = 0.3
+# So many turns without a lead belong to the start that was made again.
+RESTART_TURNS = 2
 # Thresholds that are fitted with care seldom harm: before any evidence they are believed to bring so much.
 THRESHOLDS_USUAL = 0.02
 FIRST, MERGE = "few_shot_optimization", "merge"
@@ -72,6 +74,8 @@ class Search:
         names = sorted([*tools.config.evolution_strategies, MERGE], key=lambda name: name != FIRST)
         self._strategies = {strategy.name: strategy for strategy in by_name(names)}
         self.bandit = StrategyBandit(names, {FIRST: FIRST_SPREAD})
+        self._has_restarted = False
+        # The parent of the next turns, until one of them leads.
         self._restarted_from: Candidate | None = None
         self._since_lead = 0
         # Who found nothing new for whom.
@@ -133,6 +137,8 @@ class Search:
             pass
         led = self.best is not best_before
         self._since_lead = 0 if led else self._since_lead + len(children)
+        if led or self._since_lead >= RESTART_TURNS * self._tools.config.children_count:
+            self._restarted_from = None
         self.note_best(iteration)
         than = " than the first prompt with thresholds" if self.best is race.anchor and race.anchor.calibrated else ""
         return f"{name}: {len(children)} tried, " + ("a new best" if led else f"none better{than}")
@@ -151,7 +157,8 @@ class Search:
             return True
         if max(live, new) > CHANCE_MIN:
             return False
-        if self._restarted_from is None:
+        if not self._has_restarted:
+            self._has_restarted = True
             await self._restart(iteration)
             tracker.explain(
                 iteration, "the search starts again", "nothing better is to be expected from here", **chances
@@ -259,7 +266,7 @@ class Search:
 
     def _parent(self, iteration: int) -> Candidate:
         rng = stream(self._tools.config.seed, iteration, "parent")
-        if self._restarted_from is not None and self._since_lead < self._tools.config.children_count * 2:
+        if self._restarted_from is not None:
             return self._restarted_from
         others = [one for one in self.race.ladder.finished() if one is not self.best]
         return rng.choice(others) if others and rng.random() < OTHER_PARENT_CHANCE else self.best

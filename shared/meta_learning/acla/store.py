@@ -19,7 +19,7 @@ from meta_learning.llm.prices import Price
 RunEvent = Mapping[str, Any]
 PASSING = LLMUnavailable.__name__
 # Of the rules by which a run decides: raised with every change that lets the same replies lead to another decision or question.
-RULES = 7
+RULES = 8
 
 
 class RunStore(Protocol):

@@ -316,3 +316,24 @@ async def test_an_answer_that_is_none_of_those_that_were_said_is_refused_before_
     assert llm.requests == []
     with pytest.raises(ConfigurationError, match="two answers or more"):
         config(labels=["only"])
+
+
+async def test_whoever_leads_after_a_restart_is_the_parent_of_the_next_turn() -> None:
+    seen: dict[str, int] = {}
+
+    def late_ones_are_better(prompt: str) -> float:
+        return 0.6 if seen.setdefault(prompt, len(seen)) < 34 else 0.9
+
+    agent = AdaptiveCurriculumAgent(
+        config(calls_max=20000, max_iterations=60), model(late_ones_are_better, spread=0.0)
+    )
+    results = await agent.run_curriculum(samples, num_samples=100)
+    said = [one["decision"] for one in results["decisions"]]
+    after = said[said.index("the search starts again") + 1 :]
+    [first, second, *_] = after
+    restarted_from = first.split()[-1]
+    assert second.endswith(restarted_from)
+    leads = next(number for number, one in enumerate(after) if one.endswith(" leads"))
+    leader = after[leads].split()[0]
+    assert leader != restarted_from
+    assert [one.split()[-1] for one in after[leads + 1 : leads + 3]] == [leader, leader]

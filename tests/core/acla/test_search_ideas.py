@@ -322,3 +322,27 @@ async def test_a_leader_that_falls_behind_the_seed_on_more_items_leads_no_longer
     assert await race.climb_on(1)
     assert race.best is seed
     assert "behind the seed prompt on 200 items" in race.tracker.decisions[-1]["because"]
+
+
+async def test_who_waits_is_compared_with_whoever_leads_now() -> None:
+    asked = read_items([{"input": f"item {number}", "expected": "yes"} for number in range(48)])
+    place = {item.id: number for number, item in enumerate(asked)}
+    seed, waiting, better = candidate("seed"), candidate("waiting"), candidate("better")
+    right = {seed.prompt.version: 8, waiting.prompt.version: 4, better.prompt.version: 2}
+
+    class Judged:
+        async def answers(self, prompt: Prompt, items: Sequence[Item]) -> list[Answer]:
+            return [Answer(score=float(place[item.id] % right[prompt.version] == 0)) for item in items]
+
+    log = RunLog(MemoryRunStore(), "r", "scripted")
+    asking = Asking(ScriptedLLM(lambda request: "yes"), log, None, lambda: False)
+    race = Race(CurriculumConfig("Say yes.", "made", adaptive_order=False), Judged(), asking, seed, asked)
+    await race.enter(waiting, Course(tuple(asked), {}), 1)
+    before = race.ladder.standings[waiting.version].over_best
+    assert before.raw == 1 / 8
+    await race.enter(better, Course(tuple(asked), {}), 1)
+    while race.best is not better:
+        assert await race.climb_on(1)
+    assert race.ladder.standings[better.version].over_best.raw > 0.0
+    assert race.ladder.standings[waiting.version].over_best.raw == -1 / 4
+    assert not await race.climb_on(1)

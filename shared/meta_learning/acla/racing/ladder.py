@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.racing.shrinkage import Gain, usual_of
@@ -65,6 +65,12 @@ class Ladder:
         while len(self._passed) <= standing.rung:
             self._passed.append([])
         self._passed[standing.rung].append((standing.candidate.version, standing.over_seed.mean))
+
+    def renew(self, leader: Candidate, over_best: Callable[[Standing], Gain]) -> None:
+        """Compare everybody else with another leader, who keeps what it took the lead with."""
+        for name, one in self.standings.items():
+            if name != leader.version:
+                self.standings[name] = replace(one, over_best=over_best(one))
 
     def next_up(self, affords: Callable[[Standing], bool] = lambda standing: True) -> Standing | None:
         """Who climbs next: from the highest rung on which somebody deserves to and ``affords`` it, the one with the largest gain."""

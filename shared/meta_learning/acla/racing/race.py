@@ -232,9 +232,14 @@ class Race:
         birth.items_count, birth.gain, birth.chance = rung, over_seed.raw, over_seed.chance_above(0.0)
         birth.kept |= leads
         if leads:
-            self.best = candidate
+            self._lead(candidate)
         elif candidate is self.best and over_seed.mean < 0.0:
-            self.best = self._next_leader()
+            self._lead(self._next_leader())
+
+    def _lead(self, candidate: Candidate) -> None:
+        """Make it the leader: whoever waits must be ahead of it now."""
+        self.best = candidate
+        self.ladder.renew(candidate, lambda one: self.gain(one.candidate, candidate, self.ladder.rungs[one.rung]))
 
     def _next_leader(self) -> Candidate:
         """Who leads after the best has fallen behind on more items: whoever else is ahead on enough of them, or nobody."""
