@@ -21,6 +21,7 @@ from meta_learning.acla.racing.convergence import (
     chance_of_newcomers,
     chance_that_any_beats,
 )
+from meta_learning.acla.racing.curriculum import Course
 from meta_learning.acla.racing.race import Race
 from meta_learning.acla.racing.shrinkage import Gain, shrunken_gain
 from meta_learning.acla.splits import Item
@@ -71,10 +72,12 @@ class Search:
         self._items = items
         self._labels = labels
         # Sets of examples first: they help small models most, and ask no author (Wan et al., 2024).
-        names = sorted([*tools.config.evolution_strategies, MERGE], key=lambda name: name != FIRST)
+        chosen = tools.config.evolution_strategies
+        # Who asks for one strategy alone gets it alone.
+        names = sorted([*chosen, *([MERGE] if len(chosen) > 1 else [])], key=lambda name: name != FIRST)
         self._strategies = {strategy.name: strategy for strategy in by_name(names)}
         self.bandit = StrategyBandit(names, {FIRST: FIRST_SPREAD})
-        self._has_restarted = False
+        self._weighs_items = self._has_restarted = False
         # The parent of the next turns, until one of them leads.
         self._restarted_from: Candidate | None = None
         self._since_lead = 0
@@ -129,14 +132,15 @@ class Search:
         children = await self._tools.evolver.children(self._strategies[name], situation, rng)
         if not children:
             self._exhausted.add(_turn(name, situation))
-        along = race.course(stream(config.seed, iteration, "course"))
+        along = self._course(iteration)
         for child in children:
             await race.enter(child, along, iteration)
-        self.bandit.paid(name, len(children), self._tools.asking.calls_count - calls_before)
+        self.bandit.paid(name, len(children), self._cost(children, self._tools.asking.calls_count - calls_before))
         while await race.climb_on(iteration):
             pass
         led = self.best is not best_before
-        self._since_lead = 0 if led else self._since_lead + len(children)
+        # Who finds nothing new has tried in vain as much as who finds nothing better.
+        self._since_lead = 0 if led else self._since_lead + (len(children) or self._tools.config.children_count)
         if led or self._since_lead >= RESTART_TURNS * self._tools.config.children_count:
             self._restarted_from = None
         self.note_best(iteration)
@@ -254,6 +258,31 @@ class Search:
         why = "drawn by what it promises for a call" if name in self.bandit.had_turn else "it had no turn yet"
         self.tracker.explain(iteration, f"{name} on {situation.parent.version}", why, **self.bandit.promises(tried))
         return name
+
+    def _course(self, iteration: int) -> Course:
+        """In which order this turn's children are asked; when items are weighed for the first time, that is said."""
+        along = self.race.course(stream(self._tools.config.seed, iteration, "course"))
+        if along.stratum_of and not self._weighs_items:
+            self._weighs_items = True
+            why = "what tells prompts apart is known of them; each answer counts for the items that it stands for"
+            self.tracker.explain(
+                iteration, "items that tell prompts apart come first", why, items=len(along.stratum_of)
+            )
+        return along
+
+    def _cost(self, children: Sequence[Candidate], calls: int) -> float:
+        """What a turn of so many calls took, in calls of the seed prompt: where tokens or money are capped, long prompts and long
+        answers take more of what is short.
+        """
+        config = self._tools.config
+        if not children or (config.tokens_max is None and config.money_usd_max is None):
+            return calls
+        seed, offers = self.offer(self.seed), [self.offer(child) for child in children]
+        if config.money_usd_max is not None and seed.price_usd:
+            each = [offer.price_usd / seed.price_usd for offer in offers if offer.price_usd is not None]
+        else:
+            each = [offer.tokens / seed.tokens for offer in offers if seed.tokens]
+        return calls * sum(each) / len(each) if each else calls
 
     def _tried(self, iteration: int) -> dict[str, list[Tried]]:
         """The children of each strategy, as they stand to who leads now."""

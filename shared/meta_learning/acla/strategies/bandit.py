@@ -41,7 +41,7 @@ class StrategyBandit:
 
     def __init__(self, names: Sequence[str], spreads: Mapping[str, float] | None = None) -> None:
         self._spreads = {name: (spreads or {}).get(name, USUAL_SPREAD) for name in names}
-        self._calls = dict.fromkeys(names, COST_COUNT * CALLS_USUAL)
+        self._calls: dict[str, float] = dict.fromkeys(names, COST_COUNT * CALLS_USUAL)
         self._children = dict.fromkeys(names, COST_COUNT)
         self._had_turn: set[str] = set()
 
@@ -50,7 +50,7 @@ class StrategyBandit:
         new = [name for name in ready if name not in self._had_turn]
         return new[0] if new else max(ready, key=lambda name: self._drawn(name, tried.get(name, ()), rng))
 
-    def paid(self, name: str, children: int, calls: int) -> None:
+    def paid(self, name: str, children: int, calls: float) -> None:
         """Note what a turn took until its children had stood on the first rung: what they take later is for being good.
 
         A turn without children took time at least: whoever finds nothing new any more has fewer and fewer turns.

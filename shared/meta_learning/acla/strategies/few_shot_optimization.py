@@ -58,7 +58,23 @@ def _kinds(
             kinds.append(("its own correct answers first", [*own, *missed]))
         if wrong:
             kinds.append(("its errors first, put right", [*missed, *own]))
+        if right and wrong:
+            kinds.append(("near one of its errors", _near(missed[0], [*own, *missed[1:]])))
     return kinds
+
+
+def _near(one: Answered, others: Sequence[Answered]) -> list[Answered]:
+    """``one``, and the others, those first whose inputs are most like its own: examples near an item help most with it (Liu et al.,
+    2022).
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    texts = [found.item.input.lower() for found in (one, *others)]
+    vectors = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 4), lowercase=False).fit_transform(texts)
+    likeness = (vectors[1:] @ vectors[0].T).toarray().ravel()
+    # Rounded, so that no machine's last digit decides.
+    order = sorted(range(len(others)), key=lambda place: -round(float(likeness[place]), 6))
+    return [one, *(others[place] for place in order)]
 
 
 def _changed(parent: Prompt, pool: Sequence[Answered], rng: random.Random) -> list[Proposal]:
