@@ -1,12 +1,12 @@
 """How far do sets of examples lie apart? Many sets of several sizes on the same items, read as text and as the most probable label.
 
     python -m benchmarks.acla_peers.example_sets --url http://127.0.0.1:8765/v1 [--task sentiment140] [--seed 0] [--items 200]
-        [--sets 6]
+        [--sets 6] [--kinds 0]
 
 Data seed 0, which no report uses. ``at random``: as they are drawn; ``in rounds``: every label once before any comes again. The spread
 of true accuracies is what is left of the spread of measured ones beyond the noise of so many items. A second table: how good,
 on the other items, are the best set and the best third by a few items, as text: by right answers alone, and with leanings
-(`racing.leaning`)?
+(`racing.leaning`)? With ``--kinds 10`` only this is asked instead: ten sets each of the kinds that the search draws.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from contextlib import closing
 from math import sqrt
 from statistics import correlation, fmean, pstdev
 
-from benchmarks.acla_peers.items import TASKS, Pair, draw
+from benchmarks.acla_peers.items import TASKS, Pair, Task, draw
 from benchmarks.peers.acla_client import Client, package_text, read
 from meta_learning.acla.racing.leaning import cost_of, leaning
 from meta_learning.acla.racing.shrinkage import shrunken_gain
+from meta_learning.acla.splits import read_items
+from meta_learning.acla.strategies import Answered
+from meta_learning.acla.strategies.few_shot_optimization import COUNTS, drawn_sets
 
 SIZES = (1, 2, 3, 4, 6, 8, 12)
 TEST_COUNT = 500
@@ -50,12 +53,16 @@ def main() -> None:
     said = argparse.ArgumentParser(description="How far sets of examples lie apart.")
     said.add_argument("--url", required=True)
     said.add_argument("--task", default="sentiment140")
-    for name, default in (("seed", 0), ("items", 200), ("sets", 6)):
+    for name, default in (("seed", 0), ("items", 200), ("sets", 6), ("kinds", 0)):
         said.add_argument(f"--{name}", type=int, default=default)
     asked = said.parse_args()
     task, rng = TASKS[asked.task], random.Random(f"m{asked.seed}")
     items = draw(task, asked.seed, TEST_COUNT)
     questions = items.test[: asked.items]
+    if asked.kinds:
+        with closing(Client(asked.url, f"kinds:{task.name}:{asked.seed}", task.labels)) as client:
+            kinds(client, task, items.train, questions, asked.kinds, asked.seed)
+        return
     every: list[tuple[float, float]] = []
     texts: list[Read] = []
     print(
@@ -89,6 +96,33 @@ def main() -> None:
     )
     for count in FEW:
         print(f"| {count} | " + " | ".join(f"{one:.3f}" for one in picked(texts, labels, count)) + " |")
+
+
+def kinds(
+    client: Client, task: Task, train: Sequence[Pair], questions: Sequence[Pair], sets_count: int, seed: int
+) -> None:
+    """Print a table of the kinds of sets that the search draws, out of what the seed prompt answers on the items to learn from."""
+    learnt = read_items([{"input": text, "expected": label} for text, label in train])
+    answers = client.both_readings(package_text(task.seed_prompt, []), [item.input for item in learnt])
+    known = [Answered(item, read(one, task.labels, by_label=False)) for item, one in zip(learnt, answers, strict=True)]
+    right = [one for one in known if one.answer == one.item.expected]
+    wrong = [one for one in known if one.answer != one.item.expected]
+    found: dict[str, list[tuple[float, float]]] = {}
+    for number in range(sets_count):
+        rng = random.Random(f"{seed}:{number}")
+        size = rng.choice(COUNTS)
+        for how, exemplars in drawn_sets(right, wrong, size, rng):
+            shown = [(one.input, one.answer) for one in exemplars]
+            said = client.both_readings(package_text(task.seed_prompt, shown), [text for text, _ in questions])
+            found.setdefault(how, []).append(_accuracies(said, questions, task.labels))
+    print(f"{len(questions)} items, {sets_count} sets a kind, standard errors over sets\n")
+    print("| examples | as text | best | by label | best |\n|---|---|---|---|---|")
+    for how, scores in found.items():
+        columns = (
+            f"{fmean(one):.3f} ± {pstdev(one) / sqrt(len(one)):.3f} | {max(one):.3f}"
+            for one in zip(*scores, strict=True)
+        )
+        print(f"| {how} | {' | '.join(columns)} |")
 
 
 def picked(texts: Sequence[Read], labels: Sequence[str], count: int) -> list[float]:

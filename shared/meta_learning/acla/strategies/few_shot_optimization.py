@@ -45,6 +45,14 @@ class FewShotOptimization:
         return untried(found, situation)
 
 
+def drawn_sets(
+    right: Sequence[Answered], wrong: Sequence[Answered], size: int, rng: random.Random
+) -> list[tuple[str, tuple[Exemplar, ...]]]:
+    """A set of ``size`` examples of each kind, out of items that the prompt got ``right`` and ``wrong``, and what kind it is."""
+    kinds = _kinds(right, wrong, 1, rng)
+    return [(how, _in_rounds([_exemplar(one) for one in _balanced(ordered, size)], rng)) for how, ordered in kinds]
+
+
 def _kinds(
     right: Sequence[Answered], wrong: Sequence[Answered], count: int, rng: random.Random
 ) -> list[tuple[str, list[Answered]]]:
