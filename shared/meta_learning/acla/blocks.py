@@ -197,6 +197,21 @@ def split_input(frame: str) -> tuple[str, str]:
     return "\n\n".join(moved), f"{place}{gap}{cue}".rstrip("\n")
 
 
+def without(text: str, part: str) -> str:
+    """The text without the last place of a part of it; a rule goes with its mark, the last one with the heading.
+
+    >>> without("Judge. Be brief. Go.", "Be brief."), without("Judge.\\n\\nRules:\\n- Be brief.\\n\\nGo.", "Be brief.")
+    ('Judge. Go.', 'Judge.\\n\\nGo.')
+    """
+    before, _, behind = text.rpartition(part)
+    if before.endswith("\n- ") and (not behind or behind.startswith("\n")):
+        before = before.removesuffix("\n- ")
+        before = before if behind.startswith("\n- ") else before.removesuffix("Rules:")
+    before, behind = before.rstrip(" "), behind.lstrip(" ")
+    gap = " " if before[-1:].strip() and behind[:1].strip() else ""
+    return re.sub(r"\n{3,}", "\n\n", before + gap + behind).strip()
+
+
 def is_only_role(text: str) -> bool:
     """Whether a text says who the model is, and nothing else, or nothing at all."""
     said = units(text)

@@ -180,12 +180,6 @@ def _named(contract: str, body: str, after: str, frame: str) -> tuple[str, str]:
         return "\n\n".join(part for part in (body, after) if part), ""
     if contract in after or contract in frame:
         return body, after
-    before, found, behind = body.rpartition(contract)
-    if not found:
+    if contract not in body:
         raise ConfigurationError(f"the contract {contract!r} is not in the prompt's instructions: say it word for word")
-    # An item of a list goes with its mark.
-    if behind.startswith("\n") or not behind:
-        before = before.removesuffix("- ").rstrip("\n") if before.endswith("\n- ") else before
-    return f"{before.rstrip(' ')} {behind.lstrip(' ')}".strip() if behind[:1] != "\n" else before.rstrip(
-        " "
-    ) + behind, ("\n\n".join(part for part in (contract, after) if part))
+    return blocks.without(body, contract), "\n\n".join(part for part in (contract, after) if part)
