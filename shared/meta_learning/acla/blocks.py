@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from meta_learning.acla.contracts import Unit, also_says_how, joined, names_all, says_how, units
+
 _VARIABLE = re.compile(r"\{(\w+)\}")
-_CONTRACT = re.compile(
-    r"\b(answer|respond|reply|output|return)\b[^.\n]*\b(with|only|one|exactly|word|letter|json|format|either|just|in)\b",
-    re.I,
-)
 # Told to reason, and to mark the answer afterwards.
 _ALOUD = re.compile(r"\b(?i:step by step|think|reason|explain|quote|(?:last|final) line)\b.*\bAnswer:", re.S)
-_SENTENCE = re.compile(r"(?<=[.!?:])\s+(?=[A-Z\"'])")
 _EXEMPLAR = re.compile(r"Input: (.+?)\nAnswer: (.+)", re.S)
 _EXAMPLES = "Examples:"
 # Ours alone: a person's "Examples:" stays a text. The number says where they end, whatever follows them looks like.
@@ -21,6 +18,12 @@ _TURN = re.compile(r"\n\nInput: (.*(?:\n\|(?: .*)?)*)\nAnswer: (.*(?:\n\|(?: .*)
 # Told to mark the answer, whether or not something stands before it.
 _MARKED = re.compile(r"\b(?i:form|format|line)\b[^.]*?\bAnswer:")
 _RULES = "Rules:\n- "
+_ROLE = re.compile(r"(?:you are|act as)\b", re.I)
+# A sentence, not a cue ("Answer:", "Your verdict").
+_SAID = re.compile(r"[.!?…][\"'”’»)]*\s*$|\w+(?:\s+\S+){3,}(?<![:=>])\s*$", re.S)
+_TOLD = re.compile(r"[.!?…][\"'”’»)]*\s*$|\w+(?:\s+\S+){3,}", re.S)
+# A rule against a confusion, no order.
+_DOUBTS = re.compile(r"\bonly if\b|\bin doubt\b", re.I)
 
 
 def thinks_aloud(instructions: str) -> bool:
@@ -128,36 +131,98 @@ def split_reasoning(text: str) -> tuple[str, str]:
     return "\n\n".join([first, *(one for one in others if one != aloud)]), aloud
 
 
-def split_last_contract(text: str) -> tuple[str, str]:
-    """The text without its last paragraph, and that paragraph, if it says how to answer."""
-    before, _, last = text.rpartition("\n\n")
-    return (before, last) if _CONTRACT.search(last) and not thinks_aloud(last) else (text, "")
+def split_last_contract(text: str, labels: Sequence[str] = ()) -> tuple[str, str]:
+    """The text without its last paragraphs that say how to answer, and those.
 
-
-def split_contract(text: str) -> tuple[str, str]:
-    """The text without its last sentences that say how to answer, and those.
-
-    >>> split_contract("Judge the review. Answer with one word.")
-    ('Judge the review.', 'Answer with one word.')
+    >>> split_last_contract("Take your time.\\n\\nAnswer with one word.")
+    ('Take your time.', 'Answer with one word.')
     """
-    sentences = _sentences(text)
-    contract: list[str] = []
-    while len(sentences) > 1 and (
-        _CONTRACT.search(sentences[-1]) or (not contract and _CONTRACT.search(sentences[-2]))
-    ):
-        contract.insert(0, sentences.pop())
-    return " ".join(sentences), " ".join(contract)
+    paragraphs = text.split("\n\n")
+    start = len(paragraphs)
+    while start and _is_contract(paragraphs[start - 1], labels):
+        start -= 1
+    return "\n\n".join(paragraphs[:start]), "\n\n".join(paragraphs[start:])
+
+
+def split_ruled_contract(rules: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """The rules that do not say how to answer, and those that do.
+
+    >>> split_ruled_contract(["Be fair.", "Answer yes or no."]), split_ruled_contract(["Answer yes only if it is clear."])[1]
+    ((('Be fair.',), 'Answer yes or no.'), '')
+    """
+    orders = [rule for rule in rules if says_how(rule) and not _DOUBTS.search(rule)]
+    return tuple(rule for rule in rules if rule not in orders), "\n".join(orders)
 
 
 def split_role(text: str) -> tuple[str, str]:
     """A leading "You are …" sentence, unless it is all there is, and the rest."""
-    sentences = _sentences(text)
-    role = sentences.pop(0) if len(sentences) > 1 and re.match(r"(you are|act as)\b", sentences[0], re.I) else ""
-    return role, " ".join(sentences)
+    first, *others = units(text) or [Unit("", "")]
+    return (first.text.strip(), joined(others)) if others and _ROLE.match(first.text) else ("", text.strip())
 
 
-def _sentences(text: str) -> list[str]:
-    return [part for part in _SENTENCE.split(text) if part.strip()]
+def outline(text: str) -> tuple[str, list[tuple[str, str]], str, str]:
+    """The instructions, the examples shown, the text after these, and the frame: all from the first variable's paragraph on."""
+    body, shown, after = split_turns(text)
+    if not shown:
+        body, shown, after = split_exemplars(text.strip())
+        if variables(body):
+            body, shown = text.strip(), []
+    if shown:
+        after, frame = split_frame(after)
+        return body, shown, after, frame
+    body, frame = split_frame(body)
+    return body, [], "", frame
+
+
+def split_input(frame: str) -> tuple[str, str]:
+    """The instructions in a frame, around the lines of its variables, and the frame without them; a cue at its end stays.
+
+    >>> split_input("Tweet: {text}\\n\\nIs it happy? Answer yes or no.\\nVerdict:")
+    ('Is it happy? Answer yes or no.', 'Tweet: {text}\\nVerdict:')
+    """
+    lines = frame.split("\n")
+    held = [number for number, line in enumerate(lines) if _VARIABLE.search(line)]
+    after = units("\n".join(lines[held[-1] + 1 :]))
+    start, end = held[0], len(after)
+    while start and not _TOLD.search(lines[start - 1]):
+        start -= 1
+    while end and not _SAID.search(after[end - 1].text):
+        end -= 1
+    moved = [part for part in ("\n".join(lines[:start]).strip(), joined(after[:end])) if part]
+    if not end:
+        return "\n\n".join(moved), "\n".join(lines[start:]).lstrip("\n")
+    cue = joined(after[end:])
+    gap = "\n\n" if cue and "\n\n" in after[end].gap else "\n"
+    place = "\n".join(lines[start : held[-1] + 1]).lstrip("\n")
+    return "\n\n".join(moved), f"{place}{gap}{cue}".rstrip("\n")
+
+
+def without(text: str, part: str) -> str:
+    """The text without the last place of a part of it; a rule goes with its mark, the last one with the heading.
+
+    >>> without("Judge. Be brief. Go.", "Be brief."), without("Judge.\\n\\nRules:\\n- Be brief.\\n\\nGo.", "Be brief.")
+    ('Judge. Go.', 'Judge.\\n\\nGo.')
+    """
+    before, _, behind = text.rpartition(part)
+    if before.endswith("\n- ") and (not behind or behind.startswith("\n")):
+        before = before.removesuffix("\n- ")
+        before = before if behind.startswith("\n- ") else before.removesuffix("Rules:")
+    before, behind = before.rstrip(" "), behind.lstrip(" ")
+    gap = " " if before[-1:].strip() and behind[:1].strip() else ""
+    return re.sub(r"\n{3,}", "\n\n", before + gap + behind).strip()
+
+
+def is_only_role(text: str) -> bool:
+    """Whether a text says who the model is, and nothing else, or nothing at all."""
+    said = units(text)
+    return not said or (len(said) == 1 and bool(_ROLE.match(text)))
+
+
+def _is_contract(paragraph: str, labels: Sequence[str]) -> bool:
+    if thinks_aloud(paragraph) or not paragraph.strip():
+        return False
+    said = [unit.text for unit in units(paragraph)]
+    return names_all(paragraph, labels) or any(says_how(one) or also_says_how(one) for one in said)
 
 
 def _barred(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from meta_learning.errors import ConfigurationError
@@ -29,6 +29,8 @@ class CurriculumConfig:
     of them together are what must be beaten.
     ``labels``: the answers that there are, none where they are texts; None: those of the search items, if they are a small closed
     set, which few items of many classes do not show.
+    ``contract``: the words of ``initial_prompt`` that say how to answer, which no edit changes; empty: there are none, all may be
+    changed; None: they are guessed.
 
     Raises:
         ConfigurationError: a value is out of bounds; the message names the field.
@@ -63,10 +65,33 @@ class CurriculumConfig:
     probe_items: int = 20
     initial_voters: list[dict[str, Any]] = field(default_factory=list)
     labels: list[str] | None = None
+    contract: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.initial_prompt, str) or not self.initial_prompt.strip():
             raise ConfigurationError("initial_prompt must be a text that is not empty")
+        self._check_lists()
+        if self.contract is not None and (
+            not isinstance(self.contract, str) or self.contract not in self.initial_prompt
+        ):
+            raise ConfigurationError(
+                f"contract is {self.contract!r}; it must stand in the prompt word for word, or be empty"
+            )
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise ConfigurationError(f"seed is {self.seed!r}; it must be a whole number")
+        for name, low, high in _BOUNDS:
+            value = getattr(self, name)
+            if value is None and name in _OPTIONAL:
+                continue
+            kind, said = (int, "whole number") if name in _WHOLE else (int | float, "number")
+            if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
+                raise ConfigurationError(f"{name} is {value!r}; it must be a {said} in [{low}, {high}]")
+
+    def _check_lists(self) -> None:
+        for name in ("evolution_strategies", "initial_voters", "labels"):
+            value = getattr(self, name)
+            if not isinstance(value, list | tuple) and (value is not None or name != "labels"):
+                raise ConfigurationError(f"{name} is {value!r}; it must be a list")
         unknown = [name for name in self.evolution_strategies if name not in STRATEGIES]
         if unknown or not self.evolution_strategies:
             raise ConfigurationError(
@@ -78,12 +103,6 @@ class CurriculumConfig:
             raise ConfigurationError('initial_voters: each is {"prompt": text, "calibrated": bool}')
         if self.labels and (len(set(self.labels)) < 2 or not all(self.labels)):
             raise ConfigurationError(f"labels are {self.labels}; they must be two answers or more, none of them empty")
-        for name, low, high in _BOUNDS:
-            value = getattr(self, name)
-            if value is None and name in _OPTIONAL:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-                raise ConfigurationError(f"{name} is {value!r}; it must be a number in [{low}, {high}]")
 
     @property
     def caps_more_than_calls(self) -> bool:
@@ -95,6 +114,7 @@ class CurriculumConfig:
         return asdict(self)
 
 
+_WHOLE = {one.name for one in fields(CurriculumConfig) if str(one.type) in ("int", "int | None")}
 _OPTIONAL = ("calls_max", "seconds_max", "money_usd_max", "tokens_max")
 _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("max_iterations", 0, 1000),

@@ -115,7 +115,7 @@ class AdaptiveCurriculumAgent:
         )
         proposer = ModelProposer(asking, config)
         evolver = PromptEvolver(config, proposer, splits.search)
-        incumbent = _incumbent(config)
+        incumbent = _incumbent(config, labels)
         if len(incumbent) > 1 and evaluation_fn is not None:
             raise CallerError("initial_voters need answers to vote with; an evaluation_fn gives only scores")
         evolver.known |= {one.prompt.version for one in incumbent}
@@ -158,10 +158,18 @@ def _labels(config: CurriculumConfig, splits: Splits) -> tuple[str, ...]:
     return tuple(sorted(set(config.labels)))
 
 
-def _incumbent(config: CurriculumConfig) -> tuple[Candidate, ...]:
+def _incumbent(config: CurriculumConfig, labels: tuple[str, ...]) -> tuple[Candidate, ...]:
     """What is in use: the initial prompt, and those that vote with it."""
-    first = Candidate(Prompt.parse(config.initial_prompt), config.initial_calibrated)
-    others = (Candidate(Prompt.parse(one["prompt"]), one["calibrated"]) for one in config.initial_voters)
+    kept = config.contract
+    first = Candidate(Prompt.parse(config.initial_prompt, labels, kept), config.initial_calibrated)
+    others = (
+        # A voter may say it in other words: then those are guessed.
+        Candidate(
+            Prompt.parse(one["prompt"], labels, kept if kept is not None and kept in one["prompt"] else None),
+            one["calibrated"],
+        )
+        for one in config.initial_voters
+    )
     return tuple({one.version: one for one in (first, *others)}.values())
 
 

@@ -7,13 +7,16 @@ the chat: the other blocks as the system's, each example's input as the user's a
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from meta_learning.acla import blocks
 from meta_learning.acla.chat import PLACE, Chat, chat_of
+from meta_learning.acla.contracts import split_contract
 from meta_learning.acla.splits import item_id
+from meta_learning.errors import ConfigurationError
 from meta_learning.llm import Message
 
 
@@ -54,35 +57,43 @@ class Prompt:
     verbatim: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> Prompt:
+    def parse(cls, text: str, labels: Sequence[str] = (), contract: str | None = None) -> Prompt:
         """The blocks of a text: of one that was rendered, those that it was made of; else what fits no other block is the task.
+
+        ``contract``: the words of the text that say how to answer, and so are kept; empty: none are; None: they are guessed, also by
+        the ``labels`` where these are known. Where the only instructions stand around the variables, they are taken out of the frame.
 
         Examples of a person's, or of an earlier version ("Examples:"), are sent as the text that they are until they are edited.
 
         >>> prompt = Prompt.parse("Judge the review. Answer with one word.").edit(exemplars=(Exemplar("nice", "good"),))
         >>> Prompt.parse(prompt.render()).edit().render() == prompt.render()
         True
+
+        Raises:
+            ConfigurationError: ``contract`` is not in the instructions word for word.
         """
-        body, shown, after = blocks.split_turns(text)
-        if not shown:
-            body, shown, after = blocks.split_exemplars(text.strip())
-            if blocks.variables(body):
-                body, shown = text.strip(), []
-        if shown:
-            contract, frame = blocks.split_frame(after)
-        else:
-            contract = ""
-            body, frame = blocks.split_frame(body)
+        body, shown, after, frame = blocks.outline(text)
+        if frame and not shown and blocks.is_only_role(body):
+            moved, rest = blocks.split_input(frame)
+            if not contract or contract.strip() in moved or contract.strip() in rest:
+                body, frame = "\n\n".join(part for part in (body, moved) if part), rest
+        is_guessed = contract is None
+        found = after
+        if contract is not None:
+            body, found = _named(contract.strip(), body, after, frame)
         body, rules, reasoning = blocks.split_rules(body)
-        if rules and not shown:
-            reasoning, contract = blocks.split_last_contract(reasoning)
+        if rules and not shown and is_guessed:
+            reasoning, found = blocks.split_last_contract(reasoning, labels)
         if not rules:
             body, reasoning = blocks.split_reasoning(body)
         role, task = blocks.split_role(body)
-        if not contract:
-            task, contract = blocks.split_contract(task)
+        if is_guessed and not (shown and found):
+            task, first = split_contract(task, labels)
+            found = "\n\n".join(part for part in (first, found) if part)
+        if is_guessed and not found:
+            rules, found = blocks.split_ruled_contract(rules)
         exemplars = tuple(Exemplar(said, answer, item_id(said)) for said, answer in shown)
-        return cls(task, role, rules, reasoning, exemplars, contract, frame, verbatim=text)
+        return cls(task, role, rules, reasoning, exemplars, found, frame, verbatim=text)
 
     def edit(self, **changes: Any) -> Prompt:
         """This prompt with other blocks.
@@ -137,7 +148,7 @@ class Prompt:
             if PLACE not in frame:
                 contract, frame = after, ""
             return chat_of("\n\n".join(part for part in (before, contract) if part), shown, "", frame)
-        frame = Prompt.parse(said).frame
+        *_, frame = blocks.outline(said)
         if PLACE not in frame:
             return chat_of(said, (), "", "")
         # In the frame alone: exemplars and rules before it may speak of "{input}" themselves.
@@ -149,6 +160,26 @@ class Prompt:
         return {name: value for name, value in asdict(self).items() if value and name != "verbatim"}
 
     @property
+    def fixed(self) -> tuple[str, ...]:
+        """The texts that no edit changes, in their order: the contract, and the frame with the template variables.
+
+        >>> Prompt.parse("Judge it. Answer yes or no.\\n\\nText: {input}").fixed
+        ('Answer yes or no.', 'Text: {input}')
+        """
+        return tuple(one for one in (self.contract, self.frame) if one)
+
+    @property
     def evolved_variables(self) -> frozenset[str]:
         """Template variables outside the frame: whoever fills in the template would fill these in too."""
         return blocks.variables(replace(self, frame="", verbatim="").render())
+
+
+def _named(contract: str, body: str, after: str, frame: str) -> tuple[str, str]:
+    """The instructions without a contract that somebody named, and what is kept."""
+    if not contract:
+        return "\n\n".join(part for part in (body, after) if part), ""
+    if contract in after or contract in frame:
+        return body, after
+    if contract not in body:
+        raise ConfigurationError(f"the contract {contract!r} is not in the prompt's instructions: say it word for word")
+    return blocks.without(body, contract), "\n\n".join(part for part in (contract, after) if part)

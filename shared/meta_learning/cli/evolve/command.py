@@ -22,6 +22,7 @@ from meta_learning.acla.reporting import conditions, difference
 from meta_learning.cli.evolve import options as on
 from meta_learning.cli.evolve.budget import Budget, settled
 from meta_learning.cli.evolve.folder import RunFolder, free_name
+from meta_learning.cli.evolve.kept import kept
 from meta_learning.cli.evolve.order import Order
 from meta_learning.cli.evolve.running import run
 from meta_learning.cli.evolve.screen import Screen
@@ -44,6 +45,7 @@ def evolve(
     data: on.Data = "sentiment140",
     prompt: on.Prompt = None,
     prompt_file: on.PromptFile = None,
+    contract: on.Contract = None,
     layout: on.Layout = None,
     input_column: on.InputColumn = None,
     expected_column: on.ExpectedColumn = None,
@@ -135,6 +137,7 @@ def _about(order: Order, budget: Budget, llm: LLM) -> dict[str, str]:
     caps = {"calls": order.calls, "tokens": order.tokens, "US dollars": order.money, "seconds": order.seconds}
     return {
         "data set": f"{order.data}: {len(parts.search)} items to search on, {len(parts.gate)} fresh ones to decide on{groups}",
+        "prompt": kept(budget),
         "model": f"{llm.model} ({without_secrets([order.base_url or order.provider])[0]})",
         "budget": ", ".join(f"{cap:,} {name}" for name, cap in caps.items() if cap is not None),
         "estimate": f"up to {guess.calls:,} calls, {guess.tokens_low:,} to {guess.tokens_high:,} tokens, {_money(guess)}",

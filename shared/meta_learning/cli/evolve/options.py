@@ -14,6 +14,10 @@ Data = Annotated[
 ]
 Prompt = Annotated[str | None, typer.Option(help="The prompt to begin with.")]
 PromptFile = Annotated[Path | None, typer.Option(help="The same, as a file.")]
+Contract = Annotated[
+    str | None,
+    typer.Option(help="The words of the prompt that say how to answer: they are kept. (default: guessed; '': none)"),
+]
 Layout = Annotated[str | None, typer.Option(help="sentiment140 or commonsense_qa, for their official files.")]
 InputColumn = Annotated[str | None, typer.Option(help="What is asked. (default: input)")]
 ExpectedColumn = Annotated[str | None, typer.Option(help="The right answer. (default: expected)")]

@@ -36,6 +36,7 @@ class Order(BaseModel):
     data: str
     layout: Literal["sentiment140", "commonsense_qa", "table"]
     prompt: str
+    contract: str | None = None
     input_column: str = "input"
     expected_column: str = "expected"
     group_column: str | None = None
@@ -101,6 +102,7 @@ class Order(BaseModel):
         """
         return CurriculumConfig(
             initial_prompt=self.prompt,
+            contract=self.contract,
             dataset_name=self.layout if self.layout != "table" else Path(self.data).name,
             max_iterations=self.iterations,
             evolution_strategies=list(self.strategy),
