@@ -28,7 +28,8 @@ class CurriculumConfig:
     ``initial_voters``: prompts in use that vote together with the initial one, each ``{"prompt": text, "calibrated": bool}``; all
     of them together are what must be beaten.
     ``labels``: the answers that there are, none where they are texts; None: those of the search items, if they are a small closed
-    set, which few items of many classes do not show.
+    set, which few items of many classes do not show. ``judge``: answers are free texts, and the model itself says of each whether it
+    is good: what makes one so ("" for: it says the same as the expected one). That is a second call for every question.
 
     Raises:
         ConfigurationError: a value is out of bounds; the message names the field.
@@ -63,6 +64,7 @@ class CurriculumConfig:
     probe_items: int = 20
     initial_voters: list[dict[str, Any]] = field(default_factory=list)
     labels: list[str] | None = None
+    judge: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.initial_prompt, str) or not self.initial_prompt.strip():
@@ -78,6 +80,10 @@ class CurriculumConfig:
             raise ConfigurationError('initial_voters: each is {"prompt": text, "calibrated": bool}')
         if self.labels and (len(set(self.labels)) < 2 or not all(self.labels)):
             raise ConfigurationError(f"labels are {self.labels}; they must be two answers or more, none of them empty")
+        if self.judge is not None and (self.labels or self.ensemble_size > 1 or self.initial_voters):
+            raise ConfigurationError(
+                "judge: answers are free texts; they have no labels, and none of them can be voted for"
+            )
         for name, low, high in _BOUNDS:
             value = getattr(self, name)
             if value is None and name in _OPTIONAL:
