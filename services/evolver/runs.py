@@ -150,6 +150,7 @@ class Run:
             seed=asked.seed,
             gate_samples=asked.gate_samples,
             probe_items=asked.probe_items,
+            judge=asked.judge,
             calls_max=limits.calls,
             tokens_max=limits.tokens,
             seconds_max=limits.seconds,

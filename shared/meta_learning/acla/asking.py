@@ -30,11 +30,15 @@ class Asking:
     """Puts requests to ``llm`` (metered, over the run's log) and counts the distinct ones.
 
     The count includes answers that a resumed run finds in its log, so that a resumed run plans as the unbroken one did; for
-    the same reason retries are counted when their request is, not when they were made.
+    the same reason retries are counted when their request is, not when they were made. ``calls_each``: what a question takes, two
+    where each answer is judged; what is left and what fits are told in questions.
     """
 
-    def __init__(self, llm: LLM, log: RunLog, calls_max: int | None, should_stop: Callable[[], bool]) -> None:
+    def __init__(
+        self, llm: LLM, log: RunLog, calls_max: int | None, should_stop: Callable[[], bool], calls_each: int = 1
+    ) -> None:
         self.llm = llm
+        self.calls_each = calls_each
         self._log = log
         self.calls_count = 0
         self.retries_count = 0
@@ -45,7 +49,7 @@ class Asking:
 
     @property
     def calls_left(self) -> int | None:
-        """Calls that surely fit under the cap with what retries at the rate so far would add to them; None without a cap."""
+        """Questions that surely fit under the cap with what retries at the rate so far would add to them; None without a cap."""
         if self.calls_max is None:
             return None
         room, rate = (
@@ -53,10 +57,13 @@ class Asking:
             self.retries_count / max(1, self.calls_count),
         )
         # Twice the standard deviation: retries of so many calls may well be more than their mean.
-        return max(0, int((room - 2.0 * math.sqrt(max(0, room) * rate)) / (1.0 + rate)))
+        return max(0, int((room - 2.0 * math.sqrt(max(0, room) * rate)) / (1.0 + rate))) // self.calls_each
 
     def affords(self, count: int, kept: int = 0) -> bool:
-        """Whether ``count`` more calls leave ``kept`` of the cap, and what retries at the rate so far would add to those."""
+        """Whether ``count`` more questions leave room for ``kept``, and for what retries at the rate so far would add to those."""
+        return self._fits(count * self.calls_each, kept * self.calls_each)
+
+    def _fits(self, count: int, kept: int = 0) -> bool:
         if self.calls_max is None:
             return True
         kept_with_retries = math.ceil(kept * (1.0 + self.retries_count / max(1, self.calls_count)))
@@ -71,7 +78,7 @@ class Asking:
         """
         if self._should_stop():
             raise Cancelled("the run was asked to stop; it can be resumed")
-        if not self.affords(count):
+        if not self._fits(count):
             raise BudgetExhausted(f"the cap of {self.calls_max} calls is reached")
         self.calls_count += count
 

@@ -31,6 +31,8 @@ class CurriculumConfig:
     set, which few items of many classes do not show.
     ``contract``: the words of ``initial_prompt`` that say how to answer, which no edit changes; empty: there are none, all may be
     changed; None: they are guessed.
+    ``judge``: answers are free texts, and the model itself says of each whether it is good: what makes one so ("" for: it says the
+    same as the expected one). That is a second call for every question.
 
     Raises:
         ConfigurationError: a value is out of bounds; the message names the field.
@@ -66,6 +68,7 @@ class CurriculumConfig:
     initial_voters: list[dict[str, Any]] = field(default_factory=list)
     labels: list[str] | None = None
     contract: str | None = None
+    judge: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.initial_prompt, str) or not self.initial_prompt.strip():
@@ -103,6 +106,10 @@ class CurriculumConfig:
             raise ConfigurationError('initial_voters: each is {"prompt": text, "calibrated": bool}')
         if self.labels and (len(set(self.labels)) < 2 or not all(self.labels)):
             raise ConfigurationError(f"labels are {self.labels}; they must be two answers or more, none of them empty")
+        if self.judge is not None and (self.labels or self.ensemble_size > 1 or self.initial_voters):
+            raise ConfigurationError(
+                "judge: answers are free texts; they have no labels, and none of them can be voted for"
+            )
 
     @property
     def caps_more_than_calls(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from meta_learning.acla.asking import Asking
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.evaluating import EvaluationFn, FunctionEvaluator, ModelEvaluator
+from meta_learning.acla.model_judge import CALLS_EACH, JudgedEvaluator
 from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.pacing import only_gate_fits
 from meta_learning.acla.planning import plan_gate
@@ -94,7 +95,9 @@ class AdaptiveCurriculumAgent:
         config = self.config
         ledger = Ledger(Caps(config.calls_max, config.tokens_max, config.money_usd_max, config.seconds_max))
         ledger.restore(log.paid, log.seconds)
-        asking = Asking(metered(llm, ledger, log, self._retry or Retrying()), log, config.calls_max, self._should_stop)
+        each = CALLS_EACH if config.judge is not None and evaluation_fn is None else 1
+        model = metered(llm, ledger, log, self._retry or Retrying())
+        asking = Asking(model, log, config.calls_max, self._should_stop, each)
         # As JSON, so that a finished run answers with equal results from its log.
         results: dict[str, Any] = json.loads(
             json.dumps(await self._searched_and_judged(splits, asking, log, ledger, evaluation_fn))
@@ -107,19 +110,21 @@ class AdaptiveCurriculumAgent:
         self, splits: Splits, asking: Asking, log: RunLog, ledger: Ledger, evaluation_fn: EvaluationFn | None
     ) -> dict[str, Any]:
         config = self.config
-        labels = _labels(config, splits)
-        evaluator: ModelEvaluator | FunctionEvaluator = (
-            ModelEvaluator(asking, config, labels)
-            if evaluation_fn is None
-            else FunctionEvaluator(asking, log, evaluation_fn, ledger.check_time)
-        )
+        labels = () if asking.calls_each > 1 else _labels(config, splits)
+        evaluator: ModelEvaluator | FunctionEvaluator
+        if evaluation_fn is not None:
+            evaluator = FunctionEvaluator(asking, log, evaluation_fn, ledger.check_time)
+        else:
+            evaluator = (
+                JudgedEvaluator(asking, config) if asking.calls_each > 1 else ModelEvaluator(asking, config, labels)
+            )
         proposer = ModelProposer(asking, config)
         evolver = PromptEvolver(config, proposer, splits.search)
         incumbent = _incumbent(config, labels)
         if len(incumbent) > 1 and evaluation_fn is not None:
             raise CallerError("initial_voters need answers to vote with; an evaluation_fn gives only scores")
         evolver.known |= {one.prompt.version for one in incumbent}
-        plan = plan_gate(len(splits.gate), config.calls_max, config.ensemble_size, len(incumbent))
+        plan = plan_gate(len(splits.gate), config.calls_max, config.ensemble_size, len(incumbent), asking.calls_each)
         planned = plan.report(config.alpha)
         log.decided("planned", **planned)
 
@@ -130,12 +135,11 @@ class AdaptiveCurriculumAgent:
             return log.time_is_up(asking.calls_count, only_gate_fits(ledger, plan, sure, batch_wait_s))
 
         tools = Tools(config, evaluator, asking, evolver, time_is_up)
-        search = Search(tools, incumbent, splits.search, labels, plan.calls_count)
+        search = Search(tools, incumbent, splits.search, labels, plan.questions_count)
         self._moment = lambda: snapshot_of(search, ledger, asking.calls_count)
         run = Run(config, splits, search, evaluator, log, self._on_progress)
         ending = await run.to_the_end(plan, asking)
         asked = isinstance(evaluator, ModelEvaluator)
-        scoring = "evaluation_fn" if not asked else "label_logprobs" if evaluator.scores_labels else "text"  # type: ignore[union-attr]
         endpoint = evaluator.endpoint if isinstance(evaluator, ModelEvaluator) else None
         return results_of(search, ending, splits, endpoint) | {
             "candidates": [asdict(row) for row in snapshot_of(search, ledger, asking.calls_count).rows],
@@ -143,7 +147,7 @@ class AdaptiveCurriculumAgent:
             "wavering": run.wavering.report(plan, config.alpha) if run.wavering else None,
             "calls": asking.calls_count,
             "spent": asdict(ledger.spent) | {"purposes": ledger.by_purpose()},
-            "scoring": scoring,
+            "scoring": evaluator.scoring,
             "temperature_accepted": proposer.sampling_accepted and (not asked or evaluator.sampling_accepted),  # type: ignore[union-attr]
             "rejected_proposals": evolver.rejected,
         }

@@ -46,6 +46,11 @@ class ModelEvaluator:
         self.sampling_accepted = True
         self.endpoint: Endpoint | None = None
 
+    @property
+    def scoring(self) -> str:
+        """By what answers are scored."""
+        return "label_logprobs" if self.scores_labels else "text"
+
     async def probe(self, prompt: Prompt, item: Item) -> None:
         """Find out whether labels can be scored, by the first item's own call, so that nothing is wasted.
 
@@ -106,6 +111,8 @@ class ModelEvaluator:
 
 class FunctionEvaluator:
     """Calls ``evaluation_fn(prompt_text, samples)``: a score a sample, or one mean (``gives_means``: weaker, unpaired)."""
+
+    scoring = "evaluation_fn"
 
     def __init__(
         self, asking: Asking, log: RunLog, evaluation_fn: EvaluationFn, check_time: Callable[[], None]

@@ -22,7 +22,7 @@ def only_gate_fits(ledger: Ledger, plan: GatePlan, concurrency: int, batch_wait_
         return False
     caps, spent, count = ledger.caps, ledger.spent, len(paid)
     alone_s = [entry.latency_s for entry in paid if not entry.batched]
-    prompts_count = 1 + plan.incumbents_count
+    prompts_count = (1 + plan.incumbents_count) * plan.calls_each
     # A prompt at a time is asked its items: no more than those are ever on their way, however many a batch would take.
     held_count = min(max(1, concurrency), plan.items_count)
     rates = (

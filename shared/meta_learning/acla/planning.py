@@ -23,11 +23,17 @@ class GatePlan:
     items_count: int
     finalists_count: int
     incumbents_count: int = 1
+    calls_each: int = 1
+
+    @property
+    def questions_count(self) -> int:
+        """Answers that the gate may ask for."""
+        return self.items_count * (self.incumbents_count + self.finalists_count)
 
     @property
     def calls_count(self) -> int:
-        """Calls that the gate may take."""
-        return self.items_count * (self.incumbents_count + self.finalists_count)
+        """Calls that the gate may take: more than questions where answers are judged."""
+        return self.questions_count * self.calls_each
 
     def report(self, alpha: float, flip_rate: float = 0.0) -> dict[str, Any]:
         """The plan with its power, as plain JSON; ``warning`` is empty where a gain of five points is likely to be seen.
@@ -49,23 +55,23 @@ class GatePlan:
 
 
 def plan_gate(
-    available_count: int, calls_max: int | None, finalists_min: int = 1, incumbents_count: int = 1
+    available_count: int, calls_max: int | None, finalists_min: int = 1, incumbents_count: int = 1, calls_each: int = 1
 ) -> GatePlan:
     """At most a third of the calls: rather all items for fewer finalists, then fewer items for ``finalists_min`` of them.
 
-    Prompts in use that vote together are ``incumbents_count`` calls for every item.
+    Prompts in use that vote together are ``incumbents_count`` questions for every item, each of ``calls_each`` calls.
 
-    >>> plan_gate(100, None), plan_gate(100, 300)
-    (GatePlan(items_count=100, finalists_count=3, incumbents_count=1), GatePlan(items_count=50, finalists_count=1, incumbents_count=1))
+    >>> plan_gate(100, None).finalists_count, plan_gate(100, 300).items_count, plan_gate(100, 300, calls_each=2).items_count
+    (3, 50, 25)
     """
     if calls_max is None:
-        return GatePlan(available_count, max(FINALISTS_COUNT_MAX, finalists_min), incumbents_count)
+        return GatePlan(available_count, max(FINALISTS_COUNT_MAX, finalists_min), incumbents_count, calls_each)
     for finalists_count in range(max(FINALISTS_COUNT_MAX, finalists_min), finalists_min - 1, -1):
-        plan = GatePlan(available_count, finalists_count, incumbents_count)
+        plan = GatePlan(available_count, finalists_count, incumbents_count, calls_each)
         if plan.calls_count <= calls_max // 3:
             return plan
-    items_count = min(available_count, calls_max // 3 // (incumbents_count + finalists_min))
-    return GatePlan(items_count, finalists_min, incumbents_count)
+    items_count = min(available_count, calls_max // 3 // calls_each // (incumbents_count + finalists_min))
+    return GatePlan(items_count, finalists_min, incumbents_count, calls_each)
 
 
 def detectable_gain(count: int, discordant: float, alpha: float) -> float:

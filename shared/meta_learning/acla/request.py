@@ -53,6 +53,8 @@ class EvolutionSettings(BaseModel):
     ``ensemble``: up to so many prompts may be put to use together, and vote: each is a call for every question.
     ``workers``: up to how many of the service's workers ask the model for this run at once; those that are free help.
     ``probe_items``: so many questions are asked twice, to see whether the model keeps to its answers; 0 for none.
+    ``judge``: answers are free texts, and the model itself says of each whether it is good: what makes one so ("" for: it says the
+    same as the expected one). That is a second call for every question.
     ``batch``: large rungs go out as batches (anthropic, openai): cheaper, and slower; one worker sends them.
     """
 
@@ -81,6 +83,13 @@ class EvolutionSettings(BaseModel):
     probe_items: Annotated[int, Field(ge=0, le=1000)] = 20
     batch: bool = False
     group: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    judge: Annotated[str, Field(max_length=2_000)] | None = None
+
+    @model_validator(mode="after")
+    def _texts_have_no_votes(self) -> Self:
+        if self.judge is not None and self.ensemble > 1:
+            raise ValueError("judged answers are free texts, which cannot be voted for: leave out judge or ensemble")
+        return self
 
     @model_validator(mode="after")
     def _sent_by_one(self) -> Self:

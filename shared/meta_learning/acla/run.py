@@ -81,14 +81,18 @@ class Run:
     def _unscorable(self) -> str:
         """Why no answer of a model could count as right, before anything is paid; empty where some could."""
         items = self._splits.search
-        if not isinstance(self._evaluator, ModelEvaluator) or self._evaluator.labels:
+        if (
+            not isinstance(self._evaluator, ModelEvaluator)
+            or self._evaluator.labels
+            or self._evaluator.scoring == "judge"
+        ):
             return ""
         if free_text_share(items) <= FREE_TEXT_SHARE_MAX:
             return ""
         return (
             f"most expected answers of {self._config.dataset_name!r} are free text (for instance {_shown(items[0].expected)}), "
             "and an answer counts as right only if it is the expected one: no prompt could score. Evolve on a data set "
-            "of labels or short answers, or call the library with an evaluation_fn that judges texts"
+            "of labels or short answers, let the model judge the texts (judge), or call the library with an evaluation_fn"
         )
 
     def _nothing_right(self) -> str:
@@ -193,6 +197,7 @@ class Run:
             why = f"the search came to its end before them, and {ending.reason}"
         else:
             why = "the search came to its end before them, and the gate has no more items to ask"
+        left *= self._asking.calls_each
         tracker.explain(len(tracker.history), f"{left} calls are left", why, calls_left=left)
 
     def _further(self, finalists: Sequence[Candidate], kept_calls: int) -> list[Item]:

@@ -76,7 +76,8 @@ class Race:
             return
         kept = self.kept_calls if kept_calls is None else kept_calls
         if not self._asking.affords(len(unasked), kept):
-            raise BudgetExhausted(f"the next {len(unasked)} calls would exceed the cap of {self._asking.calls_max}")
+            calls = len(unasked) * self._asking.calls_each
+            raise BudgetExhausted(f"the next {calls} calls would exceed the cap of {self._asking.calls_max}")
         if kept and self.time_is_up():
             self.out_of_time = True
             raise BudgetExhausted("the time for searching is over")
