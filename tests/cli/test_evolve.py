@@ -146,6 +146,30 @@ def test_a_budget_is_turned_into_calls_and_too_small_a_one_is_refused(table: Pat
     assert "fewer than 60 decide nothing" in asked(*words(table, model[1], "--calls", "59")).output
 
 
+def test_settings_that_are_said_reach_the_run(table: Path, model: tuple[Model, str]) -> None:
+    said = {
+        "--good-enough": 1.0,
+        "--improvement": 0.1,
+        "--answer-tokens": 40,
+        "--reasoning-tokens": 128,
+        "--children": 2,
+    }
+    more = [word for name, value in said.items() for word in (name, str(value))]
+    result = asked(*words(table, model[1], "--yes", "--iterations", "0", *more, "--labels", "good, bad,unclear"))
+    assert result.exit_code == 0, result.output
+    log = [json.loads(line) for line in (run_of(result) / "log.jsonl").read_text().splitlines()]
+    config = next(event["config"] for event in log if event["kind"] == "started")
+    names = (
+        "min_performance_threshold",
+        "improvement_threshold",
+        "answer_tokens",
+        "reasoning_tokens",
+        "children_count",
+    )
+    assert [config[name] for name in names] == list(said.values())
+    assert config["labels"] == ["good", "bad", "unclear"]
+
+
 def test_too_few_items_for_a_decision_are_said_before_anything_is_spent(table: Path, model: tuple[Model, str]) -> None:
     result = asked(*words(table, model[1], "--gate-samples", "19"))
     assert "decision   none: that takes 20 fresh items or more" in result.output
