@@ -240,3 +240,22 @@ def test_a_parquet_file_is_a_data_set(tmp_path: Path) -> None:
         result = asked("evolve", str(path), "--prompt", PROMPT, *server, *SIZE, "--iterations", "0", "--yes")
     assert result.exit_code == 0, result.output
     assert "40 items to search on, 50 fresh ones" in result.output
+
+
+def test_a_floor_may_be_said_afterwards_and_takes_what_is_in_use_where_that_is_good_enough(
+    table: Path, model: tuple[Model, str]
+) -> None:
+    run = run_of(asked(*words(table, model[1], "--yes")))
+    better, paid = results_in(run), len(model[0].asked)
+    data = ("--data-folder", str(table.parent / "data"))
+    result = asked("evolve", "--resume", run.name, *data, "--floor", "0.4")
+    assert result.exit_code == 0, result.output
+    assert "by your floor: " in result.output
+    assert "in use, taken" in result.output
+    assert "the prompt stays as it is" in result.output
+    assert (run / "report" / "prompt.txt").read_text().strip() == PROMPT
+    assert json.loads((run / "report" / "package.json").read_text())["voters"][0]["prompt"] == PROMPT
+    asked("evolve", "--resume", run.name, *data)
+    assert results_in(run) == better
+    assert better["best_prompt"] != PROMPT
+    assert len(model[0].asked) == paid

@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from meta_learning.acla.floor import with_floor
 from meta_learning.acla.preparing import GATE_COUNT_MIN
 from meta_learning.acla.reporting import conditions, difference
 from meta_learning.acla.run import unscorable
@@ -27,7 +28,7 @@ from meta_learning.cli.evolve.budget import Budget, settled
 from meta_learning.cli.evolve.folder import RunFolder, free_name
 from meta_learning.cli.evolve.order import Order
 from meta_learning.cli.evolve.running import run
-from meta_learning.cli.evolve.screen import Screen
+from meta_learning.cli.evolve.screen import Screen, offered
 from meta_learning.cli.printing import with_option
 from meta_learning.errors import CallerError, Cancelled, LLMUnavailable, MetaLearningError, StoreUnavailable
 from meta_learning.llm import LLM
@@ -153,6 +154,8 @@ async def _evolve(order: Order, llm: LLM, folder: RunFolder, console: Console, w
             folder.keep(order)
             screen = Screen(console, budget.config)
             results = await run(order, budget, llm, folder, screen, wanted.patience_s)
+            if wanted.floor is not None:
+                results = with_floor(results, wanted.floor)
             report = folder.report(results, order, about)
     finally:
         await llm.close()
@@ -236,6 +239,9 @@ def _ask() -> None:
 
 def _say(results: dict[str, Any], order: Order, report: Path, console: Console) -> None:
     console.print(f"\n{results['outcome']}: {results['reason']}", highlight=False, markup=False, style="bold")
+    console.print(offered(results))
+    if pick := results.get("pick"):
+        console.print(f"by your floor: {pick['reason']}", highlight=False, markup=False)
     for line in conditions(results):
         console.print(line, highlight=False, markup=False)
     colours = {"+": "green", "-": "red"}
