@@ -2,53 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from meta_learning.acla.offered import IN_USE, NOT_PROVEN
+from meta_learning.errors import CallerError
 
 
 def with_floor(results: Mapping[str, Any], floor: float) -> dict[str, Any]:
-    """The results with the cheapest taken that is surely at ``floor`` by the gate's items: of what is in use and what it has proven.
+    """The results with the cheapest taken that is surely at ``floor``, of what is in use and what the gate has proven.
 
     Nothing else is ever taken: of many that were searched, one reaches any floor by luck. Where none is surely there, the results
-    stay as they are, and ``pick`` says so.
+    stay as they are, and ``pick`` says so. It counts what the gate saw; of what is in use, which nobody searched for, what the
+    search saw where no gate did.
 
-    >>> row = {"version": "a", "tokens": 9.0, "standing": "in use", "decided_score": None, "decided_low": None, "low": 0.7}
-    >>> with_floor({"front": [row], "best_version": "a"}, 0.6)["pick"]["reason"]
-    'nothing that may be taken is surely at 0.6 by the items of the decision, so the floor changes nothing'
+    Raises:
+        CallerError: an earlier version of this library made the results, which lack what this needs.
+
+    >>> row = {"version": "a", "tokens": 9.0, "standing": "in use", "score": 0.8, "decided_score": None, "low": 0.7, "high": 0.9}
+    >>> found = {"front": [row], "takeable": {}, "best_version": "a"}
+    >>> with_floor(found, 0.75)["pick"]["reason"]
+    'nothing that may be taken is surely at 0.75, so the floor changes nothing'
+    >>> with_floor(found, 0.6)["pick"]["reason"]
+    'a (in use) is the cheapest that is surely at 0.6: 0.800 (0.700 to 0.900) on the items of the search, 9 tokens a question'
     """
+    if "takeable" not in results:
+        raise CallerError("a run that an earlier version made does not say what may be taken: leave --floor out")
     rows = results["front"]
-    allowed = [row for row in rows if row["standing"] != NOT_PROVEN]
-    safe = [row for row in allowed if row["decided_low"] is not None and row["decided_low"] >= floor]
+    known = [(row, _seen(row)) for row in rows if row["standing"] != NOT_PROVEN]
+    safe = [(row, *seen) for row, seen in known if seen is not None and seen[1] >= floor]
     if not safe:
         return dict(results) | {"pick": _pick(results["best_version"], floor, _nothing(rows, floor))}
-    row = min(safe, key=lambda one: (one["tokens"], -one["decided_score"]))
+    row, score, low, high, items = min(safe, key=lambda one: (one[0]["tokens"], -one[1]))
     best, version = results["best_version"], row["version"]
     said = (
-        f"{version} ({row['standing']}) is the cheapest that is surely at {floor:g}: {row['decided_score']:.3f} "
-        f"({row['decided_low']:.3f} to {row['decided_high']:.3f}) on {row['decided_items']} items, "
-        f"{row['tokens']:.0f} tokens a question"
+        f"{version} ({row['standing']}) is the cheapest that is surely at {floor:g}: {score:.3f} ({low:.3f} to {high:.3f}) "
+        f"on {items}, {row['tokens']:.0f} tokens a question"
     )
     if version == best:
         return dict(results) | {"pick": _pick(version, floor, said)}
-    said += f"; {best}, which is better beyond chance{' and dearer' if row['standing'] == IN_USE else ''}, is not taken"
     packages = results["takeable"][version]
     return dict(results) | {
         "best_version": version,
         "best_prompt": packages[0]["prompt"],
         "best_package": packages[0],
-        "best_performance": row["decided_score"],
+        "best_performance": score,
         "ensemble": packages if len(packages) > 1 else [],
         "price": {"calls": len(packages), "tokens": row["tokens"], "money_usd": row["price_usd"]},
-        "pick": _pick(version, floor, said),
+        "pick": _pick(version, floor, f"{said}; {best}, {_instead(results)}, is not taken"),
     }
 
 
-def _nothing(rows: list[dict[str, Any]], floor: float) -> str:
-    said = (
-        f"nothing that may be taken is surely at {floor:g} by the items of the decision, so the floor changes nothing"
-    )
+def _seen(row: Mapping[str, Any]) -> tuple[float, float, float, str] | None:
+    """The score with its interval, and on what items; None where nothing was seen that says anything."""
+    if row["decided_score"] is not None:
+        return row["decided_score"], row["decided_low"], row["decided_high"], f"{row['decided_items']} items"
+    if row["standing"] == IN_USE and row["score"] is not None and row["low"] is not None:
+        return row["score"], row["low"], row["high"], "the items of the search"
+    return None
+
+
+def _instead(results: Mapping[str, Any]) -> str:
+    return "which is better beyond chance" if results["outcome"] == "improved" else "which nothing has proven"
+
+
+def _nothing(rows: Sequence[Mapping[str, Any]], floor: float) -> str:
+    said = f"nothing that may be taken is surely at {floor:g}, so the floor changes nothing"
     tempting = [row["version"] for row in rows if row["standing"] == NOT_PROVEN and (row["low"] or 0.0) >= floor]
     if tempting:
         said += f"; {', '.join(tempting)} may be there, by the search's items, which prove nothing"

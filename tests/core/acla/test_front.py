@@ -10,8 +10,10 @@ from meta_learning.acla import AdaptiveCurriculumAgent
 from meta_learning.acla.floor import with_floor
 from meta_learning.acla.front import Offer, front
 from meta_learning.acla.gate import PairedScores, decide
+from meta_learning.acla.offered import Certain
 from meta_learning.acla.prompt import Prompt
 from meta_learning.acla.reporting import markdown, offers
+from meta_learning.errors import CallerError
 from tests.core.acla.simulated import SEED_PROMPT, config, model, nothing_helps, samples, with_examples
 
 
@@ -80,7 +82,7 @@ async def test_a_floor_takes_the_cheapest_that_is_surely_there_of_what_may_be_ta
     low = with_floor(results, seed["decided_low"])
     assert low["best_prompt"] == SEED_PROMPT
     assert low["best_version"] == seed["version"] == low["pick"]["version"]
-    assert f"{winner['version']}, which is better beyond chance and dearer, is not taken" in low["pick"]["reason"]
+    assert f"{winner['version']}, which is better beyond chance, is not taken" in low["pick"]["reason"]
     assert low["price"]["tokens"] == seed["tokens"]
     high = with_floor(results, winner["decided_low"])
     assert high["best_prompt"] == results["best_prompt"]
@@ -97,19 +99,30 @@ async def test_a_floor_never_takes_what_is_not_proven() -> None:
         picked = with_floor(results, floor)
         assert picked["best_prompt"] == SEED_PROMPT
         assert picked["pick"]["version"] == results["best_version"]
-    said = with_floor(results | {"front": [row | {"decided_low": None} for row in results["front"]]}, 0.0)["pick"][
-        "reason"
-    ]
-    assert all(row["version"] in said for row in tempting)
+    lucky = [row | {"low": 0.99} if row in tempting else row for row in results["front"]]
+    said = with_floor(results | {"front": lucky}, 0.98)["pick"]
+    assert said["version"] == results["best_version"]
+    assert all(row["version"] in said["reason"] for row in tempting)
 
 
-async def test_a_floor_without_a_decision_on_fresh_items_takes_nothing() -> None:
+async def test_without_a_decision_a_floor_can_only_take_what_is_in_use() -> None:
     agent = AdaptiveCurriculumAgent(config(gate_samples=0), model(with_examples))
     results = await agent.run_curriculum(samples, num_samples=60)
     assert results["outcome"] == "search_only"
     picked = with_floor(results, 0.1)
-    assert picked["best_prompt"] == results["best_prompt"]
-    assert "nothing that may be taken is surely at 0.1 by the items of the decision" in picked["pick"]["reason"]
+    assert picked["best_prompt"] == SEED_PROMPT != results["best_prompt"]
+    assert "which nothing has proven, is not taken" in picked["pick"]["reason"]
+    beyond = with_floor(results, 0.9)
+    assert beyond["best_prompt"] == results["best_prompt"]
+    assert "nothing that may be taken is surely at 0.9" in beyond["pick"]["reason"]
+
+
+async def test_a_prompt_without_headroom_is_at_a_floor_by_the_items_of_the_search() -> None:
+    results = await found(lambda prompt: 1.0)
+    assert results["outcome"] == "no_headroom"
+    picked = with_floor(results, 0.9)["pick"]
+    assert picked["version"] == results["best_version"]
+    assert "is the cheapest that is surely at 0.9: 1.000" in picked["reason"]
 
 
 async def test_the_page_shows_what_a_better_score_costs() -> None:
@@ -132,3 +145,26 @@ async def test_prompts_that_vote_are_offered_with_the_price_of_all_of_them() -> 
     assert row["score"] is None
     assert row["decided_score"] == results["judged"]["seed_score"]
     assert len(results["takeable"][row["version"]]) == 3
+
+
+async def test_what_an_earlier_version_found_is_still_shown() -> None:
+    results = await found(with_examples)
+    kept = ("version", "score", "score_sd", "tokens", "latency_s", "price_usd")
+    earlier = {name: value for name, value in results.items() if name not in ("takeable", "level")}
+    earlier["front"] = [{name: row[name] for name in kept} for row in results["front"]]
+    for one in earlier["gate"]["finalists"]:
+        del one["at_least"]
+    page = markdown(earlier, SEED_PROMPT, {})
+    assert "## The decision" in page
+    assert "What a better score costs" not in page
+    with pytest.raises(CallerError, match="leave --floor out"):
+        with_floor(earlier, 0.5)
+
+
+def test_the_intervals_are_as_sure_as_the_decision_and_take_the_items_of_a_group_as_one() -> None:
+    alone, grouped, strict = Certain(0.1), Certain(0.1, 0.25), Certain(0.01)
+    low, high = alone.of_share(0.8, 100)
+    assert low < 0.8 < high
+    assert grouped.of_share(0.8, 100) == alone.of_share(0.8, 25)
+    assert grouped.of_share(0.8, 100)[0] < low
+    assert strict.of_share(0.8, 100)[0] < low

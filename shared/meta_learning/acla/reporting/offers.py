@@ -24,7 +24,9 @@ def offers(results: Mapping[str, Any]) -> tuple[Sequence[str], list[Sequence[str
         "US dollars for 1,000",
         "standing",
     )
-    return head, [_cells(row, results["best_version"]) for row in results.get("front", [])]
+    # Results of earlier versions say nothing of what may be taken.
+    rows = [row for row in results.get("front", []) if "standing" in row]
+    return head, [_cells(row, results["best_version"]) for row in rows]
 
 
 def _cells(row: Mapping[str, Any], taken: str) -> tuple[str, ...]:

@@ -137,7 +137,7 @@ def _points(one: Mapping[str, Any]) -> str:
 
 
 def _least(one: Mapping[str, Any]) -> str:
-    return f"{100 * one['at_least']:+.1f}"
+    return f"{100 * one['at_least']:+.1f}" if "at_least" in one else "—"
 
 
 def _diff(before: str, after: str) -> str:

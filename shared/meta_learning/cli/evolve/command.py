@@ -239,7 +239,8 @@ def _ask() -> None:
 
 def _say(results: dict[str, Any], order: Order, report: Path, console: Console) -> None:
     console.print(f"\n{results['outcome']}: {results['reason']}", highlight=False, markup=False, style="bold")
-    console.print(offered(results))
+    if (table := offered(results)).row_count:
+        console.print(table)
     if pick := results.get("pick"):
         console.print(f"by your floor: {pick['reason']}", highlight=False, markup=False)
     for line in conditions(results):
