@@ -146,6 +146,30 @@ def test_a_budget_is_turned_into_calls_and_too_small_a_one_is_refused(table: Pat
     assert "fewer than 60 decide nothing" in asked(*words(table, model[1], "--calls", "59")).output
 
 
+def test_settings_that_are_said_reach_the_run(table: Path, model: tuple[Model, str]) -> None:
+    said = {
+        "--good-enough": 1.0,
+        "--improvement": 0.1,
+        "--answer-tokens": 40,
+        "--reasoning-tokens": 128,
+        "--children": 2,
+    }
+    more = [word for name, value in said.items() for word in (name, str(value))]
+    result = asked(*words(table, model[1], "--yes", "--iterations", "0", *more, "--labels", "good, bad,unclear"))
+    assert result.exit_code == 0, result.output
+    log = [json.loads(line) for line in (run_of(result) / "log.jsonl").read_text().splitlines()]
+    config = next(event["config"] for event in log if event["kind"] == "started")
+    names = (
+        "min_performance_threshold",
+        "improvement_threshold",
+        "answer_tokens",
+        "reasoning_tokens",
+        "children_count",
+    )
+    assert [config[name] for name in names] == list(said.values())
+    assert config["labels"] == ["good", "bad", "unclear"]
+
+
 def test_too_few_items_for_a_decision_are_said_before_anything_is_spent(table: Path, model: tuple[Model, str]) -> None:
     result = asked(*words(table, model[1], "--gate-samples", "19"))
     assert "decision   none: that takes 20 fresh items or more" in result.output
@@ -216,3 +240,22 @@ def test_a_parquet_file_is_a_data_set(tmp_path: Path) -> None:
         result = asked("evolve", str(path), "--prompt", PROMPT, *server, *SIZE, "--iterations", "0", "--yes")
     assert result.exit_code == 0, result.output
     assert "40 items to search on, 50 fresh ones" in result.output
+
+
+def test_a_floor_may_be_said_afterwards_and_takes_what_is_in_use_where_that_is_good_enough(
+    table: Path, model: tuple[Model, str]
+) -> None:
+    run = run_of(asked(*words(table, model[1], "--yes")))
+    better, paid = results_in(run), len(model[0].asked)
+    data = ("--data-folder", str(table.parent / "data"))
+    result = asked("evolve", "--resume", run.name, *data, "--floor", "0.4")
+    assert result.exit_code == 0, result.output
+    assert "by your floor: " in result.output
+    assert "in use, taken" in result.output
+    assert "the prompt stays as it is" in result.output
+    assert (run / "report" / "prompt.txt").read_text().strip() == PROMPT
+    assert json.loads((run / "report" / "package.json").read_text())["voters"][0]["prompt"] == PROMPT
+    asked("evolve", "--resume", run.name, *data)
+    assert results_in(run) == better
+    assert better["best_prompt"] != PROMPT
+    assert len(model[0].asked) == paid

@@ -89,6 +89,10 @@ class CurriculumConfig:
             kind, said = (int, "whole number") if name in _WHOLE else (int | float, "number")
             if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
                 raise ConfigurationError(f"{name} is {value!r}; it must be a {said} in [{low}, {high}]")
+        if self.judge is not None and (self.labels or self.ensemble_size > 1 or self.initial_voters):
+            raise ConfigurationError(
+                "judge: answers are free texts; they have no labels, and none of them can be voted for"
+            )
 
     def _check_lists(self) -> None:
         for name in ("evolution_strategies", "initial_voters", "labels"):
@@ -106,10 +110,6 @@ class CurriculumConfig:
             raise ConfigurationError('initial_voters: each is {"prompt": text, "calibrated": bool}')
         if self.labels and (len(set(self.labels)) < 2 or not all(self.labels)):
             raise ConfigurationError(f"labels are {self.labels}; they must be two answers or more, none of them empty")
-        if self.judge is not None and (self.labels or self.ensemble_size > 1 or self.initial_voters):
-            raise ConfigurationError(
-                "judge: answers are free texts; they have no labels, and none of them can be voted for"
-            )
 
     @property
     def caps_more_than_calls(self) -> bool:

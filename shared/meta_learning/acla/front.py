@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
+
+# From one minute to the next a server is slower by as much: only a prompt that takes longer by more counts as slower.
+LATENCY_NOISE = 0.2
+CERTAINTY = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,37 +27,34 @@ class Offer:
     price_usd: float | None = None
 
 
-def front(offers: Sequence[Offer]) -> list[Offer]:
-    """The offers that none dominates, cheapest first. Whoever is behind in score by less than the noise stays.
+def front(offers: Sequence[Offer], certainty: float = CERTAINTY) -> list[Offer]:
+    """The offers that none dominates, cheapest first: only a score that is credibly higher justifies a dearer prompt.
+
+    Whoever costs less stays, and so does whoever costs the same and is behind by less than the noise.
 
     >>> cheap, good, bad = Offer("cheap", 0.7, 0.01, 50), Offer("good", 0.8, 0.01, 90), Offer("bad", 0.6, 0.01, 90)
     >>> [one.version for one in front([good, bad, cheap])]
     ['cheap', 'good']
-    >>> [one.version for one in front([cheap, Offer("unsure", 0.69, 0.05, 60)])]
-    ['cheap', 'unsure']
+    >>> [one.version for one in front([cheap, Offer("unsure", 0.71, 0.05, 60)])]
+    ['cheap']
     """
-    kept = [one for one in offers if not any(_dominates(other, one) for other in offers)]
-    return sorted(kept, key=lambda one: (one.tokens, -one.score, one.version))
+    ranked = sorted(offers, key=lambda one: (one.tokens, one.price_usd or 0.0, -one.score, one.latency_s, one.version))
+    kept: list[Offer] = []
+    for one in ranked:
+        # Only by those that stay: of three that lie within the noise of their neighbours the best must not go with the second.
+        if not any(_dominates(other, one, certainty) for other in kept):
+            kept.append(one)
+    return [one for one in kept if not any(_dominates(other, one, certainty) for other in kept)]
 
 
-def pick(offers: Sequence[Offer], tokens_price: float = 0.0, score_floor: float | None = None) -> Offer | None:
-    """The offer to take: the cheapest that is credibly at ``score_floor``, or the best after paying ``tokens_price``.
-
-    ``tokens_price`` is in score for a thousand tokens. None where no offer reaches the floor.
-
-    >>> offers = [Offer("cheap", 0.7, 0.01, 50), Offer("good", 0.8, 0.01, 900)]
-    >>> [pick(offers).version, pick(offers, tokens_price=0.2).version, pick(offers, score_floor=0.65).version]
-    ['good', 'cheap', 'cheap']
-    """
-    if score_floor is not None:
-        safe = [one for one in offers if one.score - one.score_sd >= score_floor]
-        return min(safe, key=lambda one: (one.tokens, -one.score), default=None)
-    return max(offers, key=lambda one: one.score - tokens_price * one.tokens / 1000.0, default=None)
-
-
-def _dominates(one: Offer, other: Offer) -> bool:
-    """Nowhere worse, and better in score by more than the noise of the two."""
-    cheaper = one.tokens <= other.tokens and one.latency_s <= other.latency_s
-    if one.price_usd is not None and other.price_usd is not None:
-        cheaper = cheaper and one.price_usd <= other.price_usd
-    return cheaper and one.score - other.score > math.hypot(one.score_sd, other.score_sd)
+def _dominates(one: Offer, other: Offer, certainty: float) -> bool:
+    """Nowhere dearer, and either cheaper while the other's score is not credibly higher, or credibly higher itself."""
+    pairs = [(one.tokens, other.tokens), (one.latency_s, other.latency_s * (1.0 + LATENCY_NOISE))]
+    prices = one.price_usd, other.price_usd
+    if prices[0] is not None and prices[1] is not None:
+        pairs.append((prices[0], prices[1]))
+    if any(mine > others for mine, others in pairs):
+        return False
+    is_cheaper = any(mine < others for mine, others in (pairs[0], *pairs[2:]))
+    noise = NormalDist().inv_cdf(certainty) * math.hypot(one.score_sd, other.score_sd)
+    return other.score - one.score <= noise if is_cheaper else one.score - other.score > noise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -16,7 +16,8 @@ class Finalist:
     """One finalist against the seed, on the pairs that both answered. ``fresh_count``: those that the search never saw; thresholds may
     have been fitted on some of them, each item's out of its sight.
 
-    ``expected``: the gain to be believed, out of the search and of these pairs.
+    ``expected``: the gain to be believed, out of the search and of these pairs. ``low`` and ``high`` are its 95 % interval;
+    ``at_least`` is the one-sided bound of the level that it was tested at, above 0 only if it passed.
     """
 
     version: str
@@ -30,6 +31,7 @@ class Finalist:
     p_adjusted: float
     score: float
     seed_score: float
+    at_least: float = -1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,11 @@ class GateReport:
     finalists: tuple[Finalist, ...]
     winner: Finalist | None
     power_for_5_points: float
+
+    @property
+    def proven(self) -> frozenset[str]:
+        """The versions that the evidence is strong enough for; in all their chance of holding a useless one is ``alpha``."""
+        return frozenset(one.version for one in self.finalists if one.p_adjusted < self.alpha and one.gain > 0.0)
 
     @property
     def judged(self) -> Finalist | None:
@@ -100,11 +107,11 @@ def decide(pairs: Sequence[PairedScores], alpha: float, seed: int) -> GateReport
         for pair, one in zip(pairs, differences, strict=True)
     ]
     finalists = tuple(
-        _finalist(pair, one, p, adjusted, seed)
+        replace(_finalist(pair, one, p, adjusted, seed), at_least=_at_least(pair, one, (p, adjusted, alpha), seed))
         for pair, one, p, adjusted in zip(pairs, differences, p_values, holm(p_values, shares), strict=True)
     )
-    proven = [one for one in finalists if one.p_adjusted < alpha and one.gain > 0.0]
-    winner = max(proven, key=lambda one: one.expected, default=None)
+    proven = GateReport(alpha, finalists, None, 0.0).proven
+    winner = max((one for one in finalists if one.version in proven), key=lambda one: one.expected, default=None)
     levels = [alpha * share for share in shares or [1.0 / max(1, len(pairs))] * len(pairs)]
     return GateReport(alpha, finalists, winner, _power(pairs, differences, levels))
 
@@ -127,6 +134,14 @@ def _discordant(differences: Sequence[float], groups: Sequence[str]) -> float:
     share = fmean(abs(one) for one in differences)
     squares = sum(one * one for one in group_sums(differences, groups)) if groups else 0.0
     return max(share, squares / len(differences))
+
+
+def _at_least(pair: PairedScores, differences: Sequence[float], tested: tuple[float, float, float], seed: int) -> float:
+    """The bound below the gain, as sure as the test: one-sided, at what Holm's correction left of the level."""
+    p, adjusted, alpha = tested
+    low, _ = paired_bootstrap(differences, 1.0 - 2.0 * alpha * (p / adjusted if adjusted else 1.0), seed, pair.groups)
+    # The exact test asks for a little more than resampling does; the bound says what the test says.
+    return low if adjusted < alpha else min(low, 0.0)
 
 
 def _finalist(pair: PairedScores, differences: Sequence[float], p: float, adjusted: float, seed: int) -> Finalist:

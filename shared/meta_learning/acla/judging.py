@@ -22,12 +22,13 @@ from meta_learning.errors import BudgetExhausted
 
 @dataclass
 class Ending:
-    """How a run ended."""
+    """How a run ended. ``proven``: all that the gate lets through; the ``winner`` is one of them."""
 
     outcome: str
     reason: str
     winner: Contender | None = None
     gate: GateReport | None = None
+    proven: tuple[Contender, ...] = ()
 
 
 async def judge(
@@ -123,15 +124,17 @@ def _ending(report: GateReport, contenders: Sequence[Contender], cut_short: str)
         return Ending("no_evidence", _compared(report.judged) + cut_short, gate=report)
     winner = next(one for one in contenders if one.version == report.winner.version)
     gain = report.winner
+    proven = tuple(one for one in contenders if one.version in report.proven)
     reason = (
         f"{100 * gain.gain:+.1f} points on {_items(gain)} "
-        f"(95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}), {said_p(gain.p_adjusted)}"
+        f"(95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}; at the level of the test "
+        f"at least {100 * gain.at_least:+.1f}), {said_p(gain.p_adjusted)}"
     )
     if isinstance(winner, Ensemble):
         reason += f"; {len(winner.members)} prompts vote, so every question takes {len(winner.members)} calls"
     elif winner.calibrated:
         reason += "; the gain includes label calibration"
-    return Ending("improved", reason + cut_short, winner, report)
+    return Ending("improved", reason + cut_short, winner, report, proven)
 
 
 def _items(judged: Finalist) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from meta_learning.errors import ConfigurationError
 from meta_learning.events import describe
@@ -56,6 +56,8 @@ class EvolutionSettings(BaseModel):
     ``judge``: answers are free texts, and the model itself says of each whether it is good: what makes one so ("" for: it says the
     same as the expected one). That is a second call for every question.
     ``batch``: large rungs go out as batches (anthropic, openai): cheaper, and slower; one worker sends them.
+    ``alpha``: the chance of putting a useless prompt to use. ``tokens_price``: the score that 1,000 more tokens a call must bring.
+    ``labels``: all answers that there are, an empty list where they are texts; None: those of the items, where they are few.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -83,6 +85,9 @@ class EvolutionSettings(BaseModel):
     probe_items: Annotated[int, Field(ge=0, le=1000)] = 20
     batch: bool = False
     group: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    alpha: Annotated[float, Field(ge=0.0001, le=0.5)] = 0.1
+    tokens_price: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0
+    labels: Annotated[list[Annotated[str, Field(min_length=1, max_length=128)]], Field(max_length=100)] | None = None
     judge: Annotated[str, Field(max_length=2_000)] | None = None
 
     @model_validator(mode="after")
@@ -96,6 +101,13 @@ class EvolutionSettings(BaseModel):
         if self.batch and self.workers > 1:
             raise ValueError("a batch is sent by one worker: leave out batch or workers")
         return self
+
+    @field_validator("labels")
+    @classmethod
+    def _several(cls, labels: list[str] | None) -> list[str] | None:
+        if labels and len(set(labels)) < 2:
+            raise ValueError("one answer is no choice: give two or more, or an empty list for texts")
+        return labels
 
     @classmethod
     def read(cls, settings: Mapping[str, Any]) -> EvolutionSettings:

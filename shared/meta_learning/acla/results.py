@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from meta_learning.acla.endpoint import Endpoint
-from meta_learning.acla.ensembles import Ensemble
-from meta_learning.acla.front import front
+from meta_learning.acla.ensembles import members_of
 from meta_learning.acla.judging import Ending
+from meta_learning.acla.offered import Certain, in_use_of, rows_of, takeable
 from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.search import Search
 from meta_learning.acla.splits import Splits
@@ -17,9 +17,8 @@ from meta_learning.acla.splits import Splits
 
 def results_of(search: Search, ending: Ending, splits: Splits, endpoint: Endpoint | None = None) -> dict[str, Any]:
     """The result keys of the public contract, as plain JSON. ``endpoint``: what was found out about the server, if anything."""
-    stays = Ensemble(search.incumbent) if len(search.incumbent) > 1 else search.seed
-    winner = ending.winner or stays
-    members = winner.members if isinstance(winner, Ensemble) else (winner,)
+    winner = ending.winner or in_use_of(search)
+    members, alpha = members_of(winner), search.race.config.alpha
     chosen = members[0]
     fresh = ending.gate.winner if ending.gate else None
     history = search.tracker.history
@@ -47,7 +46,12 @@ def results_of(search: Search, ending: Ending, splits: Splits, endpoint: Endpoin
         "ensemble": [_package(search, one, endpoint) for one in members] if len(members) > 1 else [],
         "price": _price(search, members),
         "endpoint": endpoint.report() if endpoint else None,
-        "front": [asdict(one) for one in front(search.offers())],
+        "front": rows_of(search, ending, Certain.of(alpha, splits)),
+        "level": 1.0 - 2.0 * alpha,
+        "takeable": {
+            one.version: [_package(search, voter, endpoint) for voter in members_of(one)]
+            for one in takeable(search, ending)
+        },
         "search_best": {
             "prompt": search.best.prompt.render(),
             "version": search.best.version,

@@ -80,20 +80,9 @@ class Run:
 
     def _unscorable(self) -> str:
         """Why no answer of a model could count as right, before anything is paid; empty where some could."""
-        items = self._splits.search
-        if (
-            not isinstance(self._evaluator, ModelEvaluator)
-            or self._evaluator.labels
-            or self._evaluator.scoring == "judge"
-        ):
+        if not isinstance(self._evaluator, ModelEvaluator) or self._evaluator.scoring == "judge":
             return ""
-        if free_text_share(items) <= FREE_TEXT_SHARE_MAX:
-            return ""
-        return (
-            f"most expected answers of {self._config.dataset_name!r} are free text (for instance {_shown(items[0].expected)}), "
-            "and an answer counts as right only if it is the expected one: no prompt could score. Evolve on a data set "
-            "of labels or short answers, let the model judge the texts (judge), or call the library with an evaluation_fn"
-        )
+        return unscorable(self._splits.search, self._evaluator.labels, self._config.dataset_name)
 
     def _nothing_right(self) -> str:
         search, item = self.search, self._splits.search[0]
@@ -307,6 +296,17 @@ class Run:
         point = self.search.tracker.history[-1]
         self._log.decided("iteration", iteration=iteration, point=point, message=message)
         self._on_progress(iteration, point["score"], self._asking.calls_count, message)
+
+
+def unscorable(items: Sequence[Item], labels: Sequence[str], dataset_name: str) -> str:
+    """Why no answer of a model to ``items`` could count as right, unless somebody else judges them; empty where some could."""
+    if labels or free_text_share(items) <= FREE_TEXT_SHARE_MAX:
+        return ""
+    return (
+        f"most expected answers of {dataset_name!r} are free text (for instance {_shown(items[0].expected)}), "
+        "and an answer counts as right only if it is the expected one: no prompt could score. Evolve on a data set "
+        "of labels or short answers, let the model judge the texts (judge), or call the library with an evaluation_fn"
+    )
 
 
 def _kept(plan: GatePlan) -> str:

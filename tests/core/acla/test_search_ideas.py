@@ -15,7 +15,6 @@ from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig, Prompt
 from meta_learning.acla.asking import Asking
 from meta_learning.acla.calibration import cross_fitted, fitted, levelled
 from meta_learning.acla.ensembles import chosen, voted_score
-from meta_learning.acla.front import Offer, front, pick
 from meta_learning.acla.outcomes import Answer, Candidate, OutcomeMatrix
 from meta_learning.acla.planning import plan_gate
 from meta_learning.acla.racing.convergence import chance_of_newcomers
@@ -212,13 +211,6 @@ def test_prompts_that_err_apart_are_right_together() -> None:
     assert fmean(matrix.scores(best, asked)) == pytest.approx(2 / 3)
     assert fmean(voted_score(matrix, [best, *others], item) or 0.0 for item in asked) == 1.0
     assert chosen(matrix, best, [best], asked, 3) is None
-
-
-def test_a_prompt_behind_by_less_than_the_noise_stays_on_the_front() -> None:
-    cheap, near = Offer("cheap", 0.70, 0.02, 50), Offer("near", 0.69, 0.02, 60)
-    far, dear = Offer("far", 0.60, 0.02, 60), Offer("dear", 0.80, 0.02, 900)
-    assert [one.version for one in front([dear, far, near, cheap])] == ["cheap", "near", "dear"]
-    assert pick([cheap, dear], score_floor=0.9) is None
 
 
 def test_the_power_of_the_gate_is_known_before_anything_is_spent() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from meta_learning.acla.request import EvolutionSettings
 from meta_learning.events import EvolutionCompleted, EvolutionRequested, PromptPromoted, decode
+from meta_learning.llm.scripted import ScriptedLLM
 from meta_learning.registry.prompts import PromptContent
 from meta_learning.registry.store import FileStore
 from meta_learning.registry.versions import manifest_of
@@ -115,6 +116,10 @@ async def test_prompts_that_vote_are_one_version_with_its_price_and_the_next_run
     settings = EvolverSettings(redis_url=broker_url, data_folder=tmp_path)
     start = await Run(settings, REQUEST, log, store).start(EvolutionSettings())
     assert start == Start("Judge it.", digest, True, [{"prompt": "Decide.", "calibrated": False}])
+    asked = EvolutionSettings.read({"alpha": 0.05, "tokens_price": 0.2, "labels": ["good", "bad"]})
+    run = Run(settings, REQUEST, log, store)
+    config = run._config(asked, start, ScriptedLLM(lambda request: "good"))
+    assert (config.alpha, config.tokens_price, config.labels) == (0.05, 0.2, ["good", "bad"])
     # Settled: whoever takes the run up again sets out from the same, whatever the loop uses by then.
     await put_to_use(log, store, "Be kind.")
     assert await Run(settings, REQUEST, log, store).start(EvolutionSettings()) == start

@@ -59,6 +59,9 @@ def test_a_request_knows_the_strategies_that_there_are() -> None:
         ({"strategies": ["magic"]}, "strategies"),
         ({"budget": {"calls": 0}}, "budget.calls"),
         ({"temperature": float("nan")}, "temperature"),
+        ({"alpha": 0.9}, "alpha"),
+        ({"tokens_price": -1.0}, "tokens_price"),
+        ({"labels": ["yes", "yes"]}, "labels: one answer is no choice"),
         ({"base_url": "http://169.254.169.254/"}, "base_url"),
     ],
 )

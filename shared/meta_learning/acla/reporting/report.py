@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from meta_learning.acla.reporting.difference import difference
+from meta_learning.acla.reporting.offers import offers
 
 MEANINGS = {
     "improved": "the new prompt is better, on fresh items and beyond chance",
@@ -27,9 +28,11 @@ def markdown(results: Mapping[str, Any], seed_prompt: str, about: Mapping[str, A
     ('# no_headroom: the prompt is so good already that no gain of the wanted size is possible', True)
     """
     outcome = results["outcome"]
-    parts = [f"# {outcome}: {MEANINGS.get(outcome, '')}", str(results["reason"]), _facts(about)]
+    parts = [f"# {outcome}: {MEANINGS.get(outcome, '')}", str(results["reason"])]
+    parts += [f"By your floor: {results['pick']['reason']}." if results.get("pick") else "", _facts(about)]
     parts += [
         _decision(results),
+        _offers(results),
         _conditions(results),
         _diff(seed_prompt, results["best_prompt"]),
         _package(results),
@@ -65,23 +68,40 @@ def _decision(results: Mapping[str, Any]) -> str:
     planned = ""
     if plan:
         planned = (
-            f"Planned before the first call: {plan['gate_items']} fresh items, {plan['finalists']} of the candidates at most; "
+            f"Planned before the first call: {plan['gate_items']} fresh items, and calls for {plan['finalists']} of the candidates; "
             f"a true gain of 5 points is seen in {100 * plan['power_for_5_points']:.0f} % of such runs, one of "
             f"{100 * plan['detectable_gain']:.0f} points in 80 %."
         )
     if not gate:
         return f"## The decision\n\n{planned}" if planned else ""
     rows = [
-        (one["version"], _pairs(one), one["seed_score"], one["score"], _points(one), one["p_adjusted"])
+        (one["version"], _pairs(one), one["seed_score"], one["score"], _points(one), _least(one), one["p_adjusted"])
         for one in gate["finalists"]
     ]
-    head = ("finalist", "items", "seed prompt", "finalist's score", "points, 95 % interval", "p (Holm)")
+    head = (
+        "finalist",
+        "items",
+        "seed prompt",
+        "finalist's score",
+        "points, 95 % interval",
+        "at least, at the test's level",
+        "p (Holm)",
+    )
     return f"## The decision\n\n{planned}\n\n{table(head, rows)}"
 
 
 def _pairs(one: Mapping[str, Any]) -> str:
     count, fresh = one["pairs_count"], one.get("fresh_count", one["pairs_count"])
     return f"{count} fresh" if fresh == count else f"{count}, {fresh} of them fresh"
+
+
+def _offers(results: Mapping[str, Any]) -> str:
+    head, rows = offers(results)
+    said = (
+        "Nobody here is both dearer and not surely better than another, but for what is in use and what is proven, which are always "
+        "shown. Only those two may be taken: what is not proven is expected to score so after the search, which flatters."
+    )
+    return f"## What a better score costs\n\n{said}\n\n{table(head, rows)}" if rows else ""
 
 
 def _conditions(results: Mapping[str, Any]) -> str:
@@ -114,6 +134,10 @@ def conditions(results: Mapping[str, Any]) -> list[str]:
 
 def _points(one: Mapping[str, Any]) -> str:
     return f"{100 * one['gain']:+.1f} ({100 * one['low']:+.1f} to {100 * one['high']:+.1f})"
+
+
+def _least(one: Mapping[str, Any]) -> str:
+    return f"{100 * one['at_least']:+.1f}" if "at_least" in one else "—"
 
 
 def _diff(before: str, after: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,17 +18,20 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from meta_learning.acla.floor import with_floor
 from meta_learning.acla.preparing import GATE_COUNT_MIN
 from meta_learning.acla.reporting import conditions, difference
+from meta_learning.acla.run import unscorable
+from meta_learning.acla.splits import closed_labels
 from meta_learning.cli.evolve import options as on
 from meta_learning.cli.evolve.budget import Budget, settled
 from meta_learning.cli.evolve.folder import RunFolder, free_name
 from meta_learning.cli.evolve.kept import kept
 from meta_learning.cli.evolve.order import Order
 from meta_learning.cli.evolve.running import run
-from meta_learning.cli.evolve.screen import Screen
+from meta_learning.cli.evolve.screen import Screen, offered
 from meta_learning.cli.printing import with_option
-from meta_learning.errors import Cancelled, LLMUnavailable, MetaLearningError
+from meta_learning.errors import CallerError, Cancelled, LLMUnavailable, MetaLearningError, StoreUnavailable
 from meta_learning.llm import LLM
 from meta_learning.llm.batching import COUNT_MIN, Terms
 from meta_learning.llm.estimate import Estimate
@@ -37,7 +41,17 @@ from meta_learning.utils.provenance import without_secrets
 FAILED, UNAVAILABLE, NOT_AGREED, STOPPED = 1, 3, 4, 130
 WIDTH = 160  # of a pipe: nothing is cut, few lines are folded
 # What may be said to a run that goes on: nothing that could change its result.
-WITH_RESUME = {"resume", "yes", "data_folder", "api_key", "patience"}
+# `base_url` only where it is the same server's: a user and password in it are not written down.
+WITH_RESUME = {"resume", "yes", "data_folder", "api_key", "patience", "base_url", "floor"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What somebody says of a life of a run, and not of the run: nothing that is part of its order."""
+
+    patience_s: float
+    agreed: bool
+    floor: float | None
 
 
 def evolve(
@@ -62,7 +76,15 @@ def evolve(
     api_key: on.ApiKey = None,
     iterations: on.Iterations = None,
     strategy: on.Strategy = None,
+    children: on.Children = None,
+    good_enough: on.GoodEnough = None,
+    improvement: on.Improvement = None,
+    answer_tokens: on.AnswerTokens = None,
+    reasoning_tokens: on.ReasoningTokens = None,
+    labels: on.Labels = None,
     alpha: on.Alpha = None,
+    tokens_price: on.TokensPrice = None,
+    floor: on.Floor = None,
     ensemble: on.Ensemble = None,
     probe_items: on.ProbeItems = None,
     seed: on.Seed = None,
@@ -78,17 +100,25 @@ def evolve(
     Exit codes: 0 the run ended, also where nothing better was found; 1 refused or failed; 2 wrong options; 3 the model does not
     answer; 4 nobody agreed to spend; 130 stopped. After 3 and 130, --resume goes on.
     """
+    _carry_out(ctx, data_folder, resume)
+
+
+def _carry_out(ctx: typer.Context, data_folder: Path, resume: str | None) -> None:
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     order, name = _ordered(ctx, data_folder, resume)
+    wanted = Wanted(ctx.params["patience"], ctx.params["yes"] or resume is not None, ctx.params["floor"])
     elsewhere = "" if data_folder == DATA_FOLDER else f" --data-folder {data_folder}"
     resumable = f"go on with: meta-learning evolve --resume {name}{elsewhere}"
     try:
-        llm = order.connected(api_key)
-        asyncio.run(_evolve(order, llm, RunFolder(data_folder, name), console, patience, yes or resume is not None))
+        folder = RunFolder(data_folder, name)
+        llm = order.connected(ctx.params["api_key"])
+        asyncio.run(_evolve(order, llm, folder, console, wanted))
     except Cancelled as error:
         _end(f"{error}\n{resumable}", STOPPED)
     except LLMUnavailable as error:
         _end(f"{error}\nwhat was paid for is kept; {resumable}", UNAVAILABLE)
+    except (StoreUnavailable, OSError) as error:
+        _end(f"{error}\nwhat was paid for is kept; {resumable}" if folder.is_kept else str(error), FAILED)
     except MetaLearningError as error:
         _end(with_option(error), FAILED)
 
@@ -100,10 +130,10 @@ def _ordered(ctx: typer.Context, data_folder: Path, resume: str | None) -> tuple
         raise typer.BadParameter(f"a run goes on as it was ordered: leave out {', '.join(others)}", ctx)
     try:
         if resume is not None:
-            return RunFolder(data_folder, resume).order(), resume
+            return RunFolder(data_folder, resume).order().going_on_with(ctx.params["base_url"]), resume
         order = Order.of(ctx.params)
         return order, free_name(data_folder, datetime.now())
-    except MetaLearningError as error:
+    except (MetaLearningError, OSError) as error:
         _end(str(error), FAILED)
 
 
@@ -112,22 +142,41 @@ def _is_given(ctx: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-async def _evolve(order: Order, llm: LLM, folder: RunFolder, console: Console, patience_s: float, agreed: bool) -> None:
+async def _evolve(order: Order, llm: LLM, folder: RunFolder, console: Console, wanted: Wanted) -> None:
     try:
         budget = await settled(order, order.loader(), llm)
         order = budget.order
+        _refuse_what_nobody_can_judge(budget)
         about = _about(order, budget, llm)
         for name, value in (*about.items(), *_decision(budget).items(), ("run", f"{folder.run_id}, in {folder.path}")):
             console.print(f"{name:<10} {value}", highlight=False, markup=False)
-        if not agreed:
-            _ask()
-        with folder.locked(order):
+        with folder.locked():
+            if not wanted.agreed:
+                _ask()
+            folder.keep(order)
             screen = Screen(console, budget.config)
-            results = await run(order, budget, llm, folder, screen, patience_s)
+            results = await run(order, budget, llm, folder, screen, wanted.patience_s)
+            if wanted.floor is not None:
+                results = with_floor(results, wanted.floor)
             report = folder.report(results, order, about)
     finally:
         await llm.close()
     _say(results, order, report, console)
+
+
+def _refuse_what_nobody_can_judge(budget: Budget) -> None:
+    """What the run would find out of its data before its first call is found out before anybody agrees to spend.
+
+    Raises:
+        CallerError: answers are free text, or none of the labels.
+    """
+    search, gate, config = budget.splits.search, budget.splits.gate, budget.config
+    labels = config.labels or closed_labels(search) or closed_labels((*search, *gate))
+    if why := unscorable(search, labels, config.dataset_name):
+        raise CallerError(why)
+    unknown = {item.expected for item in (*search, *gate)} - set(labels)
+    if config.labels and unknown:
+        raise CallerError(f"{min(unknown)!r} is expected of an item and is none of --labels {','.join(config.labels)}")
 
 
 def _about(order: Order, budget: Budget, llm: LLM) -> dict[str, str]:
@@ -193,6 +242,10 @@ def _ask() -> None:
 
 def _say(results: dict[str, Any], order: Order, report: Path, console: Console) -> None:
     console.print(f"\n{results['outcome']}: {results['reason']}", highlight=False, markup=False, style="bold")
+    if (table := offered(results)).row_count:
+        console.print(table)
+    if pick := results.get("pick"):
+        console.print(f"by your floor: {pick['reason']}", highlight=False, markup=False)
     for line in conditions(results):
         console.print(line, highlight=False, markup=False)
     colours = {"+": "green", "-": "red"}

@@ -6,24 +6,28 @@ import csv
 import fcntl
 import io
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
+
+from pydantic import ValidationError
 
 from meta_learning.acla.reporting import markdown
 from meta_learning.acla.store import RunLog
 from meta_learning.cli.evolve.order import Order
-from meta_learning.errors import CallerError, ConfigurationError, MalformedState, NotFound
+from meta_learning.errors import CallerError, ConfigurationError, MalformedState, NotFound, StoreUnavailable
+from meta_learning.events import describe
 from meta_learning.registry.runs import FileRunStore
 from meta_learning.utils import MetaLearningVisualizer
 from meta_learning.utils.evolutions import MADE_WITH
 from meta_learning.utils.lines import write_whole
 from meta_learning.utils.provenance import code_version, environment
 
-EVOLUTIONS = "evolutions"
+EVOLUTIONS, ORDER, LOCK, REPORT = "evolutions", "order.json", "lock", "report"
 
 
 class RunFolder:
@@ -44,36 +48,71 @@ class RunFolder:
             MalformedState: its order cannot be read.
         """
         try:
-            return Order.model_validate_json((self.path / "order.json").read_bytes())
-        except FileNotFoundError:
+            return Order.model_validate_json((self.path / ORDER).read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
             raise NotFound(f"there is no run {self.run_id!r} under {self.root}") from None
-        except ValueError as error:
-            raise MalformedState(f"{self.path / 'order.json'} cannot be read: {error}") from None
+        except ValidationError as error:
+            raise MalformedState(f"{self.path / ORDER} cannot be read: {describe(error)[0]}") from None
+        except OSError as error:
+            raise MalformedState(f"{self.path / ORDER} cannot be read: {error.strerror or error}") from None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether there is a run to go on with."""
+        return os.path.exists(self.path / ORDER)
 
     @contextmanager
-    def locked(self, order: Order) -> Iterator[None]:
-        """Work on the run alone, with its order written down; the lock goes with the process, however it ends.
+    def locked(self) -> Iterator[None]:
+        """Work on the run alone; the lock goes with the process, however it ends. Where nothing was kept, nothing is left behind.
 
         Raises:
             CallerError: another process works on this run.
+            StoreUnavailable: the folder cannot be made, or not be written.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("w") as file:
+        made = [one for one in (self.path, *self.path.parents) if not os.path.exists(one)]
+        with self._lock_file() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise CallerError(f"another process works on run {self.run_id}") from None
-            if not (self.path / "order.json").exists():
-                made = {"code": code_version(), "environment": environment()}
-                write_whole(self.path / MADE_WITH, json.dumps(made, ensure_ascii=False, indent=2).encode())
-            write_whole(self.path / "order.json", order.model_dump_json(indent=2).encode())
-            yield
+            try:
+                yield
+            finally:
+                if made and not self.is_kept:
+                    _taken_away(self.path / LOCK, made)
+
+    def _lock_file(self) -> TextIO:
+        report = self.path / REPORT
+        if os.path.exists(report) and not report.is_dir():
+            raise StoreUnavailable(f"{report} is in the place of the folder of the report: move it away")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            return (self.path / LOCK).open("w")
+        except OSError as error:
+            why = f"{self.path} cannot be written: {error.strerror or error}"
+            raise StoreUnavailable(f"{why}; say another place with --data-folder") from None
+
+    def keep(self, order: Order) -> None:
+        """Write down what was ordered, without the secrets in it, and what the run was begun with."""
+        if not self.is_kept:
+            made = {"code": code_version(), "environment": environment()}
+            write_whole(self.path / MADE_WITH, json.dumps(made, ensure_ascii=False, indent=2).encode())
+        write_whole(self.path / ORDER, order.without_secrets().model_dump_json(indent=2).encode())
 
     def report(self, results: Mapping[str, Any], order: Order, about: Mapping[str, Any]) -> Path:
         """Write the report: ``results.json``, ``report.md``, ``prompt.txt``, ``package.json`` (what to use, with its weights,
         all voters and the price of a question), ``calls.csv``, and figures where they can be drawn.
+
+        Raises:
+            StoreUnavailable: the disk refuses.
         """
-        folder = self.path / "report"
+        try:
+            return self._reported(results, order, about)
+        except OSError as error:
+            raise StoreUnavailable(f"{self.path / REPORT} cannot be written: {error.strerror or error}") from error
+
+    def _reported(self, results: Mapping[str, Any], order: Order, about: Mapping[str, Any]) -> Path:
+        folder = self.path / REPORT
         page = markdown(results, order.prompt, about)
         texts = {
             "results.json": json.dumps(results, ensure_ascii=False, indent=2) + "\n",
@@ -97,6 +136,13 @@ class RunFolder:
         return text.getvalue()
 
 
+def _taken_away(lock: Path, folders: Iterable[Path]) -> None:
+    with suppress(OSError):  # somebody else has put something there
+        lock.unlink()
+        for folder in folders:
+            folder.rmdir()
+
+
 def _package(results: Mapping[str, Any]) -> dict[str, Any]:
     voters = results.get("ensemble") or [results["best_package"]]
     return {"version": results["best_version"], "voters": voters, "price": results.get("price")}
@@ -115,6 +161,6 @@ def _drawn(folder: Path, results: Mapping[str, Any]) -> list[Path]:
 def free_name(data_folder: Path, now: datetime) -> str:
     """A name that no run has: the time, counted on where two begin in one second."""
     number, stem = 1, f"{now:%Y%m%dT%H%M%S}"
-    while (data_folder / EVOLUTIONS / (name := stem if number == 1 else f"{stem}-{number}")).exists():
+    while os.path.exists(data_folder / EVOLUTIONS / (name := stem if number == 1 else f"{stem}-{number}")):
         number += 1
     return name

@@ -41,6 +41,39 @@ ApiKey = Annotated[
 ]
 Iterations = Annotated[int | None, typer.Option(min=0, help="At most so many. (default: 10)")]
 Strategy = Annotated[list[str] | None, typer.Option(help="Only this one; repeat for more. (default: all)")]
+Children = Annotated[int | None, typer.Option(min=1, help="New prompts of an iteration. (default: 3)")]
+GoodEnough = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0, max=1.0, help="A score, surely reached, at which the search may end early; 1: never. (default: 0.7)"
+    ),
+]
+Improvement = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0, max=1.0, help="A gain worth searching on for, once the score is good enough. (default: 0.05)"
+    ),
+]
+AnswerTokens = Annotated[int | None, typer.Option(min=1, help="The most that an answer may take. (default: 32)")]
+ReasoningTokens = Annotated[
+    int | None, typer.Option(min=16, help="The same, where a prompt asks to think first. (default: 256)")
+]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        help="All answers that there are, as in `yes,no,unclear`. (default: those that are seen, if they are few)"
+    ),
+]
+TokensPrice = Annotated[
+    float | None,
+    typer.Option(min=0.0, help="The score that 1,000 more tokens a call must bring to be worth it. (default: 0)"),
+]
+Floor = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0, max=1.0, help="Take the cheapest prompt that is surely this good, of yours and those that are proven."
+    ),
+]
 Alpha = Annotated[float | None, typer.Option(help="The chance of calling a useless prompt better. (default: 0.1)")]
 Ensemble = Annotated[int | None, typer.Option(min=1, help="Up to so many prompts may vote. (default: 1)")]
 ProbeItems = Annotated[

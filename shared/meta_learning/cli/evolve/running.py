@@ -15,7 +15,7 @@ from meta_learning.cli.evolve.folder import RunFolder
 from meta_learning.cli.evolve.order import Order
 from meta_learning.cli.evolve.screen import Screen
 from meta_learning.datasets import BaseDatasetLoader
-from meta_learning.errors import Cancelled, ConfigurationError
+from meta_learning.errors import Cancelled
 from meta_learning.llm import LLM
 from meta_learning.llm.batch_book import BatchBook
 from meta_learning.llm.batching import BatchingLLM, Terms
@@ -95,13 +95,7 @@ async def run(
 
 
 def batched(llm: LLM, folder: RunFolder, order: Order) -> LLM:
-    """``llm`` with its batch endpoint; what is on its way is written down in the run's folder.
-
-    Raises:
-        ConfigurationError: the provider has no batches.
-    """
-    if llm.provider not in ("anthropic", "openai"):
-        raise ConfigurationError(f"{llm.provider} takes no batches: leave --batch out, or use anthropic or openai")
+    """``llm`` with its batch endpoint; what is on its way is written down in the run's folder."""
     from meta_learning.llm.batches import batches_of
 
     return BatchingLLM(llm, batches_of(llm), BatchBook(folder.path / "batches.jsonl"), Terms.within(order.seconds))

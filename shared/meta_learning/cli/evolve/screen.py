@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from meta_learning.acla.config import CurriculumConfig
-from meta_learning.acla.reporting import Row, Snapshot
+from meta_learning.acla.reporting import Row, Snapshot, offers
 from meta_learning.serving.ending import end
 
 REFRESH_S = 0.5
@@ -75,6 +76,17 @@ def _cells(row: Row) -> tuple[str, ...]:
     price = "?" if row.price_usd is None else f"{row.price_usd:.4f}"
     interval = f"{row.low:.3f} to {row.high:.3f}"
     return mark + row.version, row.strategy, f"{row.score:.3f}", interval, gain, str(row.items_count), price
+
+
+def offered(results: Mapping[str, Any]) -> Table:
+    """What a better score costs, at the end of a run."""
+    head, rows = offers(results)
+    table = Table(box=None, padding=(0, 2), header_style="bold")
+    for number, name in enumerate(head):
+        table.add_column(name, justify="left" if number in (0, len(head) - 1) else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row, style="bold" if row[-1].endswith("taken") else "")
+    return table
 
 
 def spent(now: Snapshot, config: CurriculumConfig) -> str:

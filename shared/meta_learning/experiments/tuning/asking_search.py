@@ -153,7 +153,8 @@ class AskingSearch:
         reason = (
             f"on {judged.pairs_count} fresh items {judged.version} has {judged.score:.2f} where the default has "
             f"{judged.seed_score:.2f}: {100 * judged.gain:+.1f} points (95 % interval {100 * judged.low:+.1f} to "
-            f"{100 * judged.high:+.1f}), {said_p(judged.p_adjusted)}{cut_short}"
+            f"{100 * judged.high:+.1f}; at the level of the test at least {100 * judged.at_least:+.1f}), "
+            f"{said_p(judged.p_adjusted)}{cut_short}"
         )
         return ("improved" if report.winner else "no_evidence"), reason, report
 
