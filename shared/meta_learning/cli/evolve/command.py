@@ -82,6 +82,7 @@ def evolve(
     answer_tokens: on.AnswerTokens = None,
     reasoning_tokens: on.ReasoningTokens = None,
     labels: on.Labels = None,
+    judge: on.Judge = None,
     alpha: on.Alpha = None,
     tokens_price: on.TokensPrice = None,
     floor: on.Floor = None,
@@ -172,7 +173,7 @@ def _refuse_what_nobody_can_judge(budget: Budget) -> None:
     """
     search, gate, config = budget.splits.search, budget.splits.gate, budget.config
     labels = config.labels or closed_labels(search) or closed_labels((*search, *gate))
-    if why := unscorable(search, labels, config.dataset_name):
+    if config.judge is None and (why := unscorable(search, labels, config.dataset_name)):
         raise CallerError(why)
     unknown = {item.expected for item in (*search, *gate)} - set(labels)
     if config.labels and unknown:

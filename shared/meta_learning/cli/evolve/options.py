@@ -40,7 +40,7 @@ ApiKey = Annotated[
     ),
 ]
 Iterations = Annotated[int | None, typer.Option(min=0, help="At most so many. (default: 10)")]
-Strategy = Annotated[list[str] | None, typer.Option(help="Only this one; repeat for more. (default: all)")]
+Strategy = Annotated[list[str] | None, typer.Option(help="Only this one; repeat for more, whose prompts are merged, too. (default: all)")]
 Children = Annotated[int | None, typer.Option(min=1, help="New prompts of an iteration. (default: 3)")]
 GoodEnough = Annotated[
     float | None,
@@ -62,6 +62,13 @@ Labels = Annotated[
     str | None,
     typer.Option(
         help="All answers that there are, as in `yes,no,unclear`. (default: those that are seen, if they are few)"
+    ),
+]
+Judge = Annotated[
+    str | None,
+    typer.Option(
+        help="Answers are free texts, which the model judges at a second call each: what makes one good, in a sentence, "
+        "or `reference` for: it says the same as the expected one."
     ),
 ]
 TokensPrice = Annotated[

@@ -42,6 +42,8 @@ OPTIONS = {
     "seconds_max": "seconds",
     "ensemble_size": "ensemble",
 }
+# What `--judge` is called where the expected answer is what a good one says.
+REFERENCE = "reference"
 HIDDEN = "://…@"
 _PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):[^/@\s]*@")
 PRICED_NOBODY = "money is capped, but no price of {} is known: cap --tokens or --calls instead"
@@ -78,6 +80,7 @@ class Order(BaseModel):
     answer_tokens: int = 32
     reasoning_tokens: int = 256
     labels: list[str] | None = None
+    judge: str | None = None
     temperature: float = 0.7
     alpha: float = 0.1
     tokens_price: float = 0.0
@@ -173,6 +176,7 @@ class Order(BaseModel):
                 ensemble_size=self.ensemble,
                 probe_items=self.probe_items,
                 labels=self.labels,
+                judge="" if self.judge == REFERENCE else self.judge,
             )
         except ConfigurationError as error:
             raise ConfigurationError(_with_option(str(error))) from None
