@@ -51,7 +51,9 @@ async def test_a_label_in_several_spellings_is_one_label_and_costs_no_score(logp
             return "```\nJudge with care.\n```"
         right = expected_of(request.messages[-1].text)
         tokens = [(right[:2], -0.1), ("The", -3.0)]
-        return Reply(right, "scripted", label_logprobs=label_logprobs(tokens, request.labels) if logprobs else None)
+        return Reply(
+            f"It is {right}.", "scripted", label_logprobs=label_logprobs(tokens, request.labels) if logprobs else None
+        )
 
     async def first_score(spelled: Any) -> tuple[str, float]:
         llm = ScriptedLLM(says, capabilities=Capabilities(label_logprobs=logprobs, temperature=True))
