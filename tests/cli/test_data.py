@@ -72,7 +72,7 @@ def test_the_card_of_a_file_says_what_to_beware_of(tmp_path: Path) -> None:
     for said in (
         "4 items",
         "2 different inputs; 2 rows repeat one",
-        "1 inputs stand there with different answers",
+        "1 input stands there with different answers: in a run one of them counts",
         "ham 3 (75.0%), spam 1 (25.0%); always the most frequent one: 0.750",
         "further columns: from (4)\n",
         "Win now → **spam**",

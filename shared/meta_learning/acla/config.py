@@ -27,8 +27,8 @@ class CurriculumConfig:
     server is tried by one call more; 0: neither.
     ``initial_voters``: prompts in use that vote together with the initial one, each ``{"prompt": text, "calibrated": bool}``; all
     of them together are what must be beaten.
-    ``labels``: the answers that there are, none where they are texts; None: those of the search items, if they are a small closed
-    set, which few items of many classes do not show.
+    ``labels``: the answers that there are, none where they are texts; None: those of the run's items, if they are a small closed
+    set, which few items of many classes do not show; answers that differ in case, spacing or punctuation only are one.
     ``contract``: the words of ``initial_prompt`` that say how to answer, which no edit changes; empty: there are none, all may be
     changed; None: they are guessed.
     ``judge``: answers are free texts, and the model itself says of each whether it is good: what makes one so ("" for: it says the

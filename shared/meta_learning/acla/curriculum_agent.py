@@ -21,8 +21,9 @@ from meta_learning.acla.reporting.snapshot import Snapshot, snapshot_of
 from meta_learning.acla.results import results_of
 from meta_learning.acla.run import OnProgress, Run
 from meta_learning.acla.search import Search, Tools
-from meta_learning.acla.splits import Splits, closed_labels
+from meta_learning.acla.splits import Splits, closed_labels, items_digest
 from meta_learning.acla.store import MemoryRunStore, RunLog, RunStore
+from meta_learning.datasets.spelling import usual_spellings
 from meta_learning.errors import CallerError
 from meta_learning.llm import LLM, connect, wrap
 from meta_learning.llm.ledger import Caps, Ledger
@@ -88,8 +89,9 @@ class AdaptiveCurriculumAgent:
     ) -> dict[str, Any]:
         splits = await draw(loader, count, self.config)
         log = RunLog(self._store or MemoryRunStore(), self._run_id, llm.provider)
-        items = [item.id for item in (*splits.search, *splits.gate)]
-        log.decided("started", config=self.config.as_dict(), provider=llm.provider, model=llm.model, items=items)
+        items = (*splits.search, *splits.gate)
+        data = {"items": [item.id for item in items], "data": items_digest(items)}
+        log.decided("started", config=self.config.as_dict(), provider=llm.provider, model=llm.model, **data)
         if log.results is not None:
             return log.results
         config = self.config
@@ -154,12 +156,20 @@ class AdaptiveCurriculumAgent:
 
 
 def _labels(config: CurriculumConfig, splits: Splits) -> tuple[str, ...]:
+    """Which answers there are. Out of all items: a class that only the fresh ones have could never be answered in use.
+
+    The items have the spelling of the labels already, so that what is expected of one is compared as it stands.
+    """
+    items = (*splits.search, *splits.gate)
     if config.labels is None:
-        return closed_labels(splits.search)
-    unknown = {item.expected for item in (*splits.search, *splits.gate)} - set(config.labels)
-    if config.labels and unknown:
+        return closed_labels(items)
+    labels = usual_spellings(config.labels)
+    if len(labels) == 1:
+        raise CallerError(f"the labels {config.labels} are spellings of one answer; there must be two answers or more")
+    unknown = {item.expected for item in items} - set(labels.values())
+    if labels and unknown:
         raise CallerError(f"{min(unknown)!r} is expected of an item and is none of the labels {config.labels}")
-    return tuple(sorted(set(config.labels)))
+    return tuple(sorted(labels.values()))
 
 
 def _incumbent(config: CurriculumConfig, labels: tuple[str, ...]) -> tuple[Candidate, ...]:

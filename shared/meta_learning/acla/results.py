@@ -59,7 +59,12 @@ def results_of(search: Search, ending: Ending, splits: Splits, endpoint: Endpoin
         },
         "lineage": search.tracker.lineage,
         "decisions": search.tracker.decisions,
-        "items": {"search": len(splits.search), "gate": len(splits.gate), "duplicates": splits.duplicates_count},
+        "items": {
+            "search": len(splits.search),
+            "gate": len(splits.gate),
+            "duplicates": splits.duplicates_count,
+            "contradictions": splits.contradictions_count,
+        },
     }
 
 

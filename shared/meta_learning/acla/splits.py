@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from meta_learning.acla.grouping import whole_groups
-from meta_learning.acla.parsing import normalised
+from meta_learning.datasets.spelling import answer_key, text_key, usual_spellings
 from meta_learning.errors import MalformedDataset
 
 LABELS_COUNT_MAX = 12
@@ -23,6 +24,7 @@ class Item:
     """One question with its expected answer. ``id`` is `item_id`'s: equal inputs are one item.
 
     ``group``: the user, thread or source that it comes from, all of whose items stay in one part; None for nobody's.
+    ``given``: the answer as the loader wrote it, where it is spelled otherwise than ``expected``.
     """
 
     id: str
@@ -30,20 +32,27 @@ class Item:
     expected: str
     metadata: dict[str, Any] = field(default_factory=dict, compare=False)
     group: str | None = field(default=None, compare=False)
+    given: str | None = field(default=None, compare=False)
 
     def as_sample(self) -> dict[str, Any]:
         """The dictionary that a loader gave and that an ``evaluation_fn`` gets."""
-        sample = {"input": self.input, "expected": self.expected, "metadata": self.metadata}
+        expected = self.expected if self.given is None else self.given
+        sample = {"input": self.input, "expected": expected, "metadata": self.metadata}
         return sample if self.group is None else {**sample, "group": self.group}
 
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """``search`` in the one common random order of all comparisons; ``gate`` is looked at once, at the end."""
+    """``search`` in the one common random order of all comparisons; ``gate`` is looked at once, at the end.
+
+    ``duplicates_count``: samples whose input had come before; of the inputs ``contradictions_count`` came with different answers,
+    of which the first drawn counts.
+    """
 
     search: tuple[Item, ...]
     gate: tuple[Item, ...]
     duplicates_count: int = 0
+    contradictions_count: int = 0
 
     @property
     def groups_counts(self) -> tuple[int, int] | None:
@@ -82,7 +91,7 @@ def split(items: Sequence[Item], search_count: int, rng: random.Random) -> Split
         names = sorted({group_or_self(item) for item in once})
         places = dict(zip(names, rng.sample(range(len(names)), len(names)), strict=True))
         gate, search = whole_groups(once, group_or_self, len(gate), places.__getitem__)
-    return Splits(tuple(search[:search_count]), tuple(gate), duplicates_count=len(items) - len(once))
+    return Splits(tuple(search[:search_count]), tuple(gate), len(items) - len(once), contradictions_count(items))
 
 
 def group_or_self(item: Item) -> str:
@@ -92,18 +101,50 @@ def group_or_self(item: Item) -> str:
 
 def item_id(text: str) -> str:
     """The digest of an input, the same whatever its case, spacing and outer punctuation."""
-    return hashlib.sha256(normalised(text).encode()).hexdigest()[:24]
+    return hashlib.sha256(text_key(text).encode()).hexdigest()[:24]
+
+
+def items_digest(items: Sequence[Item]) -> str:
+    """The digest of inputs, answers and groups in their order: another answer in the data is another run."""
+    rows = ([item.id, item.input, item.expected, item.given, item.group] for item in items)
+    return hashlib.sha256("\n".join(map(json.dumps, rows)).encode()).hexdigest()
+
+
+def contradictions_count(items: Sequence[Item]) -> int:
+    """How many inputs came with different answers.
+
+    >>> contradictions_count(read_items([{"input": "nice", "expected": said} for said in ("yes", "Yes", "no")]))
+    1
+    """
+    answers: dict[str, set[str]] = {}
+    for item in items:
+        answers.setdefault(item.id, set()).add(answer_key(item.expected))
+    return sum(len(found) > 1 for found in answers.values())
 
 
 def closed_labels(items: Sequence[Item]) -> tuple[str, ...]:
-    """The answers, sorted, if they are a small closed set; else nothing.
+    """The answers, sorted, if they are a small closed set; else nothing. Spellings of one answer are one: the usual one.
 
-    >>> closed_labels(read_items([{"input": str(i), "expected": "yes" if i % 2 else "no"} for i in range(9)]))
+    >>> closed_labels(read_items([{"input": str(i), "expected": ("yes", "no", "No ", "no")[i % 4]} for i in range(9)]))
     ('no', 'yes')
     """
-    labels = sorted({item.expected for item in items})
+    labels = sorted(usual_spellings(item.expected for item in items).values())
     few = 2 <= len(labels) <= min(LABELS_COUNT_MAX, max(2, len(items) // 3))
     return tuple(labels) if few and all(0 < len(label) <= LABEL_CHARS_MAX for label in labels) else ()
+
+
+def spelled_once(items: Sequence[Item], labels: Sequence[str] | None = None) -> list[Item]:
+    """The items with each label in one spelling: that of ``labels``, or the usual one where they are None. Texts stay as they are.
+
+    An answer is right whatever its case and punctuation, so that spellings of it are no labels of their own; as such they would
+    take each other's probability, and none of them could be read out of an answer.
+
+    >>> [item.expected for item in spelled_once(read_items([{"input": said, "expected": said[0]} for said in "YyyNn"]))]
+    ['y', 'y', 'y', 'N', 'N']
+    """
+    wanted = closed_labels(items) if labels is None else labels
+    spelled = {answer_key(label): label for label in reversed(wanted)}
+    return [_spelled(item, spelled.get(answer_key(item.expected), item.expected)) for item in items]
 
 
 def free_text_share(items: Sequence[Item]) -> float:
@@ -123,8 +164,15 @@ def _item(sample: Any, row: int) -> Item:
         raise MalformedDataset('"input" must be a text that is not empty', row)
     if not isinstance(expected, str | int | float):
         raise MalformedDataset('"expected" must be a text or a number', row)
-    metadata = dict(sample.get("metadata") or {})
-    return Item(item_id(text), text, str(expected), metadata, _group(sample.get("group")))
+    metadata, given = dict(sample.get("metadata") or {}), str(expected)
+    item = Item(item_id(text), text, given, metadata, _group(sample.get("group")))
+    return _spelled(item, given.strip())
+
+
+def _spelled(item: Item, expected: str) -> Item:
+    if expected == item.expected:
+        return item
+    return replace(item, expected=expected, given=item.expected if item.given is None else item.given)
 
 
 def _group(said: Any) -> str | None:

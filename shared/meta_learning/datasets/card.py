@@ -12,10 +12,11 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from meta_learning.datasets.base import BaseDatasetLoader
+from meta_learning.datasets.spelling import answer_key, text_key, usual_spellings
 
 LABELS_MAX = 30
 TEST_SHARE = 0.2
@@ -60,7 +61,9 @@ class Groups:
 class Card:
     """Counts and lengths in characters. ``labels`` is None where answers are free text (more than 30 different ones).
 
-    ``contradictions``: inputs that stand there with different answers. ``sha256``: over all items in the order of the source.
+    Inputs and answers are the same whatever their case, spacing and outer punctuation, as in a run; a label has its usual spelling.
+    ``contradictions``: inputs that stand there with different answers. ``respelled``: answers that have another spelling of
+    a label, by how they stand there. ``sha256``: over all items in the order of the source.
     ``groups``: None where no item has one.
     """
 
@@ -76,6 +79,7 @@ class Card:
     fields: Mapping[str, int]
     examples: Sequence[Mapping[str, str]]
     groups: Groups | None = None
+    respelled: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def majority(self) -> float:
@@ -94,13 +98,19 @@ class Card:
             f"- {self.distinct_inputs:,} different inputs" + (f"; {repeated:,} rows repeat one" if repeated else "")
         ]
         if self.contradictions:
-            lines += [f"- **{self.contradictions:,} inputs stand there with different answers**"]
+            stand = "input stands" if self.contradictions == 1 else "inputs stand"
+            lines += [
+                f"- **{self.contradictions:,} {stand} there with different answers: in a run one of them counts**"
+            ]
         lines += [f"- inputs: {_said(self.input_chars)}", f"- answers: {_said(self.answer_chars)}"]
         if self.labels is None:
             lines += [f"- {self.distinct_answers:,} different answers: free text"]
         else:
             shares = [f"{label} {count:,} ({count / self.rows:.1%})" for label, count in self.labels.items()]
             lines += [f"- labels: {', '.join(shares)}; always the most frequent one: {self.majority:.3f}"]
+        if self.respelled:
+            said = ", ".join(f"{answer!r} ({count:,})" for answer, count in self.respelled.items())
+            lines += [f"- **labels in several spellings, which count as the labels above: {said}**"]
         if self.distinct_answers == 1:
             lines += ["- **every answer is the same: whatever always says so is right, and nothing can be told apart**"]
         if self.groups is not None:
@@ -119,34 +129,40 @@ def card_of(name: str, loader: BaseDatasetLoader) -> Card:
         MalformedDataset, NotFound: as the loader's own.
     """
     answers, digest = defaultdict[str, set[str]](set), hashlib.sha256()
-    labels, fields, lengths = Counter[str](), Counter[str](), list[tuple[int, int]]()
+    spelled, fields, lengths = Counter[str](), Counter[str](), list[tuple[int, int]]()
     examples, members = list[dict[str, str]](), list[tuple[str, str | None]]()
     for item in loader.load_data():
         sample = loader.format_sample(item)
         asked, expected = str(sample["input"]), str(sample["expected"])
         digest.update(json.dumps([asked, expected], ensure_ascii=False).encode("utf-8", errors="replace") + b"\n")
-        answers[asked].add(expected)
-        labels[expected] += 1
-        members.append((asked, sample.get("group")))
+        answers[text_key(asked)].add(answer_key(expected))
+        spelled[expected] += 1
+        members.append((text_key(asked), sample.get("group")))
         # "row" is where a loader found the item: no column of the data.
         fields.update(key for key, value in sample.get("metadata", {}).items() if value is not None and key != "row")
         lengths.append((len(asked), len(expected)))
         if len(examples) < EXAMPLES_COUNT:
             examples.append({"input": asked, "expected": expected})
     asked_chars, answer_chars = (sorted(column) for column in zip(*lengths, strict=True)) if lengths else ([], [])
+    usual = usual_spellings(spelled.elements())
+    labels = Counter[str]()
+    for answer, count in spelled.items():
+        labels[usual[answer_key(answer)]] += count
+    are_labels = len(labels) <= LABELS_MAX
     return Card(
         name=name,
         rows=len(lengths),
         sha256=digest.hexdigest(),
         distinct_inputs=len(answers),
         contradictions=sum(len(found) > 1 for found in answers.values()),
-        labels=dict(sorted(labels.items())) if len(labels) <= LABELS_MAX else None,
+        labels=dict(sorted(labels.items())) if are_labels else None,
         distinct_answers=len(labels),
         input_chars=_spread(asked_chars),
         answer_chars=_spread(answer_chars),
         fields=dict(fields),
         examples=examples,
         groups=_groups(members),
+        respelled={answer: count for answer, count in spelled.items() if answer not in labels} if are_labels else {},
     )
 
 

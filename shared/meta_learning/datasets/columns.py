@@ -76,6 +76,20 @@ def find_columns(
     return Columns(**{field: name for field, name in found.items() if name is not None})
 
 
+def check_two(asked: str, expected: str) -> tuple[str, str]:
+    """The columns of question and answer, if they are two.
+
+    >>> check_two("text", "kind")
+    ('text', 'kind')
+
+    Raises:
+        CallerError: they are one, so that every question would be its own answer.
+    """
+    if asked == expected:
+        raise CallerError(f"{asked!r} is named as the column of the input and of the expected answer; they must be two")
+    return asked, expected
+
+
 def _find(names: list[str], aliases: tuple[str, ...], chosen: str | None) -> str | None:
     if chosen is not None:
         return chosen if chosen in names else None

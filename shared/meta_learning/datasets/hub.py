@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from meta_learning.datasets.base import BaseDatasetLoader, Sample
+from meta_learning.datasets.columns import check_two
 from meta_learning.datasets.groups import check_column, grouped
 from meta_learning.datasets.rows import is_missing
 from meta_learning.errors import CallerError, ConfigurationError, MalformedDataset, NotFound, WorldError
@@ -34,7 +35,7 @@ class HubLoader(BaseDatasetLoader):
         group: str | None = None,
     ) -> None:
         self.repository, self.split, self.config = repository, split, config
-        self.columns = (input, expected)
+        self.columns = check_two(input, expected)
         self.group = group
 
     @classmethod

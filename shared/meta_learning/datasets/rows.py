@@ -85,6 +85,8 @@ def read_csv(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, list[st
     Raises:
         MalformedDataset: as `read_lines`, or a quote is opened and never closed.
     """
+    # Python's own limit of 128 KiB is less than a long text; it is one for the whole process, and only ever raised here.
+    csv.field_size_limit(max(csv.field_size_limit(), LINE_BYTES_MAX))
     lines = (line for _, line in read_lines(path, encoding))
     first = next(lines, "")
     delimiter = ";" if ";" in first and "," not in first else ","  # spreadsheets of half of Europe write semicolons
@@ -94,7 +96,8 @@ def read_csv(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, list[st
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise MalformedDataset(f"is no valid CSV: {error}", row=start) from None
+            hint = "; is a quotation mark opened and never closed?" if "field larger" in str(error) else ""
+            raise MalformedDataset(f"is no valid CSV: {error}{hint}", row=start) from None
         if cells is None:
             return
         if any(cell.strip() for cell in cells):

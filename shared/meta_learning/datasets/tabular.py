@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from meta_learning.datasets.base import BaseDatasetLoader, Sample
+from meta_learning.datasets.columns import check_two
 from meta_learning.datasets.groups import check_column, group_name, grouped
 from meta_learning.datasets.rows import HEADER_HINT, format_of, is_missing, naming, read_table
 from meta_learning.errors import MalformedDataset, NotFound
@@ -18,6 +19,9 @@ class TabularLoader(BaseDatasetLoader):
     ``TabularLoader("sms_spam.tsv", input="SMS", expected="Label")`` reads a spam collection. Answers are text: a number
     or a truth value of a JSON line is written as JSON writes it. ``group``: the column of the user, thread or source that a row
     comes from; rows that leave it empty stand for themselves.
+
+    Raises:
+        CallerError: both columns are one.
     """
 
     name = "tabular"
@@ -31,7 +35,7 @@ class TabularLoader(BaseDatasetLoader):
         group: str | None = None,
     ) -> None:
         self.path = Path(path)
-        self.columns = (input, expected)
+        self.columns = check_two(input, expected)
         self.group = group
 
     def load_data(self) -> Sequence[tuple[int, dict[str, Any]]]:

@@ -11,8 +11,9 @@ from typing import Any
 
 from meta_learning.acla.grouping import GROUPS_COUNT_MIN, groups_wanted, whole_groups
 from meta_learning.datasets.groups import group_of
+from meta_learning.datasets.spelling import answer_key
 from meta_learning.errors import CallerError, MalformedDataset
-from meta_learning.experiments.predictions import item_key
+from meta_learning.experiments.predictions import item_key, labels_of
 
 TEST_COUNT_MIN = 20
 GATE_COUNT_MIN = 20
@@ -72,8 +73,9 @@ class Items:
 async def draw(loader: Any, wanted: Wanted, seed: int) -> Items:
     """Items from a data set's loader (an object with ``get_samples``, or a function of a count).
 
-    Equal inputs are one item. Which items are for testing depends on ``seed`` and on their content, never on their order; where
-    samples have groups, on the groups' names: whole groups are for testing, as long as they fit.
+    Equal inputs are one item, and spellings of one label are one label. Which items are for testing depends on ``seed`` and on
+    their content, never on their order; where samples have groups, on the groups' names: whole groups are for testing, as long
+    as they fit.
 
     Raises:
         MalformedDataset: the loader gives no usable samples.
@@ -86,9 +88,17 @@ async def draw(loader: Any, wanted: Wanted, seed: int) -> Items:
     unique = {item_key(sample): dict(sample) for sample in usable}
     if not unique:
         raise MalformedDataset("the loader gave no samples with an input and an expected answer")
-    ordered = [unique[key] for key in sorted(unique, key=lambda key: _place(seed, key))]
+    ordered = _spelled_once([unique[key] for key in sorted(unique, key=lambda key: _place(seed, key))])
     test, rest = _divided(ordered, _test_count(len(ordered), wanted), seed)
     return Items(tuple(rest[: wanted.search + wanted.gate]), tuple(test))
+
+
+def _spelled_once(samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With each label in its usual spelling; answers that are texts stay as they are."""
+    spelled = {answer_key(label): label for label in labels_of(samples)}
+    usual = [spelled.get(answer_key(said := str(sample["expected"])), said) for sample in samples]
+    pairs = zip(samples, usual, strict=True)
+    return [sample if said == str(sample["expected"]) else {**sample, "expected": said} for sample, said in pairs]
 
 
 def _divided(

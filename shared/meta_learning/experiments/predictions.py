@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from meta_learning.acla.parsing import normalised
+from meta_learning.datasets.spelling import usual_spellings
 
 LABELS_COUNT_MAX = 12
 LABEL_CHARS_MAX = 40
@@ -40,12 +41,12 @@ def item_key(sample: Mapping[str, Any]) -> str:
 
 
 def labels_of(samples: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The expected answers, sorted, if they are a small closed set; else nothing.
+    """The expected answers, sorted, if they are a small closed set; else nothing. Spellings of one answer are one.
 
     >>> labels_of([{"expected": "yes"}, {"expected": "no"}, {"expected": "yes"}])
     ('no', 'yes')
     """
-    labels = sorted({str(sample["expected"]) for sample in samples})
+    labels = sorted(usual_spellings(str(sample["expected"]) for sample in samples).values())
     few = 2 <= len(labels) <= min(LABELS_COUNT_MAX, max(2, len(samples) // 3))
     return tuple(labels) if few and all(0 < len(label) <= LABEL_CHARS_MAX for label in labels) else ()
 

@@ -13,8 +13,8 @@ def label_logprobs(first_token: Iterable[tuple[str, float]], labels: Sequence[st
     """The log-probability that an answer begins like each label, or None where the first token cannot tell them apart.
 
     A token counts for a label when it begins it, whatever its case and leading space; a token that begins several labels
-    counts for none. A label that no alternative begins gets the smallest log-probability seen: an upper bound, since
-    endpoints return only the most probable alternatives.
+    counts for none, unless they are one label in several spellings. A label that no alternative begins gets the smallest
+    log-probability seen: an upper bound, since endpoints return only the most probable alternatives.
 
     >>> label_logprobs([("Pos", -0.5), ("neg", -1.5), ("The", -3.0)], ["positive", "negative"])
     {'positive': -0.5, 'negative': -1.5}
@@ -22,13 +22,12 @@ def label_logprobs(first_token: Iterable[tuple[str, float]], labels: Sequence[st
     True
     """
     alternatives = [(token, logprob) for token, logprob in first_token if logprob > IMPOSSIBLE]
-    if not alternatives or len({label.lower() for label in labels}) < 2:
+    if not alternatives or len({label.strip().lower() for label in labels}) < 2:
         return None
     masses = dict.fromkeys(labels, 0.0)
     for token, logprob in alternatives:
-        begun = _begun(token, labels)
-        if len(begun) == 1:
-            masses[begun[0]] += math.exp(logprob)
+        for label in _begun(token, labels):
+            masses[label] += math.exp(logprob)
     if not any(masses.values()):
         return None
     floor = min(logprob for _, logprob in alternatives)
@@ -43,12 +42,13 @@ def beginnings(vocabulary: Sequence[str], labels: Sequence[str]) -> dict[str, li
     """
     found: dict[str, list[int]] = {label: [] for label in labels}
     for number, token in enumerate(vocabulary):
-        begun = _begun(token, labels)
-        if len(begun) == 1:
-            found[begun[0]].append(number)
+        for label in _begun(token, labels):
+            found[label].append(number)
     return found
 
 
 def _begun(token: str, labels: Sequence[str]) -> list[str]:
+    """The label that a token begins, in all its spellings; nothing where it begins several labels."""
     said = token.strip().lower()
-    return [label for label in labels if said and label.lower().startswith(said)]
+    begun = [label for label in labels if said and label.strip().lower().startswith(said)]
+    return begun if len({label.strip().lower() for label in begun}) == 1 else []

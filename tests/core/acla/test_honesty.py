@@ -169,7 +169,7 @@ async def test_a_loader_with_too_few_items_for_the_whole_gate_gets_a_smaller_one
         return samples(n)
 
     results = await AdaptiveCurriculumAgent(config(), model(with_examples)).run_curriculum(limited, num_samples=50)
-    assert results["items"]["gate"] == 44
+    assert results["items"]["gate"] == 50
     assert results["outcome"] != "search_only"
 
 

@@ -122,7 +122,7 @@ async def test_without_fresh_items_the_outcome_is_search_only() -> None:
     agent = AdaptiveCurriculumAgent(config(), model(with_examples))
     results = await agent.run_curriculum(lambda n: samples(60), num_samples=60)
     assert (results["outcome"], results["gate"]) == ("search_only", None)
-    assert results["items"] == {"search": 60, "gate": 0, "duplicates": 0}
+    assert results["items"] == {"search": 60, "gate": 0, "duplicates": 0, "contradictions": 0}
 
 
 async def test_a_loader_that_refuses_to_give_more_is_asked_for_the_search_items_alone() -> None:
@@ -185,9 +185,9 @@ async def test_a_bad_loader_is_named_with_its_row(bad: Any, named: str) -> None:
 
 async def test_gate_items_are_never_those_of_the_search_even_when_the_loader_repeats_itself() -> None:
     llm = model(with_examples)
-    results = await AdaptiveCurriculumAgent(config(), llm).run_curriculum(lambda n: samples(n // 2) * 2, num_samples=60)
-    assert results["items"]["duplicates"] == 80
-    assert results["items"]["search"] + results["items"]["gate"] <= 80
+    twice = samples(80) * 2
+    results = await AdaptiveCurriculumAgent(config(), llm).run_curriculum(lambda n: twice[:n], num_samples=60)
+    assert results["items"] == {"search": 60, "gate": 20, "duplicates": 80, "contradictions": 0}
 
 
 async def test_an_outage_is_raised_after_retries_and_never_scored() -> None:
@@ -300,16 +300,21 @@ def knows_classes(request: Request) -> str | Reply:
 
 
 @pytest.mark.parametrize(
-    ("labels", "scoring", "score"),
-    [(None, "text", 0.0), (CLASSES, "label_logprobs", 1.0), ([], "text", 0.0)],
-    ids=["found out", "said", "said to be texts"],
+    ("labels", "count", "scoring", "score"),
+    [
+        (None, 6, "text", 0.0),
+        (CLASSES, 6, "label_logprobs", 1.0),
+        ([], 6, "text", 0.0),
+        (None, 25, "label_logprobs", 1.0),
+    ],
+    ids=["found out of few", "said", "said to be texts", "found out of items that are searched and decided on"],
 )
 async def test_answers_that_are_said_are_read_by_label_also_where_few_items_do_not_show_that_they_are_all(
-    labels: list[str] | None, scoring: str, score: float
+    labels: list[str] | None, count: int, scoring: str, score: float
 ) -> None:
     llm = ScriptedLLM(knows_classes, capabilities=Capabilities(label_logprobs=True, temperature=True))
     agent = AdaptiveCurriculumAgent(config(labels=labels, gate_samples=20, max_iterations=1), llm)
-    results = await agent.run_curriculum(of_many_classes, num_samples=25)
+    results = await agent.run_curriculum(of_many_classes, num_samples=count)
     assert (results["scoring"], results["performance_history"][0]["score"]) == (scoring, score)
 
 

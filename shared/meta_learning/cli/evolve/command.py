@@ -211,7 +211,7 @@ def _money(guess: Estimate) -> str:
 def _decision(budget: Budget) -> dict[str, str]:
     plan = budget.plan
     if not plan["gate_items"]:
-        few = f"none: that takes {GATE_COUNT_MIN} fresh items or more, and {len(budget.splits.gate)} are left"
+        few = f"none: that takes {GATE_COUNT_MIN} fresh items or more, and {budget.left} are left"
         return _alike(budget) | {
             "decision": few,
             "warning": "the best of a search flatters: do not trust it without fresh items",
@@ -228,10 +228,7 @@ def _decision(budget: Budget) -> dict[str, str]:
 
 
 def _alike(budget: Budget) -> dict[str, str]:
-    answers = {item.expected for item in (*budget.splits.search, *budget.splits.gate)}
-    if len(answers) != 1:
-        return {}
-    return {"beware": f"every item expects {answers.pop()!r}: whatever always says so is right"}
+    return {"beware": f"\n{'':<11}".join(budget.beware)} if budget.beware else {}
 
 
 def _ask() -> None:

@@ -18,7 +18,7 @@ from meta_learning.acla.gate import GateReport, PairedScores, decide
 from meta_learning.acla.pacing import only_gate_fits
 from meta_learning.acla.planning import GatePlan
 from meta_learning.acla.preparing import DatasetLoader, draw
-from meta_learning.acla.splits import Item, Splits, closed_labels, group_or_self
+from meta_learning.acla.splits import Item, Splits, closed_labels, group_or_self, items_digest
 from meta_learning.acla.statistics import said_p
 from meta_learning.acla.store import RunLog, RunStore
 from meta_learning.errors import BudgetExhausted, CallerError
@@ -66,8 +66,13 @@ class AskingSearch:
         splits = await draw(loader, config.items + examples_count(config), _drawing(config))
         examples, items = _divided(config, splits)
         log = RunLog(self._store, config.id, config.model.provider)
-        log.decided("started", config=config.model_dump(mode="json"), items=[one.id for one in (*items, *splits.gate)])
-        asked = Asked(config, self._connect, log, examples, closed_labels(splits.search), self._retry)
+        data = {
+            "items": [one.id for one in (*items, *splits.gate)],
+            "data": items_digest((*splits.search, *splits.gate)),
+        }
+        log.decided("started", config=config.model_dump(mode="json"), **data)
+        labels = closed_labels((*splits.search, *splits.gate))
+        asked = Asked(config, self._connect, log, examples, labels, self._retry)
         plan = config.plan(len(splits.gate))
         try:
             stopped_by = await self._search(asked, items, plan, log)
