@@ -24,6 +24,8 @@ from meta_learning.llm import Message, Reply, Request
 CALLS_EACH = 2
 VERDICTS = ("yes", "no")
 VERDICT_TOKENS = 8
+# About so long is what the judge is told, beside the question and the two answers.
+BRIEF_CHARS = 350
 REFERENCE = "It says the same as the reference answer, and nothing that contradicts it."
 
 

@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from meta_learning.acla.config import CurriculumConfig
+from meta_learning.acla.model_judge import BRIEF_CHARS, CALLS_EACH, VERDICT_TOKENS
 from meta_learning.acla.planning import plan_gate
 from meta_learning.acla.preparing import GATE_COUNT_MIN, draw
 from meta_learning.acla.prompt import Prompt
@@ -18,7 +19,7 @@ from meta_learning.cli.evolve.order import PRICED_NOBODY, Order
 from meta_learning.datasets import BaseDatasetLoader
 from meta_learning.errors import ConfigurationError
 from meta_learning.llm import LLM
-from meta_learning.llm.estimate import Estimate, calls_within, estimate
+from meta_learning.llm.estimate import CHARS_PER_TOKEN, Estimate, calls_within, estimate
 from meta_learning.llm.models import price_of
 
 # A gate gets a third of the calls, half of them for the seed prompt: of fewer than ten pairs hardly any gain is beyond chance.
@@ -92,16 +93,21 @@ async def settled(order: Order, loader: BaseDatasetLoader, llm: LLM) -> Budget:
     seen = _seen(order, loader)
     items = spelled_once(seen.items)[:MEASURED_COUNT]
     chars, turns = _length(order.prompt, items)
-    example = fmean(len(item.input) + len(item.expected) for item in items)
     answer = _answer_tokens(order, items, llm)
+    example = fmean(len(item.input) + len(item.expected) for item in items)
+    if order.judge is not None:
+        # Every other call: the question with the expected answer and the one to judge, which is as long at most.
+        judged = example + answer * CHARS_PER_TOKEN + BRIEF_CHARS
+        chars, answer = (chars + judged) / CALLS_EACH, (answer + VERDICT_TOKENS) // CALLS_EACH
     calls = _calls_within(order, estimate(1, chars, answer, price, turns, example))
     if calls < CALLS_MIN:
         raise ConfigurationError(f"the budget pays for about {calls} calls; fewer than {CALLS_MIN} decide nothing")
-    said, order = order, divided(order, seen.available, calls)
+    each = 1 if order.judge is None else CALLS_EACH
+    said, order = order, divided(order, seen.available, calls // each)
     config = order.config(calls)
     splits = await draw(lambda n: loader.get_samples(n, order.seed), order.samples or 1, config)
-    plan = plan_gate(len(splits.gate), calls, config.ensemble_size).report(config.alpha)
-    if (left := calls - plan["calls_kept"]) <= len(splits.search):
+    plan = plan_gate(len(splits.gate), calls, config.ensemble_size, calls_each=each).report(config.alpha)
+    if (left := calls - plan["calls_kept"]) <= each * len(splits.search):
         asked = f"{len(splits.search)} items to search on take more than the {left} calls that the decision leaves of {calls}"
         raise ConfigurationError(f"{asked}: give fewer --samples or more --calls")
     guess = estimate(calls, chars, answer, price, turns, example)
@@ -146,5 +152,7 @@ def _length(prompt: str, items: Sequence[Item]) -> tuple[float, int]:
 
 
 def _answer_tokens(order: Order, items: Sequence[Item], llm: LLM) -> int:
-    by_label = closed_labels(items) and llm.capabilities.label_logprobs
+    if order.judge is not None:
+        return max(order.answer_tokens, order.reasoning_tokens)
+    by_label = (order.labels or closed_labels(items)) and llm.capabilities.label_logprobs
     return 1 if by_label else order.config(order.calls).answer_tokens

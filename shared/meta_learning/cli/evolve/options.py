@@ -40,7 +40,9 @@ ApiKey = Annotated[
     ),
 ]
 Iterations = Annotated[int | None, typer.Option(min=0, help="At most so many. (default: 10)")]
-Strategy = Annotated[list[str] | None, typer.Option(help="Only this one; repeat for more, whose prompts are merged, too. (default: all)")]
+Strategy = Annotated[
+    list[str] | None, typer.Option(help="Only this one; repeat for more, whose prompts are merged, too. (default: all)")
+]
 Children = Annotated[int | None, typer.Option(min=1, help="New prompts of an iteration. (default: 3)")]
 GoodEnough = Annotated[
     float | None,
