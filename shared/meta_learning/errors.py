@@ -19,6 +19,7 @@ MetaLearningError
     ├── OwnershipLost           another owner holds this partition now; what was about to be committed was not
     ├── TooManyDeadLetters      a fold parks too large a share of what it reads: it stops, and nothing of the batch took effect
     ├── LLMUnavailable          the language model does not answer after all retries
+    │   └── ParameterRefused    the model's server refuses an optional parameter: ask again, it is left out from now on
     ├── BudgetExhausted         a cap on calls, tokens, money or seconds is reached; no call was made
     └── Cancelled               somebody asked this run to stop; it can be resumed
 ```
@@ -124,6 +125,10 @@ class LLMUnavailable(WorldError):
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class ParameterRefused(LLMUnavailable):
+    """Raised when a server refuses an optional parameter of a request; whoever asks again asks without it."""
 
 
 class BudgetExhausted(WorldError):

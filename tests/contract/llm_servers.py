@@ -19,6 +19,7 @@ class Script:
     logprobs: list[tuple[str, float]] = field(default_factory=list)
     failures: list[tuple[int, dict[str, str], dict[str, Any]]] = field(default_factory=list)
     refused: tuple[str, ...] = ()
+    refuses: Callable[[dict[str, Any]], str | None] = lambda body: None
     known_model: str = "known"
     hang: threading.Event | None = None
     finish_reason: str = "stop"
@@ -38,13 +39,9 @@ class Script:
                 {},
                 {"error": {"message": f"The model {body.get('model')} does not exist", "type": "not_found_error"}},
             )
-        for name in self.refused:
-            if name in body:
-                return (
-                    400,
-                    {},
-                    {"error": {"message": f"Unsupported parameter: '{name}'", "type": "invalid_request_error"}},
-                )
+        named = next((f"Unsupported parameter: '{name}'" for name in self.refused if name in body), self.refuses(body))
+        if named:
+            return 400, {}, {"error": {"message": named, "type": "invalid_request_error"}}
         return 200, {}, self._anthropic() if path.endswith("/messages") else self._openai(body)
 
     def _openai(self, body: dict[str, Any]) -> dict[str, Any]:

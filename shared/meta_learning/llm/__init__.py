@@ -96,6 +96,7 @@ class LLM(Protocol):
 
         Raises:
             LLMUnavailable: no answer for a reason that may pass: refused connection, time-out, rate limit, overload.
+            ParameterRefused: the server refuses an optional parameter; asked again, the request goes out without it.
             UnknownModel: the provider does not know the model.
             ConfigurationError: the key is missing or refused.
             CallerError: the request itself is refused.

@@ -324,9 +324,7 @@ async def test_whoever_leads_after_a_restart_is_the_parent_of_the_next_turn() ->
     def late_ones_are_better(prompt: str) -> float:
         return 0.6 if seen.setdefault(prompt, len(seen)) < 34 else 0.9
 
-    agent = AdaptiveCurriculumAgent(
-        config(calls_max=20000, max_iterations=60), model(late_ones_are_better, spread=0.0)
-    )
+    agent = AdaptiveCurriculumAgent(config(calls_max=20000, max_iterations=60), model(late_ones_are_better, spread=0.0))
     results = await agent.run_curriculum(samples, num_samples=100)
     said = [one["decision"] for one in results["decisions"]]
     after = said[said.index("the search starts again") + 1 :]
