@@ -54,7 +54,8 @@ class Reply:
     """One answer. ``label_logprobs`` is None where the endpoint gives none; ``cached`` says that nothing was paid.
 
     ``batched``: it came out of a batch, at the price of one. Of the prompt's tokens, ``cache_read_tokens`` were read out of
-    the vendor's own cache, and ``cache_write_tokens`` put there.
+    the vendor's own cache, and ``cache_write_tokens`` put there. ``estimated``: the server did not say its tokens; these are the
+    most that it can have taken.
     """
 
     text: str
@@ -68,6 +69,7 @@ class Reply:
     batched: bool = False
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,12 @@ import anthropic
 
 from meta_learning.errors import CallerError, ConfigurationError
 from meta_learning.llm import Capabilities, Reply, Request
+from meta_learning.llm.estimate import most_tokens
 from meta_learning.llm.guard import check_calls_allowed
 from meta_learning.llm.models import current_model
-from meta_learning.llm.sdk import call, cause_of, translated
+from meta_learning.llm.sdk import call, cause_of, counted, translated
+
+_CACHED = ("cache_read_input_tokens", "cache_creation_input_tokens")
 
 
 class AnthropicLLM:
@@ -83,17 +86,20 @@ class AnthropicLLM:
             LLMUnavailable, CallerError: it says nothing.
         """
         text = "".join(block.text for block in answer.content or () if block.type == "text")
-        if not text and answer.stop_reason in ("max_tokens", "refusal"):
-            raise CallerError(f"{self.model} said nothing ({answer.stop_reason}) within {request.max_tokens} tokens")
         usage = answer.usage
-        cached = (usage.cache_creation_input_tokens or 0) + (usage.cache_read_input_tokens or 0)
+        tokens = counted(usage, ("input_tokens", *_CACHED), "output_tokens")
+        if not text and answer.stop_reason in ("max_tokens", "refusal"):
+            said = f"{self.model} said nothing ({answer.stop_reason}) within {request.max_tokens} tokens"
+            raise CallerError(said, billed=tokens or True)
+        prompt_tokens, completion_tokens = tokens or most_tokens(request)
         return Reply(
             text=text,
             model=self.model,
-            prompt_tokens=usage.input_tokens + cached,
-            completion_tokens=usage.output_tokens,
-            cache_read_tokens=usage.cache_read_input_tokens or 0,
-            cache_write_tokens=usage.cache_creation_input_tokens or 0,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            cache_read_tokens=getattr(usage, _CACHED[0], None) or 0,
+            cache_write_tokens=getattr(usage, _CACHED[1], None) or 0,
+            estimated=tokens is None,
             latency_s=latency_s,
             sampling="as_asked" if request.temperature is None else "not_accepted",
         )

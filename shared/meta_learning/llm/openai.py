@@ -11,10 +11,11 @@ import openai
 
 from meta_learning.errors import CallerError, ConfigurationError, LLMUnavailable, ParameterRefused
 from meta_learning.llm import Capabilities, Reply, Request
+from meta_learning.llm.estimate import most_tokens
 from meta_learning.llm.guard import check_calls_allowed
 from meta_learning.llm.labels import label_logprobs
 from meta_learning.llm.models import current_model
-from meta_learning.llm.sdk import call, cause_of, translated
+from meta_learning.llm.sdk import call, cause_of, counted, translated
 
 # The most that OpenAI's own endpoint accepts, and what servers with a lower bound do.
 ALTERNATIVES_COUNTS = (20, 5)
@@ -112,11 +113,14 @@ class OpenAILLM:
             LLMUnavailable, CallerError: it says nothing.
         """
         if not getattr(answer, "choices", None):
-            raise LLMUnavailable(f"{self.provider} ({self.model}) answered something that is no reply")
+            raise LLMUnavailable(f"{self.provider} ({self.model}) answered something that is no reply", billed=True)
         choice, usage = answer.choices[0], answer.usage
+        tokens = counted(usage, ("prompt_tokens",), "completion_tokens")
         text = choice.message.content or ""
         if not text and choice.finish_reason in ("length", "content_filter"):
-            raise CallerError(f"{self.model} said nothing ({choice.finish_reason}) within {request.max_tokens} tokens")
+            said = f"{self.model} said nothing ({choice.finish_reason}) within {request.max_tokens} tokens"
+            raise CallerError(said, billed=tokens or True)
+        prompt_tokens, completion_tokens = tokens or most_tokens(request)
         scored = label_logprobs(_first_token(choice), request.labels) if request.labels else None
         if scored is not None:
             self.capabilities = replace(self.capabilities, label_logprobs=True)
@@ -124,8 +128,9 @@ class OpenAILLM:
         return Reply(
             text=text,
             model=self.model,
-            prompt_tokens=usage.prompt_tokens if usage else 0,
-            completion_tokens=usage.completion_tokens if usage else 0,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            estimated=tokens is None,
             cache_read_tokens=_cached(usage, "cached_tokens"),
             cache_write_tokens=_cached(usage, "cache_write_tokens"),
             latency_s=latency_s,
