@@ -7,12 +7,12 @@ from typing import Any
 
 import anthropic
 
-from meta_learning.errors import CallerError, ConfigurationError
+from meta_learning.errors import CallerError, ConfigurationError, ParameterRefused
 from meta_learning.llm import Capabilities, Reply, Request
 from meta_learning.llm.estimate import most_tokens
 from meta_learning.llm.guard import check_calls_allowed
-from meta_learning.llm.models import current_model
-from meta_learning.llm.sdk import call, cause_of, counted, translated
+from meta_learning.llm.models import current_model, takes_schema
+from meta_learning.llm.sdk import call, cause_of, counted, refuses_schema, translated
 
 _CACHED = ("cache_read_input_tokens", "cache_creation_input_tokens")
 
@@ -21,7 +21,8 @@ class AnthropicLLM:
     """Answers through ``client`` (async or not), or through a client of its own.
 
     ``temperature`` is never sent: API version 2026-10-21 refuses it, and every reply says ``sampling="not_accepted"`` when
-    one was asked for. The SDK's hidden retries are switched off.
+    one was asked for. A schema that the server refuses (HTTP 400 or 422 naming it) is left out from then on, as
+    `ParameterRefused` tells whoever asked. The SDK's hidden retries are switched off.
     """
 
     provider = "anthropic"
@@ -42,20 +43,27 @@ class AnthropicLLM:
             else anthropic.AsyncAnthropic(api_key=api_key, base_url=base_url, timeout=timeout_s, max_retries=0)
         )
         self.model = current_model(self.provider, model) if model is None else model
-        self.capabilities = Capabilities(temperature=False, concurrency_max=4)
+        structured = takes_schema(self.provider, self.model)
+        self.capabilities = Capabilities(temperature=False, concurrency_max=4, structured=structured)
+        self._refuses_schema = False
 
     async def complete(self, request: Request) -> Reply:
         """One attempt."""
         check_calls_allowed(self.provider, self.model)
         started = time.perf_counter()
         try:
-            answer = await call(self.client.messages.create, self.arguments(request))
+            arguments = self.arguments(request)
+            answer = await call(self.client.messages.create, arguments)
         except TypeError as error:
             # The SDK complains about missing credentials with a bare TypeError, when the call is made.
             if "authentication" not in str(error):
                 raise
             raise ConfigurationError("Anthropic needs a key: set ANTHROPIC_API_KEY") from None
         except (anthropic.AnthropicError, OSError) as error:
+            refusal = isinstance(error, anthropic.BadRequestError | anthropic.UnprocessableEntityError)
+            if refusal and "output_config" in arguments and refuses_schema(str(error)):
+                self._refuses_schema = True
+                raise ParameterRefused(f"{self.provider} ({self.model}) refuses output_config") from None
             raise translated(error, self.provider, self.model) from cause_of(error)
         return self.reply(answer, request, time.perf_counter() - started)
 
@@ -77,6 +85,9 @@ class AnthropicLLM:
             arguments["system"] = _kept(system)
         if request.stop:
             arguments["stop_sequences"] = list(request.stop)
+        if request.schema is not None and not self._refuses_schema:
+            schema = anthropic.transform_schema(dict(request.schema))
+            arguments["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
         return arguments
 
     def reply(self, answer: Any, request: Request, latency_s: float) -> Reply:
@@ -102,6 +113,7 @@ class AnthropicLLM:
             estimated=tokens is None,
             latency_s=latency_s,
             sampling="as_asked" if request.temperature is None else "not_accepted",
+            structured=request.schema is not None and not self._refuses_schema,
         )
 
 

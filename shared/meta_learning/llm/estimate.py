@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 
 from meta_learning.llm import Request
@@ -17,6 +18,8 @@ GROWTH = 1.5
 EXAMPLES_COUNT = 4
 # Chat templates wrap each message in a handful of tokens that the request's text does not show.
 TEMPLATE_TOKENS = 32
+# What a vendor tells the model about a schema, besides the schema.
+SCHEMA_TOKENS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ def estimate(
 def most_tokens(request: Request) -> tuple[int, int]:
     """An upper bound of the tokens of a prompt and its answer: every token of a byte-level vocabulary stands for at least one byte."""
     asked = sum(len(message.text.encode()) + TEMPLATE_TOKENS for message in request.messages)
+    if request.schema is not None:
+        asked += len(json.dumps(request.schema).encode()) + SCHEMA_TOKENS
     return asked, request.max_tokens
 
 

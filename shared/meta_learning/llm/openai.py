@@ -14,8 +14,8 @@ from meta_learning.llm import Capabilities, Reply, Request
 from meta_learning.llm.estimate import most_tokens
 from meta_learning.llm.guard import check_calls_allowed
 from meta_learning.llm.labels import label_logprobs
-from meta_learning.llm.models import current_model
-from meta_learning.llm.sdk import call, cause_of, counted, translated
+from meta_learning.llm.models import current_model, takes_schema
+from meta_learning.llm.sdk import call, cause_of, counted, refuses_schema, translated
 
 # The most that OpenAI's own endpoint accepts, and what servers with a lower bound do.
 ALTERNATIVES_COUNTS = (20, 5)
@@ -48,7 +48,13 @@ class OpenAILLM:
         if model is None and not self._is_vendor:
             raise ConfigurationError(f"say which model: nothing is known about the server at {self.client.base_url}")
         self.model = current_model(self.provider, model) if model is None else model
-        self.capabilities = Capabilities(temperature=True, concurrency_max=8, extras={"label_logprobs": "ask"})
+        self.capabilities = Capabilities(
+            temperature=True,
+            concurrency_max=8,
+            # Other servers may take a schema and pay no heed to it.
+            structured=self._is_vendor and takes_schema(self.provider, self.model),
+            extras={"label_logprobs": "ask"},
+        )
         self._refused: set[str] = set()
         self._alternatives_count = ALTERNATIVES_COUNTS[0]
         self._limit = "max_completion_tokens" if self._is_vendor else "max_tokens"
@@ -88,6 +94,9 @@ class OpenAILLM:
             wanted["stop"] = list(request.stop)
         if request.labels:
             wanted |= {"logprobs": True, "top_logprobs": self._alternatives_count}
+        if request.schema is not None:
+            held = {"name": "reply", "schema": dict(request.schema), "strict": True}
+            wanted["response_format"] = {"type": "json_schema", "json_schema": held}
         return {name: value for name, value in wanted.items() if name not in self._refused}
 
     def _refused_in(self, said: str, arguments: dict[str, Any]) -> str:
@@ -102,6 +111,8 @@ class OpenAILLM:
         named = {name for name in _OPTIONAL if name in arguments and name in said}
         if named & {"logprobs", "top_logprobs"}:
             named |= {"logprobs", "top_logprobs"}
+        if "response_format" in arguments and refuses_schema(said):
+            named.add("response_format")
         self._refused |= named
         self.capabilities = replace(self.capabilities, temperature="temperature" not in self._refused)
         return ", ".join(sorted(named))
@@ -136,6 +147,7 @@ class OpenAILLM:
             latency_s=latency_s,
             label_logprobs=scored,
             sampling="not_accepted" if refused else "as_asked",
+            structured=request.schema is not None and "response_format" not in self._refused,
         )
 
 

@@ -25,6 +25,7 @@ _UNSENT = frozenset(
         "gaierror",
     }
 )
+_SCHEMA = ("response_format", "output_config", "output_format", "json_schema", "structured output")
 _SPENT = ("SpendLimit", "PaymentRequired", "insufficient_quota", "billing_hard_limit")
 
 
@@ -72,6 +73,12 @@ def counted(usage: Any, prompt: tuple[str, ...], completion: str) -> tuple[int, 
 def cause_of(error: Exception) -> Exception | None:
     """``error``, or None for a refused key: vendors quote parts of the key, and a logged traceback would show them."""
     return None if getattr(error, "status_code", None) in _AUTH else error
+
+
+def refuses_schema(said: str) -> bool:
+    """Whether a refusal is about holding the answer to a schema, by the vendors' names for that."""
+    said = said.lower()
+    return any(sign in said for sign in _SCHEMA)
 
 
 def _is_unsent(error: BaseException) -> bool:
