@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Protocol
 
-from meta_learning.errors import ConfigurationError, LLMUnavailable, MalformedState, ParameterRefused
+from meta_learning.errors import ConfigurationError, LLMUnavailable, MalformedState
 from meta_learning.llm import Purpose, Reply
 from meta_learning.llm.cache import reply_from
 from meta_learning.llm.ledger import Entry, charged, failed_entry
@@ -17,7 +17,8 @@ from meta_learning.llm.models import price_of
 from meta_learning.llm.prices import Price
 
 RunEvent = Mapping[str, Any]
-PASSING = (LLMUnavailable.__name__, ParameterRefused.__name__)
+# A refused parameter is none: what an adapter has learnt already differs between the lives of a run, and its plan must not.
+PASSING = LLMUnavailable.__name__
 # Of the rules by which a run decides: raised with every change that lets the same replies lead to another decision or question.
 RULES = 8
 
@@ -99,7 +100,7 @@ class RunLog:
         tokens = [entry.prompt_tokens, entry.completion_tokens]
         billed = {"tokens": tokens, "estimated": entry.estimated} if any(tokens) else {}
         self._record("failed", digest=digest, purpose=entry.purpose, model=entry.model, error=entry.error, **billed)
-        self._retries[digest] += entry.error in PASSING
+        self._retries[digest] += entry.error == PASSING
 
     def retries(self, digest: str) -> int:
         """How many attempts at a request came to nothing for a reason that passed."""
@@ -176,7 +177,7 @@ class RunLog:
             self._replies[event["digest"]] = reply
             self.paid.append(self._entry(reply, event.get("purpose", "task")))
         elif event["kind"] == "failed":
-            self._retries[event["digest"]] += event["error"] in PASSING
+            self._retries[event["digest"]] += event["error"] == PASSING
             self.paid.append(self._failed_entry(event))
         elif event["kind"] == "score":
             self._scores[event["digest"]] = event["score"]
