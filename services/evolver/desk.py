@@ -227,7 +227,8 @@ def answered(reply: Reply) -> str:
 def refused(error: Exception) -> str:
     """An error as the desk keeps it."""
     said = {"error": type(error).__name__, "message": str(error)}
-    return json.dumps(said | {"retry_after_s": getattr(error, "retry_after_s", None)}, ensure_ascii=False)
+    about = {"retry_after_s": getattr(error, "retry_after_s", None), "billed": getattr(error, "billed", True)}
+    return json.dumps(said | about, ensure_ascii=False)
 
 
 def read(said: str) -> Reply | Exception:
@@ -240,11 +241,14 @@ def read(said: str) -> Reply | Exception:
     if "reply" in found:
         return reply_from(found["reply"])
     kind = getattr(errors, found["error"], None)
-    if kind is LLMUnavailable:
-        return LLMUnavailable(found["message"], retry_after_s=found["retry_after_s"])
-    if isinstance(kind, type) and issubclass(kind, MetaLearningError):
-        return kind(found["message"])
-    return RuntimeError(f"{found['error']}: {found['message']}")
+    if not isinstance(kind, type) or not issubclass(kind, MetaLearningError):
+        return RuntimeError(f"{found['error']}: {found['message']}")
+    error = kind(found["message"])
+    if isinstance(error, LLMUnavailable):
+        error.retry_after_s = found["retry_after_s"]
+    billed = found.get("billed", False)
+    error.billed = (billed[0], billed[1]) if isinstance(billed, list) else billed
+    return error
 
 
 def _request_from(said: Mapping[str, Any]) -> Request:

@@ -132,7 +132,7 @@ class SharedLLM:
         question, answer = self._waiting[digest]
         if not await self._desk.put_again(question) and digest in self._laid and not answer.done():
             answer.set_exception(
-                LLMUnavailable("the broker lost the question: it may have been asked", retry_after_s=0.0)
+                LLMUnavailable("the broker lost the question: it may have been asked", retry_after_s=0.0, billed=True)
             )
 
     async def _bury(self, digest: str, said: str) -> None:
@@ -141,7 +141,8 @@ class SharedLLM:
         log.warning("a process died in the middle of a call", extra={"who": said[len(ASKING) :]})
         answer = self._waiting[digest][1] if digest in self._waiting else None
         if answer is not None and not answer.done():
-            answer.set_exception(LLMUnavailable("the process that asked died in the middle", retry_after_s=0.0))
+            died = LLMUnavailable("the process that asked died in the middle", retry_after_s=0.0, billed=True)
+            answer.set_exception(died)
 
     def _hear(self, known: Mapping[str, str | None]) -> None:
         for digest, said in known.items():

@@ -19,6 +19,7 @@ MetaLearningError
     ├── OwnershipLost           another owner holds this partition now; what was about to be committed was not
     ├── TooManyDeadLetters      a fold parks too large a share of what it reads: it stops, and nothing of the batch took effect
     ├── LLMUnavailable          the language model does not answer after all retries
+    │   └── ParameterRefused    the model's server refuses an optional parameter: ask again, it is left out from now on
     ├── BudgetExhausted         a cap on calls, tokens, money or seconds is reached; no call was made
     └── Cancelled               somebody asked this run to stop; it can be resumed
 ```
@@ -28,11 +29,21 @@ from __future__ import annotations
 
 
 class MetaLearningError(Exception):
-    """The root: catch this to catch everything that the library raises on purpose."""
+    """The root: catch this to catch everything that the library raises on purpose.
+
+    ``billed`` is about calls to language models that brought no reply: False where they cost nothing, True where they may have been
+    billed by at most what was reserved for them, else the tokens of the prompt and of the answer that were billed.
+    """
+
+    billed: bool | tuple[int, int] = False
 
 
 class CallerError(MetaLearningError):
     """Raised when the call itself is wrong; retrying it unchanged cannot help."""
+
+    def __init__(self, *said: object, billed: bool | tuple[int, int] = False) -> None:
+        super().__init__(*said)
+        self.billed = billed
 
 
 class ConfigurationError(CallerError):
@@ -119,11 +130,21 @@ class TooManyDeadLetters(WorldError):
 
 
 class LLMUnavailable(WorldError):
-    """Raised when a language model does not answer after all retries; ``retry_after_s`` is what the server asked for."""
+    """Raised when a language model does not answer after all retries; ``retry_after_s`` is what the server asked for.
 
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+    ``billed``: it may have worked all the same, since the request was on its way when the answer failed to come.
+    """
+
+    def __init__(
+        self, message: str, retry_after_s: float | None = None, billed: bool | tuple[int, int] = False
+    ) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.billed = billed
+
+
+class ParameterRefused(LLMUnavailable):
+    """Raised when a server refuses an optional parameter of a request; whoever asks again asks without it."""
 
 
 class BudgetExhausted(WorldError):

@@ -36,7 +36,7 @@ def test_a_better_prompt_is_found_shown_and_reported(table: Path, model: tuple[M
         assert "![anytime](anytime.svg)" in page
         assert (report / "lineage.svg").stat().st_size > 1000
     rows = calls_of(report.parent)
-    assert len(rows) == results["spent"]["calls"] == len(model[0].asked) - 1  # one refusal of log-probabilities
+    assert len(rows) == results["spent"]["calls"] == len(model[0].asked)
     assert {row["purpose"] for row in rows} == {"task", "proposer", "probe"}
 
 

@@ -128,7 +128,7 @@ def test_a_model_that_does_not_answer_ends_with_three_and_the_run_goes_on_later(
     assert resumed.exit_code == 0
     rows = calls_of(run_of(resumed))
     # The outage is in the table of calls, and no answer counted as wrong for it.
-    assert {row["error"] for row in rows} == {"", "LLMUnavailable"}
+    assert {row["error"] for row in rows} == {"", "LLMUnavailable", "ParameterRefused"}
 
 
 def test_two_processes_do_not_work_on_one_run(table: Path, model: tuple[Model, str], at_work: Any) -> None:

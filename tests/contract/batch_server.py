@@ -148,6 +148,8 @@ class BatchServer:
         system = [{"role": "system", "content": one["text"]} for one in asked.get("system", [])]
         turns = [{"role": one["role"], "content": _text(one["content"])} for one in asked["messages"]]
         text = self.model.answer([*system, *turns])
+        if "output_config" in asked:
+            text = json.dumps({"failure": "haste", "rule": text.strip("`\n")})
         about = {"id": "x", "type": "message", "role": "assistant", "model": asked["model"], "stop_reason": "end_turn"}
         usage = {"input_tokens": 9, "output_tokens": 1}
         return about | {"stop_sequence": None, "content": [{"type": "text", "text": text}], "usage": usage}

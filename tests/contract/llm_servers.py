@@ -19,7 +19,9 @@ class Script:
     logprobs: list[tuple[str, float]] = field(default_factory=list)
     failures: list[tuple[int, dict[str, str], dict[str, Any]]] = field(default_factory=list)
     refused: tuple[str, ...] = ()
+    refuses: Callable[[dict[str, Any]], str | None] = lambda body: None
     known_model: str = "known"
+    counts: bool = True
     hang: threading.Event | None = None
     finish_reason: str = "stop"
     extra_choice: dict[str, Any] = field(default_factory=dict)
@@ -38,14 +40,11 @@ class Script:
                 {},
                 {"error": {"message": f"The model {body.get('model')} does not exist", "type": "not_found_error"}},
             )
-        for name in self.refused:
-            if name in body:
-                return (
-                    400,
-                    {},
-                    {"error": {"message": f"Unsupported parameter: '{name}'", "type": "invalid_request_error"}},
-                )
-        return 200, {}, self._anthropic() if path.endswith("/messages") else self._openai(body)
+        named = next((f"Unsupported parameter: '{name}'" for name in self.refused if name in body), self.refuses(body))
+        if named:
+            return 400, {}, {"error": {"message": named, "type": "invalid_request_error"}}
+        said = self._anthropic() if path.endswith("/messages") else self._openai(body)
+        return 200, {}, said if self.counts else {name: value for name, value in said.items() if name != "usage"}
 
     def _openai(self, body: dict[str, Any]) -> dict[str, Any]:
         choice: dict[str, Any] = {

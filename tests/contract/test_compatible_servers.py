@@ -9,6 +9,7 @@ import pytest
 from meta_learning.errors import UnknownModel
 from meta_learning.llm import Message, Request, connect
 from meta_learning.llm.openai import OpenAILLM
+from tests.contract.asking import asking_again
 from tests.contract.llm_servers import Script, serving
 
 ASK = Request((Message("system", "Is it negative or positive? Answer with one word."), Message("user", "I love it")))
@@ -83,7 +84,7 @@ async def test_coheres_compatibility_endpoint_answers_though_it_refuses_what_it_
     script = Script(failures=[(422, {}, refusal)], known_model="command-a-03-2025")
     with serving(script) as url:
         cohere = url.replace("/v1", "/compatibility/v1")
-        llm = connect("openai", "command-a-03-2025", base_url=cohere, api_key="coheres-key")
+        llm = asking_again(connect("openai", "command-a-03-2025", base_url=cohere, api_key="coheres-key"))
         reply = await llm.complete(LABELLED)
         unknown = connect("openai", "command-9", base_url=cohere, api_key="coheres-key")
         with pytest.raises(UnknownModel, match="command-9"):
@@ -100,7 +101,7 @@ async def test_a_server_that_gives_fewer_alternatives_is_asked_for_fewer() -> No
     said = "Requested sample logprobs of 20, which is greater than max allowed: 5"
     script = Script(failures=[(400, {}, {"error": {"message": said}})], logprobs=[("pos", -0.2), ("neg", -1.8)])
     with serving(script) as url:
-        llm = OpenAILLM("known", base_url=url)
+        llm = asking_again(OpenAILLM("known", base_url=url))
         assert (await llm.complete(LABELLED)).label_logprobs is not None
         await llm.complete(LABELLED)
         await llm.close()

@@ -23,7 +23,7 @@ from meta_learning.llm.metered import metered
 from meta_learning.llm.models import DEFAULTS, MODELS, current_model
 from meta_learning.llm.openai import OpenAILLM
 from meta_learning.llm.scripted import ScriptedLLM
-from tests.contract.asking import ASK, LABELLED, needs_local
+from tests.contract.asking import ASK, LABELLED, asking_again, needs_local
 from tests.contract.llm_servers import Script, serving
 
 REAL = [pytest.param("openai"), pytest.param("anthropic"), pytest.param("local", marks=needs_local)]
@@ -194,7 +194,7 @@ async def test_openai_reads_label_logprobs_out_of_the_first_token(world: World) 
 
 async def test_openai_leaves_out_what_the_endpoint_refuses_from_then_on(world: World) -> None:
     script = Script(refused=("temperature", "logprobs"))
-    llm = world.llm("openai", script)
+    llm = asking_again(world.llm("openai", script))
     first = await llm.complete(LABELLED)
     assert (first.sampling, first.label_logprobs) == ("not_accepted", None)
     asked = len(script.requests)
@@ -215,7 +215,7 @@ async def test_a_local_server_gets_max_tokens_and_openai_the_new_name(world: Wor
 async def test_a_server_that_wants_the_new_name_of_the_token_limit_gets_it_from_then_on(world: World) -> None:
     refusal = {"error": {"message": "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."}}
     script = Script(failures=[(400, {}, refusal)])
-    llm = world.llm("openai", script)
+    llm = asking_again(world.llm("openai", script))
     await llm.complete(ASK)
     await llm.complete(ASK)
     assert [sorted({"max_tokens", "max_completion_tokens"} & set(asked)) for asked in script.requests] == [

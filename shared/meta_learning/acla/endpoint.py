@@ -41,7 +41,7 @@ def joined(messages: Sequence[Message]) -> tuple[Message, ...]:
 
 def keeps_max_tokens(request: Request, reply: Reply | CallerError) -> bool | None:
     """Whether the reply is as short as was asked; some servers ignore the name of the parameter and generate to the end."""
-    if not isinstance(reply, Reply) or not reply.completion_tokens:
+    if not isinstance(reply, Reply) or reply.estimated or not reply.completion_tokens:
         return None
     return reply.completion_tokens <= request.max_tokens
 
@@ -66,7 +66,7 @@ def hears_system(reply: Reply | CallerError, twice: Reply | CallerError) -> bool
     >>> [hears_system(Reply("", "", prompt_tokens=20), Reply("", "", prompt_tokens=count)) for count in (20, 23, 15)]
     [False, True, None]
     """
-    if not isinstance(reply, Reply) or not isinstance(twice, Reply):
+    if not isinstance(reply, Reply) or not isinstance(twice, Reply) or reply.estimated or twice.estimated:
         return None
     if not (reply.prompt_tokens and twice.prompt_tokens) or twice.prompt_tokens < reply.prompt_tokens:
         return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from meta_learning.acla.asking import Asking
 from meta_learning.acla.config import CurriculumConfig
@@ -26,9 +27,23 @@ class ModelProposer:
         self._config = config
         self._count = 0
         self.sampling_accepted = True
+        # Told by replies, which a log keeps, not by what an adapter has learnt: a resumed run must ask the same.
+        self.takes_schema = asking.llm.capabilities.structured
 
     async def write(self, brief: str) -> str:
         """The rewrite, or an empty text when the model refused or said nothing usable."""
+        reply = await self._asked(brief, None)
+        return "" if reply is None else parse_rewrite(reply.text)
+
+    async def fill(self, brief: str, schema: Mapping[str, Any]) -> tuple[str, bool]:
+        """What the model wrote, and whether it was held to ``schema``; from the first time that it was not, none is sent any more."""
+        reply = await self._asked(brief, schema)
+        self.takes_schema = reply is not None and reply.structured
+        if reply is None:
+            return "", False
+        return (reply.text, True) if reply.structured else (parse_rewrite(reply.text), False)
+
+    async def _asked(self, brief: str, schema: Mapping[str, Any] | None) -> Reply | None:
         self._count += 1
         request = Request(
             messages=(Message("user", brief),),
@@ -36,12 +51,13 @@ class ModelProposer:
             max_tokens=self._config.proposal_tokens,
             temperature=self._config.temperature,
             sample=self._count,
+            schema=schema,
         )
         reply = (await self._asking.ask_all([request]))[0]
         if not isinstance(reply, Reply):
-            return ""
+            return None
         self.sampling_accepted &= reply.sampling == "as_asked"
-        return parse_rewrite(reply.text)
+        return reply
 
 
 class PromptEvolver:

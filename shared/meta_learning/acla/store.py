@@ -12,11 +12,12 @@ from typing import Any, Protocol
 from meta_learning.errors import ConfigurationError, LLMUnavailable, MalformedState
 from meta_learning.llm import Purpose, Reply
 from meta_learning.llm.cache import reply_from
-from meta_learning.llm.ledger import Entry, failed_entry
+from meta_learning.llm.ledger import Entry, charged, failed_entry
 from meta_learning.llm.models import price_of
 from meta_learning.llm.prices import Price
 
 RunEvent = Mapping[str, Any]
+# A refused parameter is none: what an adapter has learnt already differs between the lives of a run, and its plan must not.
 PASSING = LLMUnavailable.__name__
 # Of the rules by which a run decides: raised with every change that lets the same replies lead to another decision or question.
 RULES = 8
@@ -96,7 +97,9 @@ class RunLog:
 
     def failed(self, digest: str, entry: Entry) -> None:
         """Record an attempt that brought nothing: it counts in every later life of the run as well."""
-        self._record("failed", digest=digest, purpose=entry.purpose, model=entry.model, error=entry.error)
+        tokens = [entry.prompt_tokens, entry.completion_tokens]
+        billed = {"tokens": tokens, "estimated": entry.estimated} if any(tokens) else {}
+        self._record("failed", digest=digest, purpose=entry.purpose, model=entry.model, error=entry.error, **billed)
         self._retries[digest] += entry.error == PASSING
 
     def retries(self, digest: str) -> int:
@@ -175,7 +178,7 @@ class RunLog:
             self.paid.append(self._entry(reply, event.get("purpose", "task")))
         elif event["kind"] == "failed":
             self._retries[event["digest"]] += event["error"] == PASSING
-            self.paid.append(failed_entry(event["purpose"], self._provider, event["model"], event["error"]))
+            self.paid.append(self._failed_entry(event))
         elif event["kind"] == "score":
             self._scores[event["digest"]] = event["score"]
         elif event["kind"] == "refusal":
@@ -201,4 +204,13 @@ class RunLog:
             price_usd=None if price is None else price.of_reply(reply),
             latency_s=reply.latency_s,
             batched=reply.batched,
+            estimated=reply.estimated,
         )
+
+    def _failed_entry(self, event: RunEvent) -> Entry:
+        """Logs of earlier releases say of no failed call that it was billed."""
+        entry = failed_entry(event["purpose"], self._provider, event["model"], event["error"])
+        if "tokens" not in event:
+            return entry
+        prompt, completion = event["tokens"]
+        return charged(entry, (prompt, completion), price_of(self._provider, entry.model), event["estimated"])

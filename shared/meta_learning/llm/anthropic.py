@@ -7,18 +7,22 @@ from typing import Any
 
 import anthropic
 
-from meta_learning.errors import CallerError, ConfigurationError
+from meta_learning.errors import CallerError, ConfigurationError, ParameterRefused
 from meta_learning.llm import Capabilities, Reply, Request
+from meta_learning.llm.estimate import most_tokens
 from meta_learning.llm.guard import check_calls_allowed
-from meta_learning.llm.models import current_model
-from meta_learning.llm.sdk import call, cause_of, translated
+from meta_learning.llm.models import current_model, takes_schema
+from meta_learning.llm.sdk import call, cause_of, counted, refuses_schema, translated
+
+_CACHED = ("cache_read_input_tokens", "cache_creation_input_tokens")
 
 
 class AnthropicLLM:
     """Answers through ``client`` (async or not), or through a client of its own.
 
     ``temperature`` is never sent: API version 2026-10-21 refuses it, and every reply says ``sampling="not_accepted"`` when
-    one was asked for. The SDK's hidden retries are switched off.
+    one was asked for. A schema that the server refuses (HTTP 400 or 422 naming it) is left out from then on, as
+    `ParameterRefused` tells whoever asked. The SDK's hidden retries are switched off.
     """
 
     provider = "anthropic"
@@ -39,20 +43,27 @@ class AnthropicLLM:
             else anthropic.AsyncAnthropic(api_key=api_key, base_url=base_url, timeout=timeout_s, max_retries=0)
         )
         self.model = current_model(self.provider, model) if model is None else model
-        self.capabilities = Capabilities(temperature=False, concurrency_max=4)
+        structured = takes_schema(self.provider, self.model)
+        self.capabilities = Capabilities(temperature=False, concurrency_max=4, structured=structured)
+        self._refuses_schema = False
 
     async def complete(self, request: Request) -> Reply:
         """One attempt."""
         check_calls_allowed(self.provider, self.model)
         started = time.perf_counter()
         try:
-            answer = await call(self.client.messages.create, self.arguments(request))
+            arguments = self.arguments(request)
+            answer = await call(self.client.messages.create, arguments)
         except TypeError as error:
             # The SDK complains about missing credentials with a bare TypeError, when the call is made.
             if "authentication" not in str(error):
                 raise
             raise ConfigurationError("Anthropic needs a key: set ANTHROPIC_API_KEY") from None
         except (anthropic.AnthropicError, OSError) as error:
+            refusal = isinstance(error, anthropic.BadRequestError | anthropic.UnprocessableEntityError)
+            if refusal and "output_config" in arguments and refuses_schema(str(error)):
+                self._refuses_schema = True
+                raise ParameterRefused(f"{self.provider} ({self.model}) refuses output_config") from None
             raise translated(error, self.provider, self.model) from cause_of(error)
         return self.reply(answer, request, time.perf_counter() - started)
 
@@ -74,6 +85,9 @@ class AnthropicLLM:
             arguments["system"] = _kept(system)
         if request.stop:
             arguments["stop_sequences"] = list(request.stop)
+        if request.schema is not None and not self._refuses_schema:
+            schema = anthropic.transform_schema(dict(request.schema))
+            arguments["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
         return arguments
 
     def reply(self, answer: Any, request: Request, latency_s: float) -> Reply:
@@ -83,19 +97,23 @@ class AnthropicLLM:
             LLMUnavailable, CallerError: it says nothing.
         """
         text = "".join(block.text for block in answer.content or () if block.type == "text")
-        if not text and answer.stop_reason in ("max_tokens", "refusal"):
-            raise CallerError(f"{self.model} said nothing ({answer.stop_reason}) within {request.max_tokens} tokens")
         usage = answer.usage
-        cached = (usage.cache_creation_input_tokens or 0) + (usage.cache_read_input_tokens or 0)
+        tokens = counted(usage, ("input_tokens", *_CACHED), "output_tokens")
+        if not text and answer.stop_reason in ("max_tokens", "refusal"):
+            said = f"{self.model} said nothing ({answer.stop_reason}) within {request.max_tokens} tokens"
+            raise CallerError(said, billed=tokens or True)
+        prompt_tokens, completion_tokens = tokens or most_tokens(request)
         return Reply(
             text=text,
             model=self.model,
-            prompt_tokens=usage.input_tokens + cached,
-            completion_tokens=usage.output_tokens,
-            cache_read_tokens=usage.cache_read_input_tokens or 0,
-            cache_write_tokens=usage.cache_creation_input_tokens or 0,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            cache_read_tokens=getattr(usage, _CACHED[0], None) or 0,
+            cache_write_tokens=getattr(usage, _CACHED[1], None) or 0,
+            estimated=tokens is None,
             latency_s=latency_s,
             sampling="as_asked" if request.temperature is None else "not_accepted",
+            structured=request.schema is not None and not self._refuses_schema,
         )
 
 

@@ -27,6 +27,13 @@ async def waited(batches: Batches, batch_id: str, limit_s: float | None) -> Answ
         LLMUnavailable: the vendor does not say, or goes on; it may bill what was asked.
     """
     try:
+        return await _waited(batches, batch_id, limit_s)
+    except LLMUnavailable as error:
+        raise LLMUnavailable(str(error), error.retry_after_s, billed=True) from error
+
+
+async def _waited(batches: Batches, batch_id: str, limit_s: float | None) -> Answers | Failed:
+    try:
         async with asyncio.timeout(limit_s):
             return await _polled(batches, batch_id)
     except TimeoutError:

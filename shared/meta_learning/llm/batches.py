@@ -55,7 +55,9 @@ class _Vendor:
         try:
             return await call(method, arguments)
         except (anthropic.AnthropicError, openai.OpenAIError, OSError) as error:
-            raise translated(error, self._llm.provider, self._llm.model) from cause_of(error)
+            ours = translated(error, self._llm.provider, self._llm.model)
+            ours.billed = False  # a batch that was taken is found, and its answers say what they took
+            raise ours from cause_of(error)
 
     async def _taken(self, method: Any, arguments: dict[str, Any]) -> Any:
         """What was said to a sending; `Failed` where it was surely not taken, so that nobody need look for it."""

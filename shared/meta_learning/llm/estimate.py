@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 
+from meta_learning.llm import Request
 from meta_learning.llm.prices import Price
 
 # English text has about four characters a token in every vocabulary of today; other scripts have fewer.
@@ -14,6 +16,10 @@ TURN_TOKENS = 6
 # call took 3.1 times the tokens of the seed prompt's (1.6 to 5.1), where this guesses 3.8.
 GROWTH = 1.5
 EXAMPLES_COUNT = 4
+# Chat templates wrap each message in a handful of tokens that the request's text does not show.
+TEMPLATE_TOKENS = 32
+# What a vendor tells the model about a schema, besides the schema.
+SCHEMA_TOKENS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,14 @@ def estimate(
         money_low_usd=_money(calls, low, completion_tokens, price),
         money_high_usd=_money(calls, high, completion_tokens, price),
     )
+
+
+def most_tokens(request: Request) -> tuple[int, int]:
+    """An upper bound of the tokens of a prompt and its answer: every token of a byte-level vocabulary stands for at least one byte."""
+    asked = sum(len(message.text.encode()) + TEMPLATE_TOKENS for message in request.messages)
+    if request.schema is not None:
+        asked += len(json.dumps(request.schema).encode()) + SCHEMA_TOKENS
+    return asked, request.max_tokens
 
 
 def calls_within(cap: float | None, one_call: float) -> int | None:

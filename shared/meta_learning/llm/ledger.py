@@ -9,11 +9,9 @@ from typing import Any
 
 from meta_learning.errors import BudgetExhausted, ConfigurationError
 from meta_learning.llm import Purpose, Reply, Request
+from meta_learning.llm.estimate import most_tokens
 from meta_learning.llm.models import price_of
 from meta_learning.llm.prices import Price
-
-# Chat templates wrap each message in a handful of tokens that the request's text does not show.
-TEMPLATE_TOKENS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,8 @@ class Entry:
     """One attempt: what it was for, what it took, and the class of its error if it failed.
 
     ``cached``: nothing was paid. ``replayed``: nothing was asked either, this run had the answer already.
-    ``batched``: it went out in a batch, at the price of one, and its latency is not known.
+    ``batched``: it went out in a batch, at the price of one, and its latency is not known. ``estimated``: the vendor did not say
+    what it took; tokens and price are the most that it can have.
     """
 
     purpose: Purpose
@@ -45,6 +44,7 @@ class Entry:
     error: str | None = None
     replayed: bool = False
     batched: bool = False
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +126,13 @@ class Ledger:
             BudgetExhausted: it might exceed a cap; nothing was set aside and no call may be made.
             ConfigurationError: money is capped and the model's price is not known.
         """
-        tokens = _tokens_max(request)
+        tokens = most_tokens(request)
         price = self._price(provider, model)
         if price is None and self.caps.money_usd is not None:
             raise ConfigurationError(f"money is capped, but no price of {model} ({provider}) is known")
-        money = None if price is None else price.most(tokens - request.max_tokens, request.max_tokens)
-        held = Reservation(request, provider, model, tokens, money)
-        self.largest = Largest(max(self.largest.tokens, tokens), max(self.largest.money_usd, money or 0.0))
+        money = None if price is None else price.most(*tokens)
+        held = Reservation(request, provider, model, sum(tokens), money)
+        self.largest = Largest(max(self.largest.tokens, sum(tokens)), max(self.largest.money_usd, money or 0.0))
         self._check(held)
         self._held.append(held)
         return held
@@ -144,9 +144,17 @@ class Ledger:
         self._add(replace(entry, cached=True, price_usd=0.0) if reply.cached else entry)
 
     def fail(self, held: Reservation, error: BaseException) -> Entry:
-        """Replace a reservation by a failed call: it counts as a call, its tokens are not known and count as none."""
+        """Replace a reservation by a failed call: by what the error says that it was billed, which may be all of it.
+
+        Where the error is none of ours nobody knows, and the call counts with the most that it can have taken.
+        """
         self._release(held)
         entry = failed_entry(held.request.purpose, held.provider, held.model, type(error).__name__)
+        billed = getattr(error, "billed", True)
+        if billed:
+            price = self._price(held.provider, held.model)
+            tokens = billed if isinstance(billed, tuple) else most_tokens(held.request)
+            entry = charged(entry, tokens, price, estimated=billed is True)
         self._add(entry)
         return entry
 
@@ -155,7 +163,7 @@ class Ledger:
         self._add(replace(self._entry(request, provider, reply), cached=True, price_usd=0.0, replayed=True))
 
     def by_purpose(self) -> dict[str, dict[str, Any]]:
-        """Calls, failures, cached answers, tokens, money and latency of each purpose; what was only replayed is not in it."""
+        """Calls, failures, cached answers, estimated calls, tokens, money and latency of each purpose; not what was only replayed."""
         asked = [entry for entry in self.entries if not entry.replayed]
         return {
             name: _sums([one for one in asked if one.purpose == name]) for name in sorted({e.purpose for e in asked})
@@ -172,6 +180,7 @@ class Ledger:
             price_usd=None if price is None else price.of_reply(reply),
             latency_s=reply.latency_s,
             batched=reply.batched,
+            estimated=reply.estimated,
         )
 
     def _check(self, asked: Reservation) -> None:
@@ -208,8 +217,19 @@ class Ledger:
 
 
 def failed_entry(purpose: Purpose, provider: str, model: str, error: str) -> Entry:
-    """The entry of a call that brought nothing."""
+    """The entry of a call that brought nothing, and cost nothing."""
     return Entry(purpose, provider, model, price_usd=0.0, error=error)
+
+
+def charged(entry: Entry, tokens: tuple[int, int], price: Price | None, estimated: bool) -> Entry:
+    """The entry of a call that brought nothing and was, or may have been, billed by so many tokens of prompt and answer.
+
+    >>> charged(failed_entry("task", "p", "m", "LLMUnavailable"), (1000, 100), Price(1.0, 10.0), estimated=True).price_usd
+    0.002
+    """
+    money = None if price is None else price.most(*tokens) if estimated else price.of(*tokens)
+    prompt, completion = tokens
+    return replace(entry, prompt_tokens=prompt, completion_tokens=completion, price_usd=money, estimated=estimated)
 
 
 def _sums(entries: list[Entry]) -> dict[str, Any]:
@@ -219,13 +239,8 @@ def _sums(entries: list[Entry]) -> dict[str, Any]:
         "calls": len(paid),
         "failed": sum(one.error is not None for one in paid),
         "cached": len(entries) - len(paid),
+        "estimated": sum(one.estimated for one in paid),
         "tokens": sum(one.prompt_tokens + one.completion_tokens for one in paid),
         "money_usd": None if None in prices else round(sum(price or 0.0 for price in prices), 9),
         "latency_s": round(sum(one.latency_s for one in paid), 6),
     }
-
-
-def _tokens_max(request: Request) -> int:
-    """An upper bound: every token of a byte-level vocabulary stands for at least one byte."""
-    asked = sum(len(message.text.encode()) + TEMPLATE_TOKENS for message in request.messages)
-    return asked + request.max_tokens

@@ -28,10 +28,12 @@ OPENAI_LATER = Listed(date(2026, 10, 26), OPENAI.where)
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model: its price where it is known, and the last day on which it answers where that is announced."""
+    """One model: its price where it is known, the last day on which it answers where that is announced, and whether it can hold
+    its answers to a JSON schema."""
 
     price: Price | None = None
     retires: date | None = None
+    structured: bool = True
 
 
 def _openai(prompt: float, completion: float, read: float) -> Price:
@@ -71,12 +73,12 @@ MODELS: dict[str, dict[str, Model]] = {
         "claude-opus-4-5": Model(),
         "claude-sonnet-4-5": Model(retires=date(2026, 11, 30)),
         "claude-mythos-preview": Model(retires=date(2026, 6, 30)),
-        "claude-opus-4-0": Model(retires=date(2026, 6, 15)),
-        "claude-sonnet-4-0": Model(retires=date(2026, 6, 15)),
-        "claude-3-7-sonnet-latest": Model(retires=date(2026, 2, 19)),
-        "claude-3-5-haiku-latest": Model(retires=date(2026, 2, 19)),
-        "claude-3-opus-20240229": Model(retires=date(2026, 1, 5)),
-        "claude-3-sonnet-20240229": Model(retires=date(2025, 7, 21)),
+        "claude-opus-4-0": Model(retires=date(2026, 6, 15), structured=False),
+        "claude-sonnet-4-0": Model(retires=date(2026, 6, 15), structured=False),
+        "claude-3-7-sonnet-latest": Model(retires=date(2026, 2, 19), structured=False),
+        "claude-3-5-haiku-latest": Model(retires=date(2026, 2, 19), structured=False),
+        "claude-3-opus-20240229": Model(retires=date(2026, 1, 5), structured=False),
+        "claude-3-sonnet-20240229": Model(retires=date(2025, 7, 21), structured=False),
     },
     "openai": {
         # Of 17 November: what they ask for long and for cached prompts was not to be read yet.
@@ -108,8 +110,8 @@ MODELS: dict[str, dict[str, Model]] = {
         "gpt-4.1-nano": Model(retires=date(2026, 10, 23)),
         "o4-mini": Model(retires=date(2026, 10, 23)),
         "o3-mini": Model(retires=date(2026, 10, 23)),
-        "gpt-4": Model(retires=date(2026, 10, 23)),
-        "gpt-3.5-turbo": Model(retires=date(2026, 10, 23)),
+        "gpt-4": Model(retires=date(2026, 10, 23), structured=False),
+        "gpt-3.5-turbo": Model(retires=date(2026, 10, 23), structured=False),
     },
     "local": {"smollm2-135m-instruct": Model(Price(0.0, 0.0))},
     "transformers": {"smollm2-135m-instruct": Model(Price(0.0, 0.0))},
@@ -146,6 +148,16 @@ def price_of(provider: str, name: str) -> Price | None:
         return Price(0.0, 0.0)
     model = _model(provider, name)
     return model.price if model else None
+
+
+def takes_schema(provider: str, name: str) -> bool:
+    """Whether a vendor's model holds its answers to a JSON schema: all but old ones do; of a new name it is found out by asking.
+
+    >>> takes_schema("openai", "gpt-5.4-mini"), takes_schema("openai", "gpt-4"), takes_schema("local", "smollm2-135m-instruct")
+    (True, False, False)
+    """
+    model = _model(provider, name)
+    return provider in ("anthropic", "openai") and (model is None or model.structured)
 
 
 def _model(provider: str, name: str) -> Model | None:

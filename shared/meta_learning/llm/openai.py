@@ -9,12 +9,13 @@ from typing import Any
 
 import openai
 
-from meta_learning.errors import CallerError, ConfigurationError, LLMUnavailable
+from meta_learning.errors import CallerError, ConfigurationError, LLMUnavailable, ParameterRefused
 from meta_learning.llm import Capabilities, Reply, Request
+from meta_learning.llm.estimate import most_tokens
 from meta_learning.llm.guard import check_calls_allowed
 from meta_learning.llm.labels import label_logprobs
-from meta_learning.llm.models import current_model
-from meta_learning.llm.sdk import call, cause_of, translated
+from meta_learning.llm.models import current_model, takes_schema
+from meta_learning.llm.sdk import call, cause_of, counted, refuses_schema, translated
 
 # The most that OpenAI's own endpoint accepts, and what servers with a lower bound do.
 ALTERNATIVES_COUNTS = (20, 5)
@@ -26,7 +27,8 @@ class OpenAILLM:
     """Answers through ``client`` (async or not), or through a client of its own for ``base_url`` and ``api_key``.
 
     What an endpoint accepts is found out by asking: a parameter that is refused (HTTP 400 or 422 naming it) is left out from then
-    on. Any model name is allowed away from OpenAI's own address. The SDK's hidden retries are switched off.
+    on, and whoever asked asks again (`ParameterRefused`), so that a ledger sees every request. Any model name is allowed away from
+    OpenAI's own address. The SDK's hidden retries are switched off.
     """
 
     provider = "openai"
@@ -46,25 +48,29 @@ class OpenAILLM:
         if model is None and not self._is_vendor:
             raise ConfigurationError(f"say which model: nothing is known about the server at {self.client.base_url}")
         self.model = current_model(self.provider, model) if model is None else model
-        self.capabilities = Capabilities(temperature=True, concurrency_max=8, extras={"label_logprobs": "ask"})
+        self.capabilities = Capabilities(
+            temperature=True,
+            concurrency_max=8,
+            # Other servers may take a schema and pay no heed to it.
+            structured=self._is_vendor and takes_schema(self.provider, self.model),
+            extras={"label_logprobs": "ask"},
+        )
         self._refused: set[str] = set()
-        self._alternatives_counts: tuple[int, ...] = ALTERNATIVES_COUNTS
+        self._alternatives_count = ALTERNATIVES_COUNTS[0]
         self._limit = "max_completion_tokens" if self._is_vendor else "max_tokens"
 
     async def complete(self, request: Request) -> Reply:
-        """One attempt; a refused optional parameter costs nothing and is asked again without it."""
+        """One attempt, one request."""
         check_calls_allowed(self.provider, self.model)
         started = time.perf_counter()
-        while True:
-            arguments = self.arguments(request)
-            try:
-                answer = await call(self.client.chat.completions.create, arguments)
-                break
-            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                if not self._gives_up_on_refused(str(error), arguments):
-                    raise translated(error, self.provider, self.model) from cause_of(error)
-            except (openai.OpenAIError, OSError) as error:
-                raise translated(error, self.provider, self.model) from cause_of(error)
+        arguments = self.arguments(request)
+        try:
+            answer = await call(self.client.chat.completions.create, arguments)
+        except (openai.OpenAIError, OSError) as error:
+            refusal = isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError)
+            if refusal and (named := self._refused_in(str(error), arguments)):
+                raise ParameterRefused(f"{self.provider} ({self.model}) refuses {named}") from None
+            raise translated(error, self.provider, self.model) from cause_of(error)
         return self.reply(answer, request, time.perf_counter() - started)
 
     async def close(self) -> None:
@@ -87,22 +93,29 @@ class OpenAILLM:
         if request.stop:
             wanted["stop"] = list(request.stop)
         if request.labels:
-            wanted |= {"logprobs": True, "top_logprobs": self._alternatives_counts[0]}
+            wanted |= {"logprobs": True, "top_logprobs": self._alternatives_count}
+        if request.schema is not None:
+            held = {"name": "reply", "schema": dict(request.schema), "strict": True}
+            wanted["response_format"] = {"type": "json_schema", "json_schema": held}
         return {name: value for name, value in wanted.items() if name not in self._refused}
 
-    def _gives_up_on_refused(self, said: str, arguments: dict[str, Any]) -> bool:
-        if self._limit == "max_tokens" and "max_completion_tokens" in said:  # Azure, for example
+    def _refused_in(self, said: str, arguments: dict[str, Any]) -> str:
+        """What the server refuses of ``arguments``, learnt for later requests; several that were on their way may say the same."""
+        if "max_tokens" in arguments and "max_completion_tokens" in said:  # Azure, for example
             self._limit = "max_completion_tokens"
-            return True
-        if "logprobs" in said and _TOO_MANY.search(said) and len(self._alternatives_counts) > 1:
-            self._alternatives_counts = self._alternatives_counts[1:]
-            return True
+            return "max_tokens"
+        fewer = [count for count in ALTERNATIVES_COUNTS if count < arguments.get("top_logprobs", 0)]
+        if "logprobs" in said and _TOO_MANY.search(said) and fewer:
+            self._alternatives_count = min(fewer[0], self._alternatives_count)
+            return f"top_logprobs={arguments['top_logprobs']}"
         named = {name for name in _OPTIONAL if name in arguments and name in said}
         if named & {"logprobs", "top_logprobs"}:
             named |= {"logprobs", "top_logprobs"}
+        if "response_format" in arguments and refuses_schema(said):
+            named.add("response_format")
         self._refused |= named
         self.capabilities = replace(self.capabilities, temperature="temperature" not in self._refused)
-        return bool(named)
+        return ", ".join(sorted(named))
 
     def reply(self, answer: Any, request: Request, latency_s: float) -> Reply:
         """What an answer of the vendor says.
@@ -111,11 +124,14 @@ class OpenAILLM:
             LLMUnavailable, CallerError: it says nothing.
         """
         if not getattr(answer, "choices", None):
-            raise LLMUnavailable(f"{self.provider} ({self.model}) answered something that is no reply")
+            raise LLMUnavailable(f"{self.provider} ({self.model}) answered something that is no reply", billed=True)
         choice, usage = answer.choices[0], answer.usage
+        tokens = counted(usage, ("prompt_tokens",), "completion_tokens")
         text = choice.message.content or ""
         if not text and choice.finish_reason in ("length", "content_filter"):
-            raise CallerError(f"{self.model} said nothing ({choice.finish_reason}) within {request.max_tokens} tokens")
+            said = f"{self.model} said nothing ({choice.finish_reason}) within {request.max_tokens} tokens"
+            raise CallerError(said, billed=tokens or True)
+        prompt_tokens, completion_tokens = tokens or most_tokens(request)
         scored = label_logprobs(_first_token(choice), request.labels) if request.labels else None
         if scored is not None:
             self.capabilities = replace(self.capabilities, label_logprobs=True)
@@ -123,13 +139,15 @@ class OpenAILLM:
         return Reply(
             text=text,
             model=self.model,
-            prompt_tokens=usage.prompt_tokens if usage else 0,
-            completion_tokens=usage.completion_tokens if usage else 0,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            estimated=tokens is None,
             cache_read_tokens=_cached(usage, "cached_tokens"),
             cache_write_tokens=_cached(usage, "cache_write_tokens"),
             latency_s=latency_s,
             label_logprobs=scored,
             sampling="not_accepted" if refused else "as_asked",
+            structured=request.schema is not None and "response_format" not in self._refused,
         )
 
 

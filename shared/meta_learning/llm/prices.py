@@ -50,11 +50,13 @@ class Price:
         return (self.batch_factor if batched else 1.0) * (asked + said) / 1e6
 
     def of_reply(self, reply: Reply) -> float:
-        """What a reply cost, as it came.
+        """What a reply cost, as it came; where its tokens are estimated, the most that it can have cost.
 
         >>> Price(2.0, 10.0, read_factor=0.1).of_reply(Reply("", "", prompt_tokens=1_000_000, cache_read_tokens=500_000))
         1.1
         """
+        if reply.estimated:
+            return self.most(reply.prompt_tokens, reply.completion_tokens)
         cached = (self.read_factor - 1.0) * reply.cache_read_tokens + (
             self.write_factor - 1.0
         ) * reply.cache_write_tokens

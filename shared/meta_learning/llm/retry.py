@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from meta_learning.errors import LLMUnavailable
+from meta_learning.errors import LLMUnavailable, ParameterRefused
 
 _T = TypeVar("_T")
+# Each of several processes with an adapter of its own may have to hear of each of four parameters once.
+REFUSED_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ class Retrying:
     """Runs an attempt until it succeeds, fails for good, or ``policy`` gives up. Sleep, chance and clock are passed in.
 
     Once a server has named a wait (``Retry-After``), no attempt begins before it is over, whoever was told: the limit is the
-    account's, and attempts that are sure to be refused would be calls all the same.
+    account's, and attempts that are sure to be refused would be calls all the same. After a refused parameter it is tried again
+    at once, and that is none of the policy's attempts: it says nothing about an outage.
     """
 
     def __init__(
@@ -80,14 +83,18 @@ class Retrying:
         Raises:
             LLMUnavailable: the last attempt's, after all attempts; errors of other kinds pass at once.
         """
-        count = 0
+        count = refused_count = 0
         while True:
-            count += 1
-            if count == 1 and (quiet_s := self._quiet_until - self._clock()) > 0.0:
+            if count == 0 and (quiet_s := self._quiet_until - self._clock()) > 0.0:
                 await self._sleep(quiet_s)
             try:
                 return await attempt()
+            except ParameterRefused:
+                refused_count += 1
+                if refused_count == REFUSED_MAX:
+                    raise
             except LLMUnavailable as error:
+                count += 1
                 wait_s = self.policy.wait_s(count, error, self._rng.random())
                 if wait_s is None:
                     raise LLMUnavailable(f"{error}; gave up after {count} attempts", error.retry_after_s) from error

@@ -165,7 +165,10 @@ def _spent(results: Mapping[str, Any]) -> str:
         for name, one in purposes.items()
     ]
     head = ("purpose", "calls", "of them failed", "from the cache", "tokens", "US dollars", "seconds in all")
-    return "## What it took\n\n" + table(head, rows) if rows else ""
+    count = sum(one.get("estimated", 0) for one in purposes.values())
+    said = f"What {count} calls took was not said by the server: they are entered with the most that it can have been."
+    parts = ["## What it took", table(head, rows), *([said] if count else [])]
+    return "\n\n".join(parts) if rows else ""
 
 
 def _history(results: Mapping[str, Any]) -> str:
