@@ -305,7 +305,8 @@ def unscorable(items: Sequence[Item], labels: Sequence[str], dataset_name: str) 
     return (
         f"most expected answers of {dataset_name!r} are free text (for instance {_shown(items[0].expected)}), "
         "and an answer counts as right only if it is the expected one: no prompt could score. Evolve on a data set "
-        "of labels or short answers, let the model judge the texts (`judge`, on the command line `--judge`), or call the library with an evaluation_fn"
+        "of labels or short answers, let the model judge the texts (`judge`, on the command line `--judge`), or call the "
+        "library with an evaluation_fn"
     )
 
 
