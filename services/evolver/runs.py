@@ -150,6 +150,7 @@ class Run:
             seed=asked.seed,
             gate_samples=asked.gate_samples,
             probe_items=asked.probe_items,
+            contract=asked.contract,
             judge=asked.judge,
             alpha=asked.alpha,
             tokens_price=asked.tokens_price,

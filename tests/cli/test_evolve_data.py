@@ -126,10 +126,12 @@ def test_one_column_for_both_is_refused(tmp_path: Path) -> None:
     columns = ("--input-column", "expected", "--expected-column", "expected")
     result = estimated(path, *columns)
     assert result.exit_code == 1
+    assert "--input-column and --expected-column are both 'expected'" in result.output
+    result = asked("data", "card", str(path), *columns)
+    assert result.exit_code == 1
     assert (
         "'expected' is named as the column of the input and of the expected answer; they must be two" in result.output
     )
-    assert asked("data", "card", str(path), *columns).exit_code == 1
 
 
 def test_the_card_goes_by_the_same_rules_as_a_run(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ class EvolutionSettings(BaseModel):
     ``ensemble``: up to so many prompts may be put to use together, and vote: each is a call for every question.
     ``workers``: up to how many of the service's workers ask the model for this run at once; those that are free help.
     ``probe_items``: so many questions are asked twice, to see whether the model keeps to its answers; 0 for none.
+    ``contract``: the words of the prompt that say how to answer, which no edit changes; empty: there are none; None: they are guessed.
     ``judge``: answers are free texts, and the model itself says of each whether it is good: what makes one so ("" for: it says the
     same as the expected one). That is a second call for every question.
     ``batch``: large rungs go out as batches (anthropic, openai): cheaper, and slower; one worker sends them.
@@ -88,6 +89,7 @@ class EvolutionSettings(BaseModel):
     alpha: Annotated[float, Field(ge=0.0001, le=0.5)] = 0.1
     tokens_price: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0
     labels: Annotated[list[Annotated[str, Field(min_length=1, max_length=128)]], Field(max_length=100)] | None = None
+    contract: Annotated[str, Field(max_length=PROMPT_LENGTH_MAX)] | None = None
     judge: Annotated[str, Field(max_length=2_000)] | None = None
 
     @model_validator(mode="after")
