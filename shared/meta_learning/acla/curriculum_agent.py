@@ -173,9 +173,10 @@ def _labels(config: CurriculumConfig, splits: Splits) -> tuple[str, ...]:
 
 
 def _incumbent(config: CurriculumConfig, labels: tuple[str, ...]) -> tuple[Candidate, ...]:
-    """What is in use: the initial prompt, and those that vote with it."""
+    """What is in use: the initial prompt, and those that vote with it. Judged texts have no labels whose weights could be fitted."""
     kept = config.contract
-    first = Candidate(Prompt.parse(config.initial_prompt, labels, kept), config.initial_calibrated)
+    weighed = config.initial_calibrated and config.judge is None
+    first = Candidate(Prompt.parse(config.initial_prompt, labels, kept), weighed)
     others = (
         # A voter may say it in other words: then those are guessed.
         Candidate(

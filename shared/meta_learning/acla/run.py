@@ -112,7 +112,7 @@ class Run:
         if not isinstance(evaluator, ModelEvaluator):
             return
         known = [item for item in self._splits.search if search.matrix.score(search.seed, item) is not None]
-        items = known[: repeats_count(config.probe_items, len(known), config.calls_max)]
+        items = known[: repeats_count(config.probe_items, len(known), config.calls_max, self._asking.calls_each)]
         if not items or not self._asking.affords(len(items), search.race.kept_calls):
             return
         if search.race.kept_calls and search.race.time_is_up():
@@ -319,5 +319,7 @@ def _shown(text: str) -> str:
 
 
 def _decided(answer: Answer) -> str | None:
-    """What a package without calibration makes of an answer."""
+    """What a package without calibration makes of an answer; of one that was judged, the verdict."""
+    if answer.score is not None:
+        return str(answer.score >= 0.5)
     return answer.text if answer.label_logprobs is None else UNCALIBRATED.decision(answer.label_logprobs)

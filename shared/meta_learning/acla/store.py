@@ -126,6 +126,14 @@ class RunLog:
         self._record("score", digest=digest, score=score)
         self._scores[digest] = score
 
+    def _ended_as(self, event: RunEvent) -> bool:
+        """Whether this is the start of a run that ended by earlier rules: settings that there were not then say nothing."""
+        then = self._decisions[0]
+        if self._position or self.results is None or self._rules == RULES or event["kind"] != "started":
+            return False
+        config = {name: event["config"].get(name) for name in then["config"]}
+        return {**event, "config": config} | {"data": None, "items": None} == {**then, "data": None, "items": None}
+
     def decided(self, kind: str, **facts: Any) -> None:
         """Record a decision, or check that a resumed run takes it again.
 
@@ -140,7 +148,7 @@ class RunLog:
         if self._position >= len(self._decisions):
             self._store.append(self._run_id, event)
             self._decisions.append(event)
-        elif self._decisions[self._position] != event:
+        elif self._decisions[self._position] != event and not self._ended_as(event):
             if kind == "started":
                 raise ConfigurationError(f"run {self._run_id!r} was started with other settings, data or model")
             raise MalformedState(

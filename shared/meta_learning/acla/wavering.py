@@ -49,13 +49,13 @@ class Wavering:
         }
 
 
-def repeats_count(wanted: int, available: int, calls_max: int | None) -> int:
+def repeats_count(wanted: int, available: int, calls_max: int | None, calls_each: int = 1) -> int:
     """How many questions to ask again: as many as are wanted and the budget stands; too few would tell nothing.
 
     >>> repeats_count(20, 48, None), repeats_count(20, 48, 300), repeats_count(20, 48, 100)
     (20, 6, 0)
     """
-    count = min(wanted, available, wanted if calls_max is None else int(calls_max * CALLS_SHARE))
+    count = min(wanted, available, wanted if calls_max is None else int(calls_max * CALLS_SHARE) // calls_each)
     return count if count >= ITEMS_COUNT_MIN else 0
 
 

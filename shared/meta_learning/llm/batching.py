@@ -89,7 +89,7 @@ class BatchingLLM:
 
     async def complete(self, request: Request) -> Reply:
         """One attempt, alone or in a batch."""
-        if request.purpose != "task":
+        if request.purpose not in ("task", "judge"):
             return await self._alone(request)
         digest = request.digest(self.provider, self.model)
         batch_id = await self._batch_of(digest, request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,12 +13,12 @@ from meta_learning.acla.asking import Asking
 from meta_learning.acla.model_judge import JudgedEvaluator
 from meta_learning.acla.outcomes import Answer
 from meta_learning.acla.prompt import Prompt
+from meta_learning.acla.reporting.report import conditions
 from meta_learning.acla.request import EvolutionSettings
 from meta_learning.acla.splits import read_items
 from meta_learning.acla.store import MemoryRunStore, RunLog
-from meta_learning.errors import CallerError, ConfigurationError, LLMUnavailable
+from meta_learning.errors import CallerError, ConfigurationError
 from meta_learning.llm import Capabilities, Reply, Request
-from meta_learning.llm.retry import Retrying, RetryPolicy
 from meta_learning.llm.scripted import ScriptedLLM
 from tests.core.acla.simulated import chance, shows_examples, told
 
@@ -87,25 +88,71 @@ async def test_judgements_are_under_the_cap_and_the_decision_keeps_room_for_its_
         assert results["gate"]["finalists"][0]["pairs_count"] >= plan["gate_items"]
 
 
-async def test_a_judged_run_that_was_cut_off_ends_as_an_unbroken_one_and_pays_nothing_twice() -> None:
-    unbroken = clerk()
-    wanted = judged(calls_max=300)
-    expected = await AdaptiveCurriculumAgent(wanted, unbroken).run_curriculum(samples, num_samples=60)
-    store, first, broken = MemoryRunStore(), clerk(), clerk()
-    answer = first.answer
-    first.answer = lambda request: LLMUnavailable("down") if len(first.requests) > 120 else answer(request)
-    once = Retrying(RetryPolicy(attempts_max=1))
-    with pytest.raises(LLMUnavailable):
-        await AdaptiveCurriculumAgent(wanted, first, store=store, run_id="r", retry=once).run_curriculum(
-            samples, num_samples=60
-        )
-    again = await AdaptiveCurriculumAgent(wanted, broken, store=store, run_id="r").run_curriculum(
-        samples, num_samples=60
+class Killed(BaseException):
+    """Like SIGKILL."""
+
+
+class Learning(ScriptedLLM):
+    """As a server of which only a reply tells that it gives log-probabilities; dies before its call of that number."""
+
+    def __init__(self, knows: ScriptedLLM, dies_at: int | None = None) -> None:
+        able = Capabilities(concurrency_max=1, extras={"label_logprobs": "ask"})
+        super().__init__(knows.answer, capabilities=able)
+        self.dies_at = dies_at
+
+    async def complete(self, request: Request) -> Reply:
+        if len(self.requests) == self.dies_at:
+            raise Killed
+        reply = await super().complete(request)
+        if reply.label_logprobs:
+            self.capabilities = replace(self.capabilities, label_logprobs=True)
+        return reply
+
+
+@pytest.mark.parametrize("dies_at", [3, 60, 150, 250])
+async def test_a_judged_run_that_is_killed_ends_as_an_unbroken_one_and_pays_nothing_twice(dies_at: int) -> None:
+    async def finished(llm: ScriptedLLM, store: MemoryRunStore) -> dict[str, Any]:
+        agent = AdaptiveCurriculumAgent(judged(calls_max=300), llm, store=store, run_id="r")
+        return await agent.run_curriculum(samples, num_samples=60)
+
+    unbroken, store = Learning(clerk(weighs=True)), MemoryRunStore()
+    expected = await finished(unbroken, MemoryRunStore())
+    assert expected["gate"] is not None
+    first, second = Learning(clerk(weighs=True), dies_at), Learning(clerk(weighs=True))
+    with pytest.raises(Killed):
+        await finished(first, store)
+    assert await finished(second, store) == expected
+    assert len(first.requests) + len(second.requests) == len(unbroken.requests)
+
+
+async def test_how_much_a_judged_model_wavers_is_told_by_verdicts_and_takes_no_more_calls_than_else() -> None:
+    """It words each answer anew, and all are as good as before."""
+    llm = clerk()
+    answer = llm.answer
+    llm.answer = lambda request: (
+        f"{answer(request)} {request.sample}" if request.purpose == "probe" else answer(request)
     )
-    assert again["best_prompt"] == expected["best_prompt"]
-    assert again["gate"] == expected["gate"]
-    asked = {request.digest("scripted", "scripted") for request in broken.requests}
-    assert len(asked) == len(broken.requests) < len(unbroken.requests)
+    results = await AdaptiveCurriculumAgent(judged(calls_max=800), llm).run_curriculum(samples, num_samples=60)
+    assert results["wavering"]["flips"] == 0
+    again = [request for request in llm.requests if request.sample and request.purpose in ("probe", "judge")]
+    assert 0 < len(again) <= 800 // 50
+
+
+async def test_the_report_says_who_judged() -> None:
+    results = await AdaptiveCurriculumAgent(judged(calls_max=200), clerk()).run_curriculum(samples, num_samples=60)
+    assert "The model itself judged the answers; what a model likes need not be what users like." in conditions(results)
+
+
+async def test_a_prompt_in_use_with_weights_on_labels_has_none_where_texts_are_judged() -> None:
+    wanted = judged(calls_max=300, initial_calibrated=True)
+    results = await AdaptiveCurriculumAgent(wanted, clerk()).run_curriculum(samples, num_samples=60)
+    assert "label calibration" not in results["reason"]
+    assert not results["best_version"].endswith("-c")
+
+
+def test_a_thought_that_was_cut_off_is_no_answer_to_judge() -> None:
+    answer, asked = one_answer("<think>The customer wants", "yes")
+    assert (answer.score, asked) == (0.0, [])
 
 
 def one_answer(text: str, verdict: str | Exception) -> tuple[Answer, list[Request]]:

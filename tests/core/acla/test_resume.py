@@ -178,3 +178,20 @@ async def test_scores_of_an_evaluation_function_are_not_computed_twice() -> None
         await run(store, 6)
     assert await run(store, -1) == wanted
     assert len(computed) == count + 1
+
+
+async def test_a_run_that_ended_by_earlier_rules_still_tells_its_results() -> None:
+    store, older = MemoryRunStore(), MemoryRunStore()
+    expected = await finish(one_at_a_time(), store)
+    for event in store.read("r"):
+        if event["kind"] == "rules":
+            event = {**event, "rules": RULES - 1}
+        if event["kind"] == "started":
+            event = {**event, "config": {name: one for name, one in event["config"].items() if name != "judge"}}
+            del event["data"]
+        older.append("r", event)
+    silent = one_at_a_time()
+    assert await finish(silent, older) == expected
+    assert silent.requests == []
+    with pytest.raises(ConfigurationError, match="other settings"):
+        await finish(silent, older, max_iterations=4)

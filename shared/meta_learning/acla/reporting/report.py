@@ -125,7 +125,9 @@ def conditions(results: Mapping[str, Any]) -> list[str]:
         )
     if server.get("system_role") is False:
         lines.append("The server does not hear instructions in a turn of their own: they were put before each input.")
-    if server:
+    if results.get("scoring") == "judge":
+        lines.append("The model itself judged the answers; what a model likes need not be what users like.")
+    elif server:
         lines.append(
             f"Answers were scored by {'log-probabilities of labels' if server['label_logprobs'] else 'their text'}."
         )
