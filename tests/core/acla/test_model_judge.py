@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,9 @@ from meta_learning.acla.splits import read_items
 from meta_learning.acla.store import MemoryRunStore, RunLog
 from meta_learning.errors import CallerError, ConfigurationError
 from meta_learning.llm import Capabilities, Reply, Request
-from meta_learning.llm.scripted import ScriptedLLM
+from meta_learning.llm.batch_book import BatchBook
+from meta_learning.llm.batching import BatchingLLM, Terms
+from meta_learning.llm.scripted import ScriptedBatches, ScriptedLLM
 from tests.core.acla.simulated import chance, shows_examples, told
 
 PROMPT = "You answer customers. Write a reply to the message."
@@ -136,6 +139,23 @@ async def test_how_much_a_judged_model_wavers_is_told_by_verdicts_and_takes_no_m
     assert results["wavering"]["flips"] == 0
     again = [request for request in llm.requests if request.sample and request.purpose in ("probe", "judge")]
     assert 0 < len(again) <= 800 // 50
+
+
+async def test_judgements_of_large_rungs_go_out_in_batches_too() -> None:
+    knows = clerk()
+
+    def answer(request: Request) -> Reply:
+        said = knows.answer(request)
+        assert isinstance(said, str)
+        return Reply(said, "scripted", 10, 8)
+
+    batches = ScriptedBatches(answer)
+    llm = BatchingLLM(knows, batches, BatchBook(), Terms())
+    results = await AdaptiveCurriculumAgent(judged(calls_max=800), llm).run_curriculum(samples, num_samples=60)
+    assert results["scoring"] == "judge"
+    sent = Counter(request.purpose for submitted in batches.submitted for request in submitted.values())
+    assert set(sent) == {"task", "judge"}
+    assert sum(sent.values()) + len(knows.requests) <= 800
 
 
 async def test_the_report_says_who_judged() -> None:
