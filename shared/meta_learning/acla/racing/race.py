@@ -77,7 +77,8 @@ class Race:
         kept = self.kept_calls if kept_calls is None else kept_calls
         if not self._asking.affords(len(unasked), kept):
             calls = len(unasked) * self._asking.calls_each
-            raise BudgetExhausted(f"the next {calls} calls would exceed the cap of {self._asking.calls_max}")
+            beside = f", beside the {kept * self._asking.calls_each} that are kept" if kept else ""
+            raise BudgetExhausted(f"the next {calls} calls would exceed the cap of {self._asking.calls_max}{beside}")
         if kept and self.time_is_up():
             self.out_of_time = True
             raise BudgetExhausted("the time for searching is over")
