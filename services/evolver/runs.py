@@ -37,6 +37,7 @@ from services.evolver.samples import dataset_of
 from services.evolver.settings import EvolverSettings
 from services.evolver.sharing import SharedLLM
 
+NOT_VOTED_FOR = "judged answers are free texts, which cannot be voted for"
 CLOSE_WAIT_S, CALL_OFF_WAIT_S = 1.0, 3.0
 
 
@@ -152,6 +153,8 @@ class Run:
             probe_items=asked.probe_items,
             contract=asked.contract,
             judge=asked.judge,
+            answer_tokens=asked.answer_tokens,
+            reasoning_tokens=asked.reasoning_tokens,
             alpha=asked.alpha,
             tokens_price=asked.tokens_price,
             labels=asked.labels,
@@ -162,13 +165,22 @@ class Run:
         )
 
     async def start(self, asked: EvolutionSettings) -> Start:
-        """Where the run sets out from, settled at its first start: the loop's own prompt may have changed since."""
+        """Where the run sets out from, settled at its first start: the loop's own prompt may have changed since.
+
+        Raises:
+            ConfigurationError: answers are to be judged, and what is in use is a vote.
+        """
         settled = self._folder / "start.json"
         self._folder.mkdir(parents=True, exist_ok=True)
         if not settled.exists():
             start = await self._first_start(asked)
             await asyncio.to_thread(_write, settled, json.dumps(asdict(start), ensure_ascii=False))
-        return Start(**json.loads(await asyncio.to_thread(settled.read_text, "utf-8")))
+        start = Start(**json.loads(await asyncio.to_thread(settled.read_text, "utf-8")))
+        if start.voters and asked.judge is not None:
+            version = await asyncio.to_thread(prompts.version_of, self._store, start.champion)
+            vote = f"the prompt in use{f', {version},' if version else ''} is a vote of {1 + len(start.voters)} prompts"
+            raise ConfigurationError(f"judge: {vote}, and {NOT_VOTED_FOR}: leave out judge, or give an initial_prompt")
+        return start
 
     async def _first_start(self, asked: EvolutionSettings) -> Start:
         champion = await self._stream.pointer(self._request.loop, prompts.POINTER)

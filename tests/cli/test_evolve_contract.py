@@ -40,6 +40,19 @@ def test_a_contract_in_other_words_than_the_prompts_is_refused(table: Path, mode
     assert not model[0].asked
 
 
+@pytest.mark.parametrize(
+    ("more", "kept"),
+    [((), True), (("--judge", "It is kind."), False), (("--labels", ""), False), (("--labels", "good,bad"), True)],
+)
+def test_what_names_all_labels_is_kept_only_where_the_run_has_labels(
+    table: Path, model: tuple[Model, str], more: tuple[str, ...], kept: bool
+) -> None:
+    result = asked(*words(table, model[1], "--prompt", "It is good or bad. Read the text twice.", *more))
+    assert result.exit_code == 4, result.output
+    assert ("kept as it is: 'It is good or bad.'" in result.output) == kept
+    assert ("no output contract found" in result.output) != kept
+
+
 def test_a_named_contract_is_part_of_the_run(table: Path, model: tuple[Model, str]) -> None:
     result = asked(*words(table, model[1], "--yes", "--iterations", "1", "--contract", "good or bad"))
     assert result.exit_code == 0, result.output

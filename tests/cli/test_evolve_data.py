@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,30 @@ def test_a_label_in_several_spellings_is_said_and_costs_no_score(tmp_path: Path)
             assert ("answers that differ in spelling only are one: 'Bad' (" in result.output) == (some is rows)
             scores.append(results_in(run_of(result))["performance_history"][0]["score"])
     assert scores[0] == scores[1] > 0.5
+
+
+@pytest.mark.parametrize("more", [("--labels", ""), ("--judge", "reference")])
+def test_texts_stay_as_they_were_written_and_nothing_is_said_of_their_spellings(
+    more: tuple[str, ...], tmp_path: Path
+) -> None:
+    rows = [(text, label.capitalize() if n % 3 == 0 else label) for n, (text, label) in enumerate(rows_of(90))]
+    path = written(tmp_path / "mail.csv", rows)
+    assert "answers that differ in spelling only are one" in estimated(path).output
+    result = estimated(path, *more)
+    assert result.exit_code == 4, result.output
+    assert "answers that differ in spelling" not in result.output
+
+
+def test_no_labels_at_all_are_texts_in_the_run_too(tmp_path: Path) -> None:
+    path = written(tmp_path / "mail.csv", list(ITEMS.items()))
+    with serving(Model(ITEMS)) as url:
+        server = ("--provider", "openai", "--base-url", url, "--model", "any", "--data-folder", str(tmp_path / "data"))
+        size = ("--samples", "40", "--gate-samples", "20", "--calls", "200", "--iterations", "0", "--yes")
+        result = asked("evolve", str(path), "--prompt", PROMPT, *server, *size, "--labels", "")
+    assert result.exit_code == 0, result.output
+    log = [json.loads(line) for line in (run_of(result) / "log.jsonl").read_text().splitlines()]
+    assert [event["config"]["labels"] for event in log if event["kind"] == "started"] == [[]]
+    assert results_in(run_of(result))["scoring"] == "text"
 
 
 def test_one_column_for_both_is_refused(tmp_path: Path) -> None:

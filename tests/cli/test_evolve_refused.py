@@ -56,6 +56,8 @@ CANNOT_RUN = [
     (("--strategy", "hope"), "--strategy: ['hope']"),
     (("--tokens-price", "2000"), "--tokens-price is 2000"),
     (("--labels", "good"), "--labels are ['good']"),
+    (("--labels", "good,Good"), "--labels are ['good', 'Good'], spellings of one answer"),
+    (("--labels", "good,"), "--labels are ['good', '']"),
     (("--labels", "good,fair"), "'bad' is expected of an item and is none of --labels good,fair"),
     (("--expected-column", "said"), "--input-column and --expected-column are both 'said'"),
     (("--layout", "foo"), "--layout is 'foo'; there are sentiment140, commonsense_qa"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from meta_learning.datasets.spelling import answer_key
 from meta_learning.errors import ConfigurationError
 
 STRATEGIES = ("performance_based", "error_analysis", "ablation", "chain_of_thought", "few_shot_optimization")
@@ -89,6 +91,8 @@ class CurriculumConfig:
             kind, said = (int, "whole number") if name in _WHOLE else (int | float, "number")
             if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
                 raise ConfigurationError(f"{name} is {value!r}; it must be a {said} in [{low}, {high}]")
+        if self.judge is not None and not isinstance(self.judge, str):
+            raise ConfigurationError(f"judge is {self.judge!r}; it must be a text")
         if self.judge is not None and (self.labels or self.ensemble_size > 1 or self.initial_voters):
             raise ConfigurationError(
                 "judge: answers are free texts; they have no labels, and none of them can be voted for"
@@ -104,12 +108,18 @@ class CurriculumConfig:
             raise ConfigurationError(
                 f"evolution_strategies: {unknown or 'none given'}; there are {', '.join(STRATEGIES)}"
             )
-        if any(
-            voter.keys() != {"prompt", "calibrated"} or not voter["prompt"].strip() for voter in self.initial_voters
-        ):
+        if not all(_is_voter(voter) for voter in self.initial_voters):
             raise ConfigurationError('initial_voters: each is {"prompt": text, "calibrated": bool}')
-        if self.labels and (len(set(self.labels)) < 2 or not all(self.labels)):
-            raise ConfigurationError(f"labels are {self.labels}; they must be two answers or more, none of them empty")
+        if self.labels:
+            self._check_labels(self.labels)
+
+    def _check_labels(self, labels: list[str]) -> None:
+        if not all(isinstance(label, str) for label in labels):
+            raise ConfigurationError(f"labels are {labels}; they must be texts")
+        if len(set(labels)) < 2 or not all(label.strip() for label in labels):
+            raise ConfigurationError(f"labels are {labels}; they must be two answers or more, none of them empty")
+        if answers_count(labels) < 2:
+            raise ConfigurationError(f"labels are {labels}, spellings of one answer; there must be two answers or more")
 
     @property
     def caps_more_than_calls(self) -> bool:
@@ -119,6 +129,21 @@ class CurriculumConfig:
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain JSON."""
         return asdict(self)
+
+
+def answers_count(labels: Iterable[str]) -> int:
+    """How many answers ``labels`` are: those that differ in case, spacing or punctuation only are one.
+
+    >>> answers_count(["yes", "Yes ", "no"])
+    2
+    """
+    return len({answer_key(label) for label in labels})
+
+
+def _is_voter(said: object) -> bool:
+    if not isinstance(said, dict) or said.keys() != {"prompt", "calibrated"}:
+        return False
+    return isinstance(said["prompt"], str) and bool(said["prompt"].strip())
 
 
 _WHOLE = {one.name for one in fields(CurriculumConfig) if str(one.type) in ("int", "int | None")}

@@ -14,16 +14,15 @@ from meta_learning.acla.model_judge import CALLS_EACH, JudgedEvaluator
 from meta_learning.acla.outcomes import Candidate
 from meta_learning.acla.pacing import only_gate_fits
 from meta_learning.acla.planning import plan_gate
-from meta_learning.acla.preparing import DatasetLoader, draw
+from meta_learning.acla.preparing import DatasetLoader, draw, labels_of, unknown_answer
 from meta_learning.acla.prompt import Prompt
 from meta_learning.acla.prompt_evolver import ModelProposer, PromptEvolver
 from meta_learning.acla.reporting.snapshot import Snapshot, snapshot_of
 from meta_learning.acla.results import results_of
 from meta_learning.acla.run import OnProgress, Run
 from meta_learning.acla.search import Search, Tools
-from meta_learning.acla.splits import Splits, closed_labels, items_digest
+from meta_learning.acla.splits import Splits, items_digest
 from meta_learning.acla.store import MemoryRunStore, RunLog, RunStore
-from meta_learning.datasets.spelling import usual_spellings
 from meta_learning.errors import CallerError
 from meta_learning.llm import LLM, connect, wrap
 from meta_learning.llm.ledger import Caps, Ledger
@@ -161,15 +160,9 @@ def _labels(config: CurriculumConfig, splits: Splits) -> tuple[str, ...]:
     The items have the spelling of the labels already, so that what is expected of one is compared as it stands.
     """
     items = (*splits.search, *splits.gate)
-    if config.labels is None:
-        return closed_labels(items)
-    labels = usual_spellings(config.labels)
-    if len(labels) == 1:
-        raise CallerError(f"the labels {config.labels} are spellings of one answer; there must be two answers or more")
-    unknown = {item.expected for item in items} - set(labels.values())
-    if labels and unknown:
-        raise CallerError(f"{min(unknown)!r} is expected of an item and is none of the labels {config.labels}")
-    return tuple(sorted(labels.values()))
+    if (unknown := unknown_answer(config, items)) is not None:
+        raise CallerError(f"{unknown!r} is expected of an item and is none of the labels {config.labels}")
+    return labels_of(config, items)
 
 
 def _incumbent(config: CurriculumConfig, labels: tuple[str, ...]) -> tuple[Candidate, ...]:

@@ -11,7 +11,8 @@ from typing import Any
 from meta_learning.acla.asking import stream
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.grouping import GROUPS_COUNT_MIN, groups_wanted
-from meta_learning.acla.splits import Item, Splits, group_or_self, read_items, spelled_once, split
+from meta_learning.acla.splits import Item, Splits, closed_labels, group_or_self, read_items, spelled_once, split
+from meta_learning.datasets.spelling import usual_spellings
 from meta_learning.errors import CallerError, MalformedDataset
 
 DatasetLoader = Callable[[int], Sequence[Any] | Awaitable[Sequence[Any]]]
@@ -37,10 +38,37 @@ async def draw(loader: DatasetLoader, count: int, config: CurriculumConfig) -> S
     items = await _different(loader, count, wanted)
     if not items:
         raise MalformedDataset(f"the loader gave no samples of {config.dataset_name!r}")
-    parts = split(spelled_once(items, config.labels), count, stream(config.seed, "split"))
+    parts = split(items, count, stream(config.seed, "split"))
     if parts.groups_counts:
         _check_groups(items, parts, count)
-    return parts if len(parts.gate) >= GATE_COUNT_MIN else replace(parts, gate=())
+    gate = parts.gate if len(parts.gate) >= GATE_COUNT_MIN else ()
+    # Out of these, and of none that were dropped: so whoever asks again which labels the run has hears the same.
+    labels = labels_of(config, (*parts.search, *gate))
+    search, gate = (tuple(spelled_once(part, labels)) for part in (parts.search, gate))
+    return replace(parts, search=search, gate=gate)
+
+
+def labels_of(config: CurriculumConfig, items: Sequence[Item]) -> tuple[str, ...]:
+    """Which answers there are, each in one spelling: those that were said, else those of ``items`` where they are few.
+
+    None where the answers are texts, as judged ones are.
+
+    >>> wanted = CurriculumConfig("Judge it.", "mail", labels=["Yes ", "yes", "Yes", "no"])
+    >>> labels_of(wanted, []), labels_of(CurriculumConfig("Reply.", "mail", judge=""), [])
+    (('Yes', 'no'), ())
+    """
+    if config.judge is not None:
+        return ()
+    if config.labels is None:
+        return closed_labels(items)
+    return tuple(sorted(usual_spellings(config.labels).values()))
+
+
+def unknown_answer(config: CurriculumConfig, items: Sequence[Item]) -> str | None:
+    """An answer that one of the drawn ``items`` expects, though it is none of the labels that were said; None: there is none."""
+    if not config.labels:
+        return None
+    return min({item.expected for item in items} - set(labels_of(config, items)), default=None)
 
 
 def _check_groups(items: Sequence[Item], parts: Splits, count: int) -> None:

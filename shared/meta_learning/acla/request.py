@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from meta_learning.acla.config import answers_count
 from meta_learning.errors import ConfigurationError
 from meta_learning.events import describe
 
@@ -59,6 +60,8 @@ class EvolutionSettings(BaseModel):
     ``batch``: large rungs go out as batches (anthropic, openai): cheaper, and slower; one worker sends them.
     ``alpha``: the chance of putting a useless prompt to use. ``tokens_price``: the score that 1,000 more tokens a call must bring.
     ``labels``: all answers that there are, an empty list where they are texts; None: those of the items, where they are few.
+    ``answer_tokens``: the most that an answer may take; ``reasoning_tokens``: the same where a prompt asks to think first; a judged
+    text may take the larger of the two.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -91,11 +94,22 @@ class EvolutionSettings(BaseModel):
     labels: Annotated[list[Annotated[str, Field(min_length=1, max_length=128)]], Field(max_length=100)] | None = None
     contract: Annotated[str, Field(max_length=PROMPT_LENGTH_MAX)] | None = None
     judge: Annotated[str, Field(max_length=2_000)] | None = None
+    answer_tokens: Annotated[int, Field(ge=1, le=4_096)] = 32
+    reasoning_tokens: Annotated[int, Field(ge=16, le=16_384)] = 256
 
     @model_validator(mode="after")
     def _texts_have_no_votes(self) -> Self:
         if self.judge is not None and self.ensemble > 1:
             raise ValueError("judged answers are free texts, which cannot be voted for: leave out judge or ensemble")
+        if self.judge is not None and self.labels:
+            raise ValueError("judged answers are free texts, which have no labels: leave out judge or labels")
+        return self
+
+    @model_validator(mode="after")
+    def _contract_is_the_prompts(self) -> Self:
+        # Where the prompt is the loop's own, the run finds it out at its start.
+        if self.contract is not None and self.initial_prompt is not None and self.contract not in self.initial_prompt:
+            raise ValueError("contract must stand in initial_prompt word for word, or be empty")
         return self
 
     @model_validator(mode="after")
@@ -104,11 +118,22 @@ class EvolutionSettings(BaseModel):
             raise ValueError("a batch is sent by one worker: leave out batch or workers")
         return self
 
+    @field_validator("initial_prompt")
+    @classmethod
+    def _not_blank(cls, prompt: str | None) -> str | None:
+        if prompt is not None and not prompt.strip():
+            raise ValueError("must be a text that is not empty")
+        return prompt
+
     @field_validator("labels")
     @classmethod
     def _several(cls, labels: list[str] | None) -> list[str] | None:
-        if labels and len(set(labels)) < 2:
-            raise ValueError("one answer is no choice: give two or more, or an empty list for texts")
+        if labels and not all(label.strip() for label in labels):
+            raise ValueError("an answer must be a text that is not empty")
+        if labels and answers_count(labels) < 2:
+            raise ValueError(
+                "one answer is no choice, in whatever spellings: give two or more, or an empty list for texts"
+            )
         return labels
 
     @classmethod

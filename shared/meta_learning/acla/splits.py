@@ -143,7 +143,7 @@ def spelled_once(items: Sequence[Item], labels: Sequence[str] | None = None) -> 
     ['y', 'y', 'y', 'N', 'N']
     """
     wanted = closed_labels(items) if labels is None else labels
-    spelled = {answer_key(label): label for label in reversed(wanted)}
+    spelled = usual_spellings(wanted)
     return [_spelled(item, spelled.get(answer_key(item.expected), item.expected)) for item in items]
 
 

@@ -11,6 +11,7 @@ import pytest
 from meta_learning.acla import AdaptiveCurriculumAgent, CurriculumConfig, MemoryRunStore
 from meta_learning.acla.parsing import is_right, parse_answer, parse_rewrite
 from meta_learning.acla.preparing import draw
+from meta_learning.acla.preparing import labels_of as labels_of_run
 from meta_learning.acla.splits import Splits, closed_labels, read_items, spelled_once
 from meta_learning.errors import CallerError, ConfigurationError
 from meta_learning.experiments.drawing_items import Wanted
@@ -93,10 +94,63 @@ def test_labels_that_are_said_have_the_spelling_that_was_said() -> None:
     assert {item.expected for item in (*parts.search, *parts.gate)} == {"Yes", "No"}
 
 
-async def test_labels_that_are_spellings_of_one_answer_are_refused() -> None:
-    agent = AdaptiveCurriculumAgent(config(labels=["Yes", "yes"], gate_samples=0), ScriptedLLM(lambda request: "yes"))
-    with pytest.raises(CallerError, match="spellings of one answer"):
-        await agent.run_curriculum(rows_of, num_samples=20)
+def test_labels_that_are_spellings_of_one_answer_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="spellings of one answer"):
+        config(labels=["Yes", "yes"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"labels": [1, 2]}, "labels are .*must be texts"),
+        ({"labels": ["yes", " "]}, "labels are .*none of them empty"),
+        ({"judge": 3}, "judge is 3; it must be a text"),
+        ({"initial_voters": ["Judge."]}, "initial_voters: each is"),
+        ({"initial_voters": [{"prompt": 3, "calibrated": False}]}, "initial_voters: each is"),
+    ],
+)
+def test_labels_a_judge_and_voters_of_another_kind_are_refused_by_name(settings: dict[str, Any], word: str) -> None:
+    with pytest.raises(ConfigurationError, match=word):
+        config(**settings)
+
+
+@pytest.mark.parametrize(
+    ("said", "labels"), [(["yes ", "no"], {"yes", "no"}), (["yes", "Yes", "Yes", "no"], {"Yes", "no"})]
+)
+async def test_labels_with_outer_spaces_or_a_repeated_spelling_fit_their_own_data(
+    said: list[str], labels: set[str]
+) -> None:
+    llm = ScriptedLLM(
+        lambda request: Reply("no", "scripted", label_logprobs=dict.fromkeys(request.labels, -1.0)),
+        capabilities=Capabilities(label_logprobs=True, temperature=True),
+    )
+    agent = AdaptiveCurriculumAgent(config(labels=said, gate_samples=20, max_iterations=0), llm)
+    results = await agent.run_curriculum(rows_of, num_samples=20)
+    assert results["scoring"] == "label_logprobs"
+    assert {request.labels for request in llm.requests if request.labels} == {tuple(sorted(labels))}
+
+
+def rows_of_twelve_classes() -> Rows:
+    """Each of them in two spellings, and one more answer in a row that repeats an input."""
+    classes = [f"{('class', 'Class')[n % 3 // 2]} {chr(97 + n // 3 % 12)}" for n in range(110)]
+    rows = [{"input": f"text {n}", "expected": said} for n, said in enumerate(classes)]
+    return [rows[0], {"input": "Text 0!", "expected": "none of these"}, *rows[1:]]
+
+
+def test_what_a_dropped_row_says_is_no_label_and_the_items_are_spelled_as_the_labels_are() -> None:
+    parts = drawn(rows_of_twelve_classes(), 60, 50)
+    items = (*parts.search, *parts.gate)
+    labels = labels_of_run(config(), items)
+    assert (len(items), parts.duplicates_count, len(labels)) == (110, 1, 12)
+    assert {item.expected for item in items} == set(labels)
+
+
+def test_judged_texts_stay_as_they_were_written() -> None:
+    rows = spelled_variously(rows_of(60))
+    parts = drawn(rows, 40, 20, judge="")
+    items = (*parts.search, *parts.gate)
+    assert {item.expected for item in items} == {row["expected"].strip() for row in rows}
+    assert labels_of_run(config(judge=""), items) == ()
 
 
 @pytest.mark.parametrize("labels", [("Yes", "yes", "no"), ("yes ", "yes", "no")])

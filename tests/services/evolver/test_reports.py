@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from meta_learning.acla.request import EvolutionSettings
+from meta_learning.errors import ConfigurationError
 from meta_learning.events import EvolutionCompleted, EvolutionRequested, PromptPromoted, decode
 from meta_learning.llm.scripted import ScriptedLLM
 from meta_learning.registry.prompts import PromptContent
@@ -116,13 +117,38 @@ async def test_prompts_that_vote_are_one_version_with_its_price_and_the_next_run
     settings = EvolverSettings(redis_url=broker_url, data_folder=tmp_path)
     start = await Run(settings, REQUEST, log, store).start(EvolutionSettings())
     assert start == Start("Judge it.", digest, True, [{"prompt": "Decide.", "calibrated": False}])
-    asked = EvolutionSettings.read({"alpha": 0.05, "tokens_price": 0.2, "labels": ["good", "bad"]})
+    tokens = {"answer_tokens": 64, "reasoning_tokens": 512}
+    asked = EvolutionSettings.read({"alpha": 0.05, "tokens_price": 0.2, "labels": ["good", "bad"], **tokens})
     run = Run(settings, REQUEST, log, store)
     config = run._config(asked, start, ScriptedLLM(lambda request: "good"))
     assert (config.alpha, config.tokens_price, config.labels) == (0.05, 0.2, ["good", "bad"])
+    assert (config.answer_tokens, config.reasoning_tokens) == (64, 512)
     # Settled: whoever takes the run up again sets out from the same, whatever the loop uses by then.
     await put_to_use(log, store, "Be kind.")
     assert await Run(settings, REQUEST, log, store).start(EvolutionSettings()) == start
+
+
+async def test_texts_are_not_judged_against_a_vote_and_the_refusal_names_the_one_in_use(
+    log: Log, store: FileStore, broker_url: str, tmp_path: Path
+) -> None:
+    weights: dict[str, Any] = {"blocks": {}, "label_bias": {}, "label_sharpness": 1.0}
+    packages = [{"prompt": text, **weights} for text in ("Be.", "Do.")]
+    found = results(outcome="improved", best_package=packages[0], ensemble=packages)
+    assert await ended(broker_url, store, ending_of(found, promote=True, champion=None))
+    version = prompts.version_of(store, await log.pointer(LOOP, "prompt"))
+    assert version is not None
+
+    run = Run(EvolverSettings(redis_url=broker_url, data_folder=tmp_path), REQUEST, log, store)
+    for _ in range(2):
+        with pytest.raises(
+            ConfigurationError, match=f"the prompt in use, {version}, is a vote of 2 prompts"
+        ) as refused:
+            await run.start(EvolutionSettings(judge=""))
+        assert "initial_voters" not in str(refused.value)
+    other = REQUEST.model_copy(update={"run_id": "run-2"})
+    own = EvolutionSettings(judge="", initial_prompt="Reply.")
+    settings = EvolverSettings(redis_url=broker_url, data_folder=tmp_path)
+    assert (await Run(settings, other, log, store).start(own)).prompt == "Reply."
 
 
 def results(**changes: Any) -> dict[str, Any]:

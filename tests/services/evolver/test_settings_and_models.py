@@ -62,12 +62,40 @@ def test_a_request_knows_the_strategies_that_there_are() -> None:
         ({"alpha": 0.9}, "alpha"),
         ({"tokens_price": -1.0}, "tokens_price"),
         ({"labels": ["yes", "yes"]}, "labels: one answer is no choice"),
+        ({"labels": ["yes", "Yes "]}, "labels: one answer is no choice"),
+        ({"labels": ["yes", " "]}, "labels: an answer must be a text"),
+        ({"judge": "", "labels": ["a", "b"]}, "leave out judge or labels"),
+        ({"initial_prompt": " "}, "initial_prompt: must be a text"),
+        ({"initial_prompt": "Judge it.", "contract": "Say yes."}, "contract must stand in initial_prompt"),
+        ({"answer_tokens": 4097}, "answer_tokens"),
+        ({"reasoning_tokens": 15}, "reasoning_tokens"),
         ({"base_url": "http://169.254.169.254/"}, "base_url"),
     ],
 )
 def test_a_bad_request_is_refused_by_the_name_of_what_is_bad(settings: dict[str, Any], word: str) -> None:
     with pytest.raises(ConfigurationError, match=word):
         EvolutionSettings.read(settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"labels": ["yes", "Yes", "no"]},
+        {"labels": [], "judge": "It is kind."},
+        {"initial_prompt": "Judge it. Say yes.", "contract": "Say yes."},
+        {"answer_tokens": 4096, "reasoning_tokens": 16},
+        {"answer_tokens": 1, "reasoning_tokens": 16_384},
+    ],
+)
+def test_what_the_door_lets_through_its_run_takes(settings: dict[str, Any]) -> None:
+    asked = EvolutionSettings.read(settings)
+    taken = config.CurriculumConfig(**{"initial_prompt": "Judge it.", "dataset_name": "feedback"} | settings)
+    assert {name: getattr(asked, name) for name in settings} == {name: getattr(taken, name) for name in settings}
+
+
+@pytest.mark.parametrize("name", ["answer_tokens", "reasoning_tokens"])
+def test_the_most_that_an_answer_may_take_is_bounded_as_in_the_library(name: str) -> None:
+    assert getattr(EvolutionSettings(), name) == getattr(config.CurriculumConfig("Judge it.", "feedback"), name)
 
 
 @pytest.mark.parametrize(

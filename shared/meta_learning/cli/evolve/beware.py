@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from meta_learning.acla.splits import Item, Splits, closed_labels, contradictions_count
+from meta_learning.acla.splits import Item, Splits, contradictions_count
 from meta_learning.datasets.spelling import answer_key
 
 SHOWN_COUNT = 3
@@ -28,13 +28,13 @@ class Seen:
     def _distinct_count(self) -> int:
         return len({item.id for item in self.items})
 
-    def beware(self, parts: Splits) -> list[str]:
-        """One line for each thing to know; ``parts`` are what is searched and decided on."""
+    def beware(self, parts: Splits, labels: Sequence[str]) -> list[str]:
+        """One line for each thing to know; ``parts`` are what is searched and decided on, ``labels`` the answers that there are."""
         return [
             *_alike((*parts.search, *parts.gate)),
             *self._repeated(),
             *self._contradicting(),
-            *_respelled(self.items),
+            *_respelled(self.items, labels),
         ]
 
     def _repeated(self) -> list[str]:
@@ -61,9 +61,9 @@ def _alike(items: Sequence[Item]) -> list[str]:
     return [f"every item expects {items[0].expected!r}: whatever always says so is right"]
 
 
-def _respelled(items: Sequence[Item]) -> list[str]:
+def _respelled(items: Sequence[Item], labels: Sequence[str]) -> list[str]:
     """Labels in several spellings; texts may differ as they like."""
-    usual = {answer_key(label): label for label in closed_labels(items)}
+    usual = {answer_key(label): label for label in labels}
     others = Counter(
         (item.expected, wanted)
         for item in items

@@ -11,9 +11,9 @@ from typing import Any
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.model_judge import BRIEF_CHARS, CALLS_EACH, VERDICT_TOKENS
 from meta_learning.acla.planning import plan_gate
-from meta_learning.acla.preparing import GATE_COUNT_MIN, draw
+from meta_learning.acla.preparing import GATE_COUNT_MIN, draw, labels_of
 from meta_learning.acla.prompt import Prompt
-from meta_learning.acla.splits import Item, Splits, closed_labels, read_items, spelled_once
+from meta_learning.acla.splits import Item, Splits, read_items
 from meta_learning.cli.evolve.beware import Seen
 from meta_learning.cli.evolve.order import PRICED_NOBODY, Order
 from meta_learning.datasets import BaseDatasetLoader
@@ -91,9 +91,9 @@ async def settled(order: Order, loader: BaseDatasetLoader, llm: LLM) -> Budget:
     if order.money is not None and price is None:
         raise ConfigurationError(PRICED_NOBODY.format(f"{llm.model} ({llm.provider})"))
     seen = _seen(order, loader)
-    items = spelled_once(seen.items)[:MEASURED_COUNT]
+    items = seen.items[:MEASURED_COUNT]
     chars, turns = _length(order.prompt, items)
-    answer = _answer_tokens(order, items, llm)
+    answer = _answer_tokens(order, seen.items, llm)
     example = fmean(len(item.input) + len(item.expected) for item in items)
     if order.judge is not None:
         # Every other call: the question with the expected answer and the one to judge, which is as long at most.
@@ -114,7 +114,7 @@ async def settled(order: Order, loader: BaseDatasetLoader, llm: LLM) -> Budget:
     guess = guess.in_batches(price) if order.batch else guess
     left = max(0, seen.available - len(splits.search))
     left = left if said.gate_samples is None else min(left, said.gate_samples)
-    beware = (*_fewer(said, order), *seen.beware(splits))
+    beware = (*_fewer(said, order), *seen.beware(splits, labels_of(config, (*splits.search, *splits.gate))))
     return Budget(order, config, splits, guess, plan, left, beware)
 
 
@@ -154,5 +154,5 @@ def _length(prompt: str, items: Sequence[Item]) -> tuple[float, int]:
 def _answer_tokens(order: Order, items: Sequence[Item], llm: LLM) -> int:
     if order.judge is not None:
         return max(order.answer_tokens, order.reasoning_tokens)
-    by_label = (order.labels or closed_labels(items)) and llm.capabilities.label_logprobs
-    return 1 if by_label else order.config(order.calls).answer_tokens
+    by_label = llm.capabilities.label_logprobs and labels_of(order.config(order.calls), items)
+    return 1 if by_label else order.answer_tokens

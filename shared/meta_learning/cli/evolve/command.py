@@ -19,10 +19,9 @@ from rich.console import Console
 from rich.text import Text
 
 from meta_learning.acla.floor import with_floor
-from meta_learning.acla.preparing import GATE_COUNT_MIN
+from meta_learning.acla.preparing import GATE_COUNT_MIN, labels_of, unknown_answer
 from meta_learning.acla.reporting import conditions, difference
 from meta_learning.acla.run import unscorable
-from meta_learning.acla.splits import closed_labels
 from meta_learning.cli.evolve import options as on
 from meta_learning.cli.evolve.budget import Budget, settled
 from meta_learning.cli.evolve.folder import RunFolder, free_name
@@ -171,13 +170,12 @@ def _refuse_what_nobody_can_judge(budget: Budget) -> None:
     Raises:
         CallerError: answers are free text, or none of the labels.
     """
-    search, gate, config = budget.splits.search, budget.splits.gate, budget.config
-    labels = config.labels or closed_labels(search) or closed_labels((*search, *gate))
-    if config.judge is None and (why := unscorable(search, labels, config.dataset_name)):
+    search, config = budget.splits.search, budget.config
+    items = (*search, *budget.splits.gate)
+    if config.judge is None and (why := unscorable(search, labels_of(config, items), config.dataset_name)):
         raise CallerError(why)
-    unknown = {item.expected for item in (*search, *gate)} - set(labels)
-    if config.labels and unknown:
-        raise CallerError(f"{min(unknown)!r} is expected of an item and is none of --labels {','.join(config.labels)}")
+    if config.labels and (unknown := unknown_answer(config, items)) is not None:
+        raise CallerError(f"{unknown!r} is expected of an item and is none of --labels {','.join(config.labels)}")
 
 
 def _about(order: Order, budget: Budget, llm: LLM) -> dict[str, str]:

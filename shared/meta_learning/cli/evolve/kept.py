@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from meta_learning.acla.preparing import labels_of
 from meta_learning.acla.prompt import Prompt
-from meta_learning.acla.splits import closed_labels
 from meta_learning.cli.evolve.budget import Budget
 
 NAME_IT = "name it with --contract"
@@ -17,7 +17,7 @@ def kept(budget: Budget) -> str:
         ConfigurationError: the contract that was named is not in the prompt's instructions.
     """
     config, parts = budget.config, budget.splits
-    labels = closed_labels((*parts.search, *parts.gate)) if config.labels is None else config.labels
+    labels = labels_of(config, (*parts.search, *parts.gate))
     return split_line(Prompt.parse(config.initial_prompt, labels, config.contract), config.contract)
 
 

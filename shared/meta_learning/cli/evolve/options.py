@@ -63,7 +63,8 @@ ReasoningTokens = Annotated[
 Labels = Annotated[
     str | None,
     typer.Option(
-        help="All answers that there are, as in `yes,no,unclear`. (default: those that are seen, if they are few)"
+        help="All answers that there are, as in `yes,no,unclear`; '': texts, no labels. "
+        "(default: those that are seen, if they are few)"
     ),
 ]
 Judge = Annotated[

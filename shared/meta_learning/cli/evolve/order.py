@@ -105,7 +105,7 @@ class Order(BaseModel):
         prompt = _prompt(options.get("prompt"), options.get("prompt_file"), layout)
         where = data if data in NAMED else str(Path(data).absolute())
         if (labels := said.pop("labels", None)) is not None:
-            said["labels"] = [label.strip() for label in labels.split(",")]
+            said["labels"] = [label.strip() for label in labels.split(",")] if labels.strip() else []
         try:
             order = cls.model_validate(said | {"data": where, "layout": layout, "prompt": prompt})
         except ValidationError as error:
