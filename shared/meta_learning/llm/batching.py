@@ -64,7 +64,8 @@ class BatchingLLM:
     """``llm``, whose questions of purpose task go out as a batch where ``terms.count_min`` or more come at once.
 
     Each has been reserved by whoever calls `complete`, and gets its own reply or error. A batch that comes to nothing says
-    nothing about its questions: they are asked one by one, as are those that it did not come to in time.
+    nothing about its questions: they are asked one by one, as are those that it did not come to in time, and those of which the
+    vendor refused a parameter, which goes out no more.
     """
 
     def __init__(
