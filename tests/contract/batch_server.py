@@ -29,6 +29,7 @@ class BatchServer:
         self.names: list[str] = []
         self.cancelled = set[str]()
         self.refuses: dict[str, Any] = {}  # the error with which OpenAI's batches end as failed
+        self.refused = ""  # the parameter with which a batch's lines are refused
         self.loses_the_answer = False  # to a sending: the batch is taken, and nobody hears of it
         self.empty_lists = 0  # of batches, before one shows what has come
         self.changed = threading.Condition()
@@ -118,6 +119,9 @@ class BatchServer:
                 said = {"result": {"type": "canceled"}} if anthropic else {}
                 lines += [json.dumps({"custom_id": line["custom_id"]} | said)] if anthropic else []
                 continue
+            if self.refused and self.refused in line["params" if anthropic else "body"]:
+                lines.append(json.dumps({"custom_id": line["custom_id"]} | _refusal(self.refused, anthropic)))
+                continue
             failed = index in self.fails
             if anthropic:
                 error = {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}
@@ -153,6 +157,14 @@ class BatchServer:
         about = {"id": "x", "type": "message", "role": "assistant", "model": asked["model"], "stop_reason": "end_turn"}
         usage = {"input_tokens": 9, "output_tokens": 1}
         return about | {"stop_sequence": None, "content": [{"type": "text", "text": text}], "usage": usage}
+
+
+def _refusal(name: str, anthropic: bool) -> dict[str, Any]:
+    """The line of a batch for a request with a parameter that is not accepted."""
+    error = {"type": "invalid_request_error", "message": f"Unsupported value: '{name}' does not support 0.0 here."}
+    if anthropic:
+        return {"result": {"type": "errored", "error": {"type": "error", "error": error}}}
+    return {"response": {"status_code": 400, "request_id": "x", "body": {"error": error}}}
 
 
 def _text(content: str | list[dict[str, Any]]) -> str:

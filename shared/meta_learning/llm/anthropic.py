@@ -61,9 +61,8 @@ class AnthropicLLM:
             raise ConfigurationError("Anthropic needs a key: set ANTHROPIC_API_KEY") from None
         except (anthropic.AnthropicError, OSError) as error:
             refusal = isinstance(error, anthropic.BadRequestError | anthropic.UnprocessableEntityError)
-            if refusal and "output_config" in arguments and refuses_schema(str(error)):
-                self._refuses_schema = True
-                raise ParameterRefused(f"{self.provider} ({self.model}) refuses output_config") from None
+            if refusal and "output_config" in arguments and (named := self.learn(str(error), request)):
+                raise ParameterRefused(f"{self.provider} ({self.model}) refuses {named}") from None
             raise translated(error, self.provider, self.model) from cause_of(error)
         return self.reply(answer, request, time.perf_counter() - started)
 
@@ -89,6 +88,13 @@ class AnthropicLLM:
             schema = anthropic.transform_schema(dict(request.schema))
             arguments["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
         return arguments
+
+    def learn(self, said: str, request: Request) -> str:
+        """What a server refuses of a request that it was sent, alone or in a batch, left out from now on; "" for nothing."""
+        if request.schema is None or not refuses_schema(said):
+            return ""
+        self._refuses_schema = True
+        return "output_config"
 
     def reply(self, answer: Any, request: Request, latency_s: float) -> Reply:
         """What an answer of the vendor says.

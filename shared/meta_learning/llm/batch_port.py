@@ -63,7 +63,8 @@ class Batches(Protocol):
         """
 
     def read(self, answer: Any, request: Request) -> Reply | None:
-        """The reply to one request; None where its batch ended before it was asked.
+        """The reply to one request; None where its batch ended before it was asked, or where a parameter of it was refused that is
+        left out from now on: it is asked again, outside of a batch.
 
         Raises:
             LLMUnavailable, CallerError: this request failed in its batch.

@@ -151,13 +151,15 @@ class AnthropicBatches(_Vendor):
         return self._llm.client.messages.batches
 
     def read(self, answer: Any, request: Request) -> Reply | None:
-        """The reply; what may pass and what may not, by the vendor's own names. Those not come to are not billed."""
+        """The reply; what may pass and what may not, by the vendor's own names. Nothing else is billed."""
         if answer.type == "succeeded":
             reply: Reply = self._llm.reply(answer.message, request, 0.0)
             return reply
         if answer.type != "errored":
             return None
         said = answer.error.error
+        if said.type == "invalid_request_error" and self._llm.learn(said.message, request):
+            return None
         passing = said.type in ("overloaded_error", "api_error", "rate_limit_error", "timeout_error")
         raise LLMUnavailable(said.message) if passing else CallerError(f"the request was refused: {said.message}")
 
@@ -209,7 +211,7 @@ class OpenAIBatches(_Vendor):
         await self._said(self._llm.client.batches.cancel, {"batch_id": batch_id})
 
     def read(self, answer: Any, request: Request) -> Reply | None:
-        """The reply; what may pass and what may not, by the status of the request. Those not come to are not billed."""
+        """The reply; what may pass and what may not, by the status of the request. Nothing else is billed."""
         response, error = answer.get("response") or {}, answer.get("error") or {}
         if error.get("code") in ("batch_expired", "batch_cancelled"):
             return None
@@ -218,6 +220,8 @@ class OpenAIBatches(_Vendor):
             reply: Reply = self._llm.reply(ChatCompletion.model_validate(body), request, 0.0)
             return reply
         said = (body.get("error") or error).get("message", "no reason given")
+        if status in (400, 422) and self._llm.learn(said, request):
+            return None
         passing = not status or status in (408, 409, 429) or status >= 500
         raise LLMUnavailable(said) if passing else CallerError(f"the request was refused: {said}")
 

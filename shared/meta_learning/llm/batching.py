@@ -27,6 +27,7 @@ from meta_learning.llm import LLM, Capabilities, Reply, Request
 from meta_learning.llm.batch_book import BatchBook, Intent
 from meta_learning.llm.batch_port import Answers, Batches, Failed
 from meta_learning.llm.batch_waiting import found, waited
+from meta_learning.llm.unsent import nothing_sent
 
 log = logging.getLogger("meta_learning.batching")
 # Smaller ones are asked directly: what a batch saves there is not worth its hours. The last rung of a run of 500 calls has 38.
@@ -64,7 +65,8 @@ class BatchingLLM:
     """``llm``, whose questions of purpose task go out as a batch where ``terms.count_min`` or more come at once.
 
     Each has been reserved by whoever calls `complete`, and gets its own reply or error. A batch that comes to nothing says
-    nothing about its questions: they are asked one by one, as are those that it did not come to in time.
+    nothing about its questions: they are asked one by one, as are those that it did not come to in time, and those of which the
+    vendor refused a parameter, which goes out no more.
     """
 
     def __init__(
@@ -92,8 +94,9 @@ class BatchingLLM:
         if request.purpose not in ("task", "judge"):
             return await self._alone(request)
         digest = request.digest(self.provider, self.model)
-        batch_id = await self._batch_of(digest, request)
-        reply = await self._from_batch(batch_id, digest, request) if batch_id is not None else None
+        with nothing_sent():  # but for the batch, which the book knows: a later life fetches it, and counts it then
+            batch_id = await self._batch_of(digest, request)
+            reply = await self._from_batch(batch_id, digest, request) if batch_id is not None else None
         return reply or await self._alone(request)
 
     async def call_off(self) -> None:
@@ -115,8 +118,12 @@ class BatchingLLM:
         return replace(can, concurrency_max=AT_ONCE_MAX, extras=extras)
 
     async def _alone(self, request: Request) -> Reply:
-        async with self._room:
+        with nothing_sent():
+            await self._room.acquire()
+        try:
             reply = await self._llm.complete(request)
+        finally:
+            self._room.release()
         self.capabilities = self._able()  # some are only learnt by asking
         return reply
 

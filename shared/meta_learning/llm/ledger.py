@@ -137,9 +137,14 @@ class Ledger:
         self._held.append(held)
         return held
 
+    def release(self, held: Reservation) -> None:
+        """Give a reservation back: nothing was sent."""
+        # By identity: two equal requests in flight are two reservations.
+        self._held = [other for other in self._held if other is not held]
+
     def settle(self, held: Reservation, reply: Reply) -> None:
         """Replace a reservation by what the call really took: nothing where a cache of the model's own answered."""
-        self._release(held)
+        self.release(held)
         entry = self._entry(held.request, held.provider, reply)
         self._add(replace(entry, cached=True, price_usd=0.0) if reply.cached else entry)
 
@@ -148,7 +153,7 @@ class Ledger:
 
         Where the error is none of ours nobody knows, and the call counts with the most that it can have taken.
         """
-        self._release(held)
+        self.release(held)
         entry = failed_entry(held.request.purpose, held.provider, held.model, type(error).__name__)
         billed = getattr(error, "billed", True)
         if billed:
@@ -199,10 +204,6 @@ class Ledger:
         """Raise `BudgetExhausted` when the time is over."""
         if self.caps.seconds is not None and self.seconds >= self.caps.seconds:
             raise BudgetExhausted(f"the cap of {self.caps.seconds} seconds is reached")
-
-    def _release(self, held: Reservation) -> None:
-        # By identity: two equal requests in flight are two reservations.
-        self._held = [other for other in self._held if other is not held]
 
     def _add(self, entry: Entry) -> None:
         self.entries.append(entry)

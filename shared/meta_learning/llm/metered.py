@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 
+from meta_learning.errors import MetaLearningError
 from meta_learning.llm import LLM, Reply, Request
 from meta_learning.llm.cache import ReplyCache
 from meta_learning.llm.ledger import Ledger
 from meta_learning.llm.retry import Retrying
+from meta_learning.llm.unsent import NotSent
 
 
 class MeteredLLM:
@@ -61,8 +64,19 @@ class MeteredLLM:
             if self._cache is not None:
                 self._cache.failed(request.digest(self.provider, self.model), entry)
             raise
+        except NotSent as error:
+            self.ledger.release(held)
+            raise asyncio.CancelledError(*error.args) from None
+        except asyncio.CancelledError as error:
+            # The provider may have answered and billed by now: a call, also for every later life of the run.
+            entry = self.ledger.fail(held, error)
+            if self._cache is not None:
+                with suppress(
+                    MetaLearningError, OSError
+                ):  # where that cannot be noted, the cancellation is what counts
+                    self._cache.failed(request.digest(self.provider, self.model), entry)
+            raise
         except BaseException as error:
-            # Also when cancelled: the provider may have answered and billed by now.
             self.ledger.fail(held, error)
             raise
         self.ledger.settle(held, reply)

@@ -57,7 +57,8 @@ class OpenAILLM:
         )
         self._refused: set[str] = set()
         self._alternatives_count = ALTERNATIVES_COUNTS[0]
-        self._limit = "max_completion_tokens" if self._is_vendor else "max_tokens"
+        # OpenAI deprecated the one name, most other servers do not know the other and would generate to the end.
+        self._limit = self._limit_first = "max_completion_tokens" if self._is_vendor else "max_tokens"
 
     async def complete(self, request: Request) -> Reply:
         """One attempt, one request."""
@@ -82,22 +83,32 @@ class OpenAILLM:
 
     def arguments(self, request: Request) -> dict[str, Any]:
         """What is sent for a request."""
+        wanted = self._wanted(request, self._limit, self._alternatives_count)
+        return {name: value for name, value in wanted.items() if name not in self._refused}
+
+    def learn(self, said: str, request: Request) -> str:
+        """What a server refuses of a request that it was sent (HTTP 400 or 422 saying so), left out from now on; "" for nothing.
+
+        The request may have gone out in a batch, by an adapter that knew nothing yet, before or after this one had learnt.
+        """
+        return self._refused_in(said, self._wanted(request, self._limit_first, ALTERNATIVES_COUNTS[0]))
+
+    def _wanted(self, request: Request, limit: str, alternatives_count: int) -> dict[str, Any]:
         wanted: dict[str, Any] = {
             "model": self.model,
             "messages": [{"role": message.role, "content": message.text} for message in request.messages],
-            # OpenAI deprecated the one name, most other servers do not know the other and would generate to the end.
-            self._limit: request.max_tokens,
+            limit: request.max_tokens,
         }
         if request.temperature is not None:
             wanted["temperature"] = request.temperature
         if request.stop:
             wanted["stop"] = list(request.stop)
         if request.labels:
-            wanted |= {"logprobs": True, "top_logprobs": self._alternatives_count}
+            wanted |= {"logprobs": True, "top_logprobs": alternatives_count}
         if request.schema is not None:
             held = {"name": "reply", "schema": dict(request.schema), "strict": True}
             wanted["response_format"] = {"type": "json_schema", "json_schema": held}
-        return {name: value for name, value in wanted.items() if name not in self._refused}
+        return wanted
 
     def _refused_in(self, said: str, arguments: dict[str, Any]) -> str:
         """What the server refuses of ``arguments``, learnt for later requests; several that were on their way may say the same."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
+from meta_learning.errors import ParameterRefused
 from meta_learning.llm import Capabilities, Reply, Request
 from meta_learning.llm.batch_book import Intent
 from meta_learning.llm.batch_port import Failed
@@ -91,7 +92,9 @@ class ScriptedBatches:
         self.cancelled.append(batch_id)
 
     def read(self, answer: Answer, request: Request) -> Reply | None:
-        """The reply; an exception that the script returned is raised."""
+        """The reply; an exception that the script returned is raised, but for a refused parameter: that question is asked again."""
+        if isinstance(answer, ParameterRefused):
+            return None
         if isinstance(answer, Exception):
             raise answer
         return answer if isinstance(answer, Reply) else Reply(answer, model="scripted")

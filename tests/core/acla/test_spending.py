@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,9 +14,12 @@ from meta_learning.acla.planning import GatePlan
 from meta_learning.acla.store import RunLog
 from meta_learning.errors import LLMUnavailable
 from meta_learning.llm import Capabilities, Message, Reply, Request
+from meta_learning.llm.batch_book import BatchBook
+from meta_learning.llm.batching import BatchingLLM, Terms
 from meta_learning.llm.ledger import Caps, Ledger
+from meta_learning.llm.metered import metered
 from meta_learning.llm.retry import Retrying, RetryPolicy
-from meta_learning.llm.scripted import ScriptedLLM
+from meta_learning.llm.scripted import ScriptedBatches, ScriptedLLM
 from tests.core.acla.simulated import chance, config, model, samples, with_examples
 
 
@@ -113,6 +118,79 @@ async def test_every_life_of_a_run_counts_the_failures_of_the_earlier_ones() -> 
     resumed = await run(failing(0.3), store, calls_max=300)
     assert resumed["spent"]["calls"] <= 300
     assert resumed["outcome"] == wanted["outcome"]
+
+
+class Outage(ScriptedLLM):
+    """Eight at once, of which one fails at call ``fails_at`` while the others are on their way."""
+
+    def __init__(self, fails_at: int | None, error: BaseException | None = None) -> None:
+        super().__init__(model(with_examples).answer, capabilities=Capabilities(temperature=True, concurrency_max=8))
+        self.fails_at, self.error = fails_at, error or LLMUnavailable("down")
+
+    async def complete(self, request: Request) -> Reply:
+        self.requests.append(request)
+        number = len(self.requests)
+        await asyncio.sleep(0)
+        if self.fails_at is not None and number >= self.fails_at:
+            await asyncio.sleep(0.002 if number == self.fails_at else 60.0)
+            raise self.error
+        answer = self.answer(request)
+        assert isinstance(answer, str)
+        return Reply(answer, "scripted", 5, 1)
+
+
+async def lives(llms: list[Outage], **changes: Any) -> tuple[dict[str, Any], MemoryRunStore, list[Request]]:
+    store, sent, results = MemoryRunStore(), list[Request](), dict[str, Any]()
+    for llm in llms:
+        agent = AdaptiveCurriculumAgent(
+            config(**changes), llm, store=store, run_id="r", retry=Retrying(RetryPolicy(attempts_max=1))
+        )
+        with suppress(LLMUnavailable, asyncio.CancelledError):
+            results = await agent.run_curriculum(samples, num_samples=60)
+        sent += llm.requests
+    return results, store, sent
+
+
+async def test_a_cap_on_calls_holds_over_many_lives_with_what_was_on_its_way_at_each_outage() -> None:
+    results, store, sent = await lives([*map(Outage, [20] * 7), Outage(None)], calls_max=200, gate_samples=40)
+    assert results["spent"]["calls"] == len(sent) <= 200
+    rows = [event for event in store.read("r") if event["kind"] in ("reply", "failed")]
+    assert len(rows) == len(sent)
+    assert sum(row.get("error") == "CancelledError" for row in rows) >= 7
+
+
+async def test_what_was_on_its_way_when_a_run_was_cut_off_changes_no_plan() -> None:
+    cut = Outage(100, asyncio.CancelledError())  # as by Ctrl-C: no failure of the model's, which plans heed
+    wanted, _, _ = await lives([Outage(None)], calls_max=1_000, max_iterations=4)
+    resumed, store, sent = await lives([cut, Outage(None)], calls_max=1_000, max_iterations=4)
+    assert sum(event.get("error") == "CancelledError" for event in store.read("r")) > 1
+    spent = resumed.pop("spent")
+    assert wanted.pop("spent")["calls"] < spent["calls"] == len(sent)
+    assert resumed == wanted
+
+
+async def test_a_cancelled_call_counts_only_where_something_was_sent_that_no_later_life_fetches() -> None:
+    store = MemoryRunStore()
+    batches = ScriptedBatches(lambda request: "yes", polls_count=1_000)
+    batching = BatchingLLM(Outage(0), batches, BatchBook(), Terms(count_min=4, at_once=2))
+    ledger = Ledger()
+    llm = metered(batching, ledger, RunLog(store, "r", "scripted"))
+
+    def asking(*numbers: int, **more: Any) -> list[asyncio.Task[Reply]]:
+        return [asyncio.create_task(llm.complete(Request((Message("user", f"{n}"),), **more))) for n in numbers]
+
+    tasks = asking(*range(10)) + asking(*range(10, 15), purpose="proposer")
+    while not batches.submitted:
+        await asyncio.sleep(0.01)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await batching.close()
+    assert len(batches.submitted[0]) == 10
+    assert [event["purpose"] for event in store.read("r")] == ["proposer"] * 2, (
+        "those that had room; the others never left"
+    )
+    assert ledger.spent.calls == 2
 
 
 @pytest.mark.parametrize("calls_max", [230, 350])
