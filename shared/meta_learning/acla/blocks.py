@@ -9,19 +9,20 @@ from meta_learning.acla.contracts import Unit, also_says_how, joined, names_all,
 
 _VARIABLE = re.compile(r"\{(\w+)\}")
 # Told to reason, and to mark the answer afterwards.
-_ALOUD = re.compile(r"\b(?i:step by step|think|reason|explain|quote|(?:last|final) line)\b.*\bAnswer:", re.S)
+_ALOUD = re.compile(r"\b(?:step by step|think|reason|explain|quote|(?:last|final) line)\b", re.I)
 _EXEMPLAR = re.compile(r"Input: (.+?)\nAnswer: (.+)", re.S)
 _EXAMPLES = "Examples:"
 # Ours alone: a person's "Examples:" stays a text. The number says where they end, whatever follows them looks like.
 _TURNS = re.compile(r"^Examples \((\d{1,4}), as turns of the chat\):$", re.M)
 _TURN = re.compile(r"\n\nInput: (.*(?:\n\|(?: .*)?)*)\nAnswer: (.*(?:\n\|(?: .*)?)*)")
 # Told to mark the answer, whether or not something stands before it.
-_MARKED = re.compile(r"\b(?i:form|format|line)\b[^.]*?\bAnswer:")
+_FORM = re.compile(r"\b(?:form|format|line)\b", re.I)
+_MARK = re.compile(r"\bAnswer:")
 _RULES = "Rules:\n- "
 _ROLE = re.compile(r"(?:you are|act as)\b", re.I)
 # A sentence, not a cue ("Answer:", "Your verdict").
-_SAID = re.compile(r"[.!?…][\"'”’»)]*\s*$|\w+(?:\s+\S+){3,}(?<![:=>])\s*$", re.S)
-_TOLD = re.compile(r"[.!?…][\"'”’»)]*\s*$|\w+(?:\s+\S+){3,}", re.S)
+_ENDED = re.compile(r"[.!?…][\"'”’»)]*\Z")
+_WORDS = re.compile(r"\b\w+(?:\s+\S+){3}")
 # A rule against a confusion, no order.
 _DOUBTS = re.compile(r"\bonly if\b|\bin doubt\b", re.I)
 
@@ -32,7 +33,7 @@ def thinks_aloud(instructions: str) -> bool:
     >>> thinks_aloud("Think step by step. End with a line 'Answer: yes' or 'Answer: no'."), thinks_aloud("Q: {input} Answer:")
     (True, False)
     """
-    return bool(_ALOUD.search(instructions))
+    return _marks_after(_ALOUD, instructions)
 
 
 def marks_answer(instructions: str) -> bool:
@@ -41,7 +42,7 @@ def marks_answer(instructions: str) -> bool:
     >>> marks_answer("Reply in the form 'Answer: yes'."), marks_answer("Answer with one word.")
     (True, False)
     """
-    return thinks_aloud(instructions) or bool(_MARKED.search(instructions))
+    return thinks_aloud(instructions) or any(_marks_after(_FORM, said) for said in instructions.split("."))
 
 
 def variables(text: str) -> frozenset[str]:
@@ -150,8 +151,17 @@ def split_ruled_contract(rules: Sequence[str]) -> tuple[tuple[str, ...], str]:
     >>> split_ruled_contract(["Be fair.", "Answer yes or no."]), split_ruled_contract(["Answer yes only if it is clear."])[1]
     ((('Be fair.',), 'Answer yes or no.'), '')
     """
-    orders = [rule for rule in rules if says_how(rule) and not _DOUBTS.search(rule)]
-    return tuple(rule for rule in rules if rule not in orders), "\n".join(orders)
+    is_order = {rule: says_how(rule) and not _DOUBTS.search(rule) for rule in rules}
+    return tuple(rule for rule in rules if not is_order[rule]), "\n".join(rule for rule in rules if is_order[rule])
+
+
+def tells_how(text: str, labels: Sequence[str] = ()) -> bool:
+    """Whether a paragraph of a text says how to answer.
+
+    >>> tells_how("Take your time.\\n\\nAnswer with one word."), tells_how("Now judge this one.")
+    (True, False)
+    """
+    return any(_is_contract(paragraph, labels) for paragraph in text.split("\n\n"))
 
 
 def split_role(text: str) -> tuple[str, str]:
@@ -184,9 +194,9 @@ def split_input(frame: str) -> tuple[str, str]:
     held = [number for number, line in enumerate(lines) if _VARIABLE.search(line)]
     after = units("\n".join(lines[held[-1] + 1 :]))
     start, end = held[0], len(after)
-    while start and not _TOLD.search(lines[start - 1]):
+    while start and not _is_told(lines[start - 1]):
         start -= 1
-    while end and not _SAID.search(after[end - 1].text):
+    while end and not _is_said(after[end - 1].text):
         end -= 1
     moved = [part for part in ("\n".join(lines[:start]).strip(), joined(after[:end])) if part]
     if not end:
@@ -216,6 +226,22 @@ def is_only_role(text: str) -> bool:
     """Whether a text says who the model is, and nothing else, or nothing at all."""
     said = units(text)
     return not said or (len(said) == 1 and bool(_ROLE.match(text)))
+
+
+def _marks_after(word: re.Pattern[str], text: str) -> bool:
+    """Whether "Answer:" stands behind such a word."""
+    first = word.search(text)
+    return bool(first and _MARK.search(text, first.end()))
+
+
+def _is_told(line: str) -> bool:
+    """Whether it ends like a sentence, or has four words."""
+    return bool(_ENDED.search(line.rstrip()) or _WORDS.search(line))
+
+
+def _is_said(text: str) -> bool:
+    """Whether it ends like a sentence, or has four words and no mark at its end that makes a cue of them."""
+    return _is_told(text) and not text.rstrip().endswith((":", "=", ">"))
 
 
 def _is_contract(paragraph: str, labels: Sequence[str]) -> bool:

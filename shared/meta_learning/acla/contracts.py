@@ -3,28 +3,40 @@
 English, German, French, Spanish, Italian and Portuguese. The guess is shown before anything is spent, and a contract that is
 named wins over it. A sentence that opens with such an order ("Answer with yes or no.") is the contract wherever it stands; one that
 also says what to judge ("Read it and answer yes or no.") is, as long as another sentence is left to be evolved.
+
+Every proposal is read so. Whatever a text looks like, that takes time in proportion to its length: what repeats in an expression
+that is tried at every place has a limit, and no two repeats beside each other match the same characters.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 _LABELLED_CHARS_MAX = 300  # a longer one is a text about the labels, no order
 _BREAK = re.compile(
     r"""(?<![ \t])[ \t]*\n\s*\n\s*  # a paragraph
-    | \n(?=[ \t]*(?:["'“„«(¿¡*\#]*[A-ZÀ-ÖØ-Þ]|[-*•]\s|\d+[.)]\s))  # a line of its own, or an item of a list
+    | \n(?=[ \t]*(?:["'“„«(¿¡*\#]*[A-ZÀ-ÖØ-Þ]|[-*•]\s|(?:\d+|[a-z])[.)]\s))  # a line of its own, or an item of a list
     | (?:(?<=[.!?…])|(?<=[.!?…]["'”’»)]))\s+(?=["'“„«(¿¡*]*[A-ZÀ-ÖØ-Þ])
+    | (?<=[.!?…])[ \t]+(?=\d{1,2}[.)]\s+["'“„«(¿¡*]*[A-ZÀ-ÖØ-Þ])  # an item of a list that goes on in its line
     | (?<=[?!])\s+(?=[("']?[^\W\d_])
     | (?<=\.)\s+(?=(?:answer|reply|respond|output|return|only|just)\b)""",
     re.X,
 )
-_BULLET = re.compile(r"\s*(?:[-*•#]+|\d+[.)])?\s*\**")
+_NUMBER = r"(?:(?:step|schritt|étape|paso|passo)\s+)?(?:\d{1,3}|[A-Za-z]|[ivx]{2,4})"
+_BULLET = re.compile(rf"\s*(?:[-*•#]+|{_NUMBER}[.)])?\s*\**", re.I)
+_NUMBER_ALONE = re.compile(rf"\s*{_NUMBER}\.", re.I)
 _OR = r"(?:or|oder|ou|oppure|o|u)"
-_WORD = r"""["'“„«‘*`]*[\w+-]+["'”“»’*`]*"""
-_CHOICE = rf"{_WORD}(?:\s*[,/]\s*{_WORD})*(?:\s*/\s*{_WORD}|\s*,?\s+{_OR}\s+{_WORD})"
-_PLEASE = r"(?:please|then|now|finally|always|only|just|bitte|dann|immer|por\ favor|per\ favore|s['’]il\ (?:te|vous)\ pla[iî]t)[,\s]+"
+_FAR = ".{0,400}"  # as far from an order as its form may stand
+_WORD = r"""["'“„«‘*`]{0,4}[\w+-]++["'”“»’*`]{0,4}"""
+_LIST = rf"{_WORD}(?:\s*[,/]\s*{_WORD}){{0,60}}"
+_CHOICE = rf"{_LIST}(?:\s*/\s*{_WORD}|(?:\s*,)?\s+{_OR}\s+{_WORD})"
+_PLEASE = (
+    r"(?:(?:please|then|now|finally|always|only|just|bitte|dann|immer|por\ favor|per\ favore|s['’]il\ (?:te|vous)\ pla[iî]t)"
+    r"[,\s]+){0,6}"
+)
 _AND = r"(?:[,;:–—]\s+|\b(?:and|then|please|must|should|shall|only|just|und|dann|bitte|et|puis|y|luego|e|poi|depois|então)\s+)"
 _NOUN = r"(?:word|letter|Wort|Buchstaben?|mot|lettre|palabra|letra|parola|lettera|palavra)"
 _ONE = (
@@ -54,30 +66,33 @@ _MOST = r"(?:at\s+most|no\s+more\s+than|höchstens|au\s+plus|como\s+máximo|al\s
 _CODE = r"(?:json|xml|yaml|csv|format|formato)\b"
 _FORM = rf"(?:{_CODE}|(?:{_NOUN}|number|digit|label|token|name)s?\b)"
 _CASES = (
-    rf"{_WORD}\s+(?:only\s+)?(?:if|for|when|wenn|falls|bei|für|si|se|pour|para|per)\s.+"
-    r"(?:otherwise|else|if\ not|sonst|sinon|contrario|altrimenti|[,;]|\band|\bund|\bet|\by|\be)\b.+"
+    rf"{_WORD}\s+(?:only\s+)?(?:if|for|when|wenn|falls|bei|für|si|se|pour|para|per)\s{_FAR}.(?:"
+    r"otherwise|else|if\ not|sonst|sinon|contrario|altrimenti|[,;]|\band|\bund|\bet|\by|\be)\b."
 )
 # What is answered stands between the order and its form: "Answer the question with one word."
 _OBJECT = (
-    r"\s+(?:to\s+|auf\s+|à\s+|a\s+|al|alla|às?|ao)?\s*(?:the|this|these|each|every|all|it|die|diese|das|la|cette|chaque|esta|questa|cada)?\s*"
+    r"\s+(?:(?:to|auf|à|a|al|alla|às?|ao)\s+)?(?:(?:the|this|these|each|every|all|it|die|diese|das|la|cette|chaque|esta|questa|cada)\s+)?"
     r"(?:question|problem|riddle|query|customer|user|message|review|e?mail|tweet|comment|text|it|each|this|frage|pregunta|domanda|pergunta)s?\b"
 )
 _HOW = rf"""(?:
     {_ANSWER}(?:\s+Sie)?(?:\s+(?:me|bitte|always|either|briefly))?(?:
         \s+(?:with|by|in|as|using|either|mit|par|avec|con|com|em|als|en|like)\b
-      | .*\b(?:with|either)\b | .*\b{_ONLY} | .*\b{_MOST} | \s+it\s+as\b | .*\b{_CODE} | .*\b{_ONE}
+      | {_FAR}\b(?:(?:with|either)\b|{_ONLY}|{_MOST}|{_CODE}|{_ONE}) | \s+it\s+as\b
       | (?:\s+(?:with|by))?\s+(?!the\b|this\b|all\b|each\b|an?\b)[(\[]?{_CHOICE} | \s+{_CASES} | \s*[:/]\s*{_CHOICE} )
   | {_SAY}(?:\s+Sie)?(?:\s+(?:me|back|down|out|an|aus|zurück|(?:your|the|deine|die|ta|la|tu|sua|a)\s+(?:final\s+)?\w+))?(?:
         \s+(?:as\s+|mit\s+|con\s+|com\s+|par\s+|avec\s+|en\s+)?(?:{_ONLY}|{_MOST}|{_ONE}|(?:valid\s+)?json\b|one\s+of\b|eine?[sr]?\s+von\b|une?\s+des?\b|una?\s+d[ei]\b|um\s+de\b)
       | \s+(?!whether|if\b|what|which|how|why|who|the\b|an?\b|ob\b|si\b|se\b|your\b){_CHOICE}(?!\w)
       | \s+(?!whether|if\b|what|which|how|the\b|an?\b|ob\b){_CASES} )
 )"""
-_OPENS = re.compile(rf"(?:{_PLEASE})*{_HOW}", re.I | re.X | re.S)
+_OPENS = re.compile(rf"{_PLEASE}{_HOW}", re.I | re.X | re.S)
 _MIXED = re.compile(
-    rf"(?:{_AND}(?:{_PLEASE})*{_HOW})|^(?:{_PLEASE})*{_ANSWER}{_OBJECT}.*\b(?:{_ONLY}|{_FORM}|{_ONE}|(?:with|mit|con|com|par)\s+{_CHOICE})",
+    rf"(?:{_AND}{_PLEASE}{_HOW})|^{_PLEASE}{_ANSWER}{_OBJECT}{_FAR}\b(?:{_ONLY}|{_FORM}|{_ONE}|(?:with|mit|con|com|par)\s+{_CHOICE})",
     re.I | re.X | re.S,
 )
-_ANSWERING_IT = re.compile(rf"(?:{_PLEASE})*{_ANSWER}{_OBJECT}(?!\s+as\b)", re.I | re.X)
+_TITLE = re.compile(r"#+ [^\n]*")
+_COLON_CHARS_MAX = 40  # so far before a gap a colon is looked for, behind the stars and blanks that may follow it
+_INK = re.compile(r"\S")
+_ANSWERING_IT = re.compile(rf"{_PLEASE}{_ANSWER}{_OBJECT}(?!\s+as\b)", re.I | re.X)
 _HEADING = re.compile(
     r"""(?:(?:the\s+)?(?:required\s+|expected\s+)?(?:output|answer|response|reply|return)[\s-]format|format|ausgabeformat|antwortformat
       |format\s+(?:der|de|of|for)\s+.{0,20}|formato(?:\s+\w+){0,3})\**\s*(?::|\bis\b|\bist\b|$|\n)
@@ -95,19 +110,19 @@ _STATED = re.compile(
     |(?:answer|output|response|antwort|ausgabe|réponse|respuesta|risposta|resposta)\s*:\s*(?:{_CHOICE}|{_ONE}|{_ONLY})
     |(?:end|finish|conclude|begin|start)\b.*\b(?:answer|line|reply|response)\b
     |(?:put|give|write)\b.*\b(?:last|final|one)\s+line\b
-    |(?:{_PLEASE})*(?:do\s+not|don['’]t|never|no(?!\s+one)|without|keine?|ohne|erkläre|ne|n['’]|pas\s+d|sans|sin|non|nessun[ao]|senza|não|sem|nenhum[ao]?)
+    |{_PLEASE}(?:do\s+not|don['’]t|never|no(?!\s+one)|without|keine?|ohne|erkläre|ne|n['’]|pas\s+d|sans|sin|non|nessun[ao]|senza|não|sem|nenhum[ao]?)
       \s*.{{0,40}}(?:expla|justif|punctuation|other\s+(?:words?|text)|anything\s+else|commentary|preamble|markdown
         |nichts|erklär|explic|explique|expliqu|spieg)
     |(?:nothing\s+else|nichts\s+(?:weiter|sonst|anderes)|rien\s+d['’]autre|nada\s+m[aá]is|nient['’]altro)\b
     |{_ONLY}\s+(?!consider|use\b|look|judge|count|if\b|when\b|those|in\b|for\b)(?:[^.]{{0,30}}\b{_FORM}|{_CHOICE}|{_ONE}\s*(?:[.:!,(]|$))
     |use\s+{_ONLY}\s+(?:.{{0,25}}\b(?:{_CODE}|labels?\b|letters?\b|categories\b)|{_CHOICE})
     |(?:put|give|return|state|write)\s+(?:your|the)\s+(?:final\s+)?(?:answer|result|label|output|response|reply|number|date|name)s?\s+(?:as|in)\b
-    |(?:exactly\s+)?{_ONE}\s*(?:only)?\s*(?:[.:!(]|$)""",
+    |(?:exactly\s+)?{_ONE}(?:\s*only)?\s*(?:[.:!(]|$)""",
     re.I | re.X | re.S,
 )
 # "Yes or no." after a question; it may be the question itself.
 _BARE = re.compile(
-    rf"\W*(?:{_WORD}(?:\s*,\s*{_WORD})*\s*,?\s+(?:or|oder|oppure|ou)\s+{_WORD}|{_WORD}(?:/{_WORD})+|s[íiì]m?\s+(?:o|u|ou)\s+n[oã]o?)\W*",
+    rf"\W{{0,9}}(?:{_WORD}(?:\s*,\s*{_WORD})*(?:\s*,)?\s+(?:or|oder|oppure|ou)\s+{_WORD}|{_WORD}(?:/{_WORD})+|s[íiì]m?\s+(?:o|u|ou)\s+n[oã]o?)\W*",
     re.I,
 )
 _JUDGES = re.compile(
@@ -132,13 +147,13 @@ def units(text: str) -> list[Unit]:
     ['Judge it.', 'Answer with one of:\\n- good\\n- bad', 'Mind irony.']
     """
     found: list[Unit] = []
-    start, gap = 0, ""
+    start, gap, goes_on = 0, "", _going_on(text, 0)
     for match in _BREAK.finditer(text):
-        said = text[start : match.start()]
-        if not said.strip() or _goes_on(said, match[0]):
+        if not _INK.search(text, start, match.start()) or goes_on(match.start(), match[0]):
             continue
-        found.append(Unit(gap, said))
+        found.append(Unit(gap, text[start : match.start()]))
         start, gap = match.end(), match[0]
+        goes_on = _going_on(text, start)
     if text[start:].strip():
         found.append(Unit(gap, text[start:]))
     return found
@@ -230,14 +245,26 @@ def _headed(said: Sequence[Unit]) -> set[int]:
     return found
 
 
-def _goes_on(said: str, gap: str) -> bool:
-    """Whether the sentence so far is not at its end at this gap."""
-    if said.rstrip().rstrip("*").endswith(":") or re.match(r"#+ [^\n]*$", said):
-        return True
-    head, colon, _ = said.partition(":\n")
-    return (
-        bool(colon)
-        and gap.count("\n") == 1
-        and gap.strip(" \t") == "\n"
-        and (says_how(head + ":") or also_says_how(head))
-    )
+def _going_on(text: str, start: int) -> Callable[[int, str], bool]:
+    """Whether the sentence from ``start`` is not at its end at some place before a gap; its beginning is looked at once."""
+    heading = _TITLE.match(text, start)
+    number = _NUMBER_ALONE.match(text, start)
+    colon = -1
+
+    @cache
+    def is_order(colon: int) -> bool:
+        head = text[start:colon]
+        return says_how(head + ":") or also_says_how(head)
+
+    def goes_on(end: int, gap: str) -> bool:
+        nonlocal colon
+        if (number and number.end() == end) or (heading and end <= heading.end()):
+            return True
+        if text[max(start, end - _COLON_CHARS_MAX) : end].rstrip().rstrip("*").endswith(":"):
+            return True
+        if gap.count("\n") != 1 or gap.strip(" \t") != "\n":
+            return False
+        colon = colon if colon >= 0 else text.find(":\n", start, end)
+        return colon >= 0 and is_order(colon)
+
+    return goes_on

@@ -77,23 +77,16 @@ class Prompt:
             moved, rest = blocks.split_input(frame)
             if not contract or contract.strip() in moved or contract.strip() in rest:
                 body, frame = "\n\n".join(part for part in (body, moved) if part), rest
-        is_guessed = contract is None
         found = after
         if contract is not None:
             body, found = _named(contract.strip(), body, after, frame)
         body, rules, reasoning = blocks.split_rules(body)
-        if rules and not shown and is_guessed:
-            reasoning, found = blocks.split_last_contract(reasoning, labels)
         if not rules:
             body, reasoning = blocks.split_reasoning(body)
         role, task = blocks.split_role(body)
-        if is_guessed and not (shown and found):
-            task, first = split_contract(task, labels)
-            found = "\n\n".join(part for part in (first, found) if part)
-        if is_guessed and not found:
-            rules, found = blocks.split_ruled_contract(rules)
         exemplars = tuple(Exemplar(said, answer, item_id(said)) for said, answer in shown)
-        return cls(task, role, rules, reasoning, exemplars, found, frame, verbatim=text)
+        prompt = cls(task, role, rules, reasoning, exemplars, found, frame, verbatim=text)
+        return _with_guess(prompt, labels) if contract is None else prompt
 
     def edit(self, **changes: Any) -> Prompt:
         """This prompt with other blocks.
@@ -183,3 +176,23 @@ def _named(contract: str, body: str, after: str, frame: str) -> tuple[str, str]:
     if contract not in body:
         raise ConfigurationError(f"the contract {contract!r} is not in the prompt's instructions: say it word for word")
     return blocks.without(body, contract), "\n\n".join(part for part in (contract, after) if part)
+
+
+def _with_guess(prompt: Prompt, labels: Sequence[str]) -> Prompt:
+    """With what says how to answer moved out of its blocks, before the text after the examples."""
+    # Before turns of ours nothing is left to guess; a person may order a form before the examples, and close with another sentence.
+    is_ours = bool(prompt.exemplars and blocks.split_turns(prompt.verbatim)[1])
+    if prompt.exemplars and prompt.contract and (is_ours or blocks.tells_how(prompt.contract, labels)):
+        return prompt
+    found: list[str] = []
+    task, rules, reasoning = prompt.task, prompt.rules, prompt.reasoning
+    if rules and not is_ours:
+        reasoning, last = blocks.split_last_contract(reasoning, labels)
+        found.append(last)
+    task, first = split_contract(task, labels)
+    found.insert(0, first)
+    if not any(found):
+        rules, ruled = blocks.split_ruled_contract(rules)
+        found.append(ruled)
+    contract = "\n\n".join(part for part in (*found, prompt.contract) if part)
+    return replace(prompt, task=task, rules=rules, reasoning=reasoning, contract=contract)

@@ -6,6 +6,7 @@ import pytest
 
 from meta_learning.acla import AdaptiveCurriculumAgent, Prompt
 from meta_learning.acla.contracts import split_contract
+from meta_learning.acla.prompt import Exemplar
 from meta_learning.errors import ConfigurationError
 from meta_learning.llm import Request
 from meta_learning.llm.scripted import ScriptedLLM
@@ -171,6 +172,115 @@ def test_instructions_around_the_variables_can_be_evolved_and_the_variables_cann
     assert "\n\n".join(one.text for one in prompt.messages("{input}")) in (text, f"{text}\n\n{{input}}")
     edited = prompt.edit(rules=("Mind it.",))
     assert Prompt.parse(edited.render()).edit() == edited
+
+
+@pytest.mark.parametrize(
+    ("text", "task", "contract"),
+    [
+        (
+            "1. Judge the tone.\n2. Answer with yes or no.\n3. Mind irony.",
+            "1. Judge the tone.\n3. Mind irony.",
+            "2. Answer with yes or no.",
+        ),
+        (
+            "Classify:\n1. Read it.\n2. Answer with one of:\n   - good\n   - bad\n\n3. Mind irony.",
+            "Classify:\n1. Read it.\n\n3. Mind irony.",
+            "2. Answer with one of:\n   - good\n   - bad",
+        ),
+        (
+            "1. Judge the tone. 2. Answer with yes or no. 3. Mind irony.",
+            "1. Judge the tone. 3. Mind irony.",
+            "2. Answer with yes or no.",
+        ),
+        (
+            "A. Judge the tone.\nB. Answer with yes or no.\nC. Mind irony.",
+            "A. Judge the tone.\nC. Mind irony.",
+            "B. Answer with yes or no.",
+        ),
+        ("a) Judge the tone.\nb) Answer with yes or no.", "a) Judge the tone.", "b) Answer with yes or no."),
+        (
+            "Step 1. Judge the tone.\nStep 2. Answer with yes or no.",
+            "Step 1. Judge the tone.",
+            "Step 2. Answer with yes or no.",
+        ),
+        ("Judge the tone. Answer with 0 or 1. Mind irony.", "Judge the tone. Mind irony.", "Answer with 0 or 1."),
+    ],
+)
+def test_an_item_of_a_numbered_list_takes_its_number_with_it(text: str, task: str, contract: str) -> None:
+    prompt = Prompt.parse(text)
+    assert (prompt.task, prompt.contract) == (task, contract)
+    assert prompt.render() == text
+    edited = prompt.edit(rules=("Be fair.",))
+    assert Prompt.parse(edited.render()).edit() == edited
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept"),
+    [
+        (
+            "Judge it. Answer with good or bad.",
+            "Now judge this one.",
+            "Answer with good or bad.\n\nNow judge this one.",
+        ),
+        (
+            "Judge it.\n\nRules:\n- Be fair.\n\nAnswer with good or bad.",
+            "Now judge this one.",
+            "Answer with good or bad.\n\nNow judge this one.",
+        ),
+        (
+            "Judge it.\n\nRules:\n- Be fair.\n- Answer with good or bad.",
+            "Now judge this one.",
+            "Answer with good or bad.\n\nNow judge this one.",
+        ),
+        ("Judge it.\n\nRules:\n- Be fair.\n\nAnswer with good or bad.", "", "Answer with good or bad."),
+        # What follows says how to answer: nothing else is taken for it.
+        ("Judge it. Only good or bad.", "Answer with one word.", "Answer with one word."),
+    ],
+)
+def test_a_sentence_after_a_persons_examples_does_not_hide_the_order_before_them(
+    before: str, after: str, kept: str
+) -> None:
+    prompt = Prompt.parse(f"{before}\n\nExamples:\n\nInput: nice\nAnswer: good\n\n{after}".rstrip())
+    assert prompt.contract == kept
+    edited = prompt.edit(task="Say what it is.", rules=("Mind irony.",), reasoning="")
+    assert Prompt.parse(edited.render()).edit() == edited
+    assert "".join(one.text for one in edited.messages("dull")).count(kept) == 1
+
+
+def test_what_an_author_writes_before_turns_of_ours_is_no_contract() -> None:
+    prompt = Prompt.parse("Judge it. Now tell us.\n\nText: {input}", contract="Now tell us.")
+    child = prompt.edit(task="Judge it. Only good or bad.", exemplars=(Exemplar("nice", "good"),))
+    again = Prompt.parse(child.render())
+    assert (again.task, again.contract) == ("Judge it. Only good or bad.", "Now tell us.")
+
+
+# Where two repeats match the same characters, or one starts anew at every place, such a text takes minutes.
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("head", "odd", "tail"),
+    [
+        ("", "then ", "x"),
+        ("", "please, ", ""),
+        ("", "\"'", "x"),
+        ("", "*", "x"),
+        ("", "and answer ", ""),
+        ("", ", answer/answer", "x"),
+        ("Answer", " ", "x"),
+        ("One word", " ", "x"),
+        ("Yes", " ", "x"),
+        ("Yes or no", "+", "x"),
+        ("Judge.\n\n", "think ", ""),
+        ("{input}\n", "a", ""),
+        ("{input}\n", "a ", ":"),
+        ("Read it, then " * 2000 + ":\n", "- a\n", ""),
+    ],
+)
+def test_a_large_odd_text_is_read(head: str, odd: str, tail: str) -> None:
+    text = head + odd * (200_000 // len(odd)) + tail
+    prompt = Prompt.parse(text, ("good", "bad"))
+    assert prompt.render() == text
+    said = "".join((prompt.task, *prompt.rules, prompt.reasoning, prompt.contract, prompt.frame))
+    assert "".join(said.split()) == "".join(text.split())
 
 
 @pytest.mark.parametrize(
