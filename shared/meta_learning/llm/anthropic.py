@@ -10,6 +10,7 @@ import anthropic
 from meta_learning.errors import CallerError, ConfigurationError, ParameterRefused
 from meta_learning.llm import Capabilities, Reply, Request
 from meta_learning.llm.estimate import most_tokens
+from meta_learning.llm.first import FirstAlone
 from meta_learning.llm.guard import check_calls_allowed
 from meta_learning.llm.models import current_model, takes_schema
 from meta_learning.llm.sdk import call, cause_of, counted, refuses_schema, translated
@@ -46,10 +47,16 @@ class AnthropicLLM:
         structured = takes_schema(self.provider, self.model)
         self.capabilities = Capabilities(temperature=False, concurrency_max=4, structured=structured)
         self._refuses_schema = False
+        self._first = FirstAlone()
 
     async def complete(self, request: Request) -> Reply:
         """One attempt."""
         check_calls_allowed(self.provider, self.model)
+        return await self._first.ask(
+            lambda: self.arguments(request).keys() & {"output_config"}, lambda: self._attempt(request)
+        )
+
+    async def _attempt(self, request: Request) -> Reply:
         started = time.perf_counter()
         try:
             arguments = self.arguments(request)

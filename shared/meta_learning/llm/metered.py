@@ -11,7 +11,7 @@ from meta_learning.llm import LLM, Reply, Request
 from meta_learning.llm.cache import ReplyCache
 from meta_learning.llm.ledger import Ledger
 from meta_learning.llm.retry import Retrying
-from meta_learning.llm.unsent import NotSent
+from meta_learning.llm.unsent import is_unsent
 
 
 class MeteredLLM:
@@ -64,10 +64,10 @@ class MeteredLLM:
             if self._cache is not None:
                 self._cache.failed(request.digest(self.provider, self.model), entry)
             raise
-        except NotSent as error:
-            self.ledger.release(held)
-            raise asyncio.CancelledError(*error.args) from None
         except asyncio.CancelledError as error:
+            if is_unsent(error):
+                self.ledger.release(held)
+                raise asyncio.CancelledError from None
             # The provider may have answered and billed by now: a call, also for every later life of the run.
             entry = self.ledger.fail(held, error)
             if self._cache is not None:

@@ -12,6 +12,7 @@ import openai
 from meta_learning.errors import CallerError, ConfigurationError, LLMUnavailable, ParameterRefused
 from meta_learning.llm import Capabilities, Reply, Request
 from meta_learning.llm.estimate import most_tokens
+from meta_learning.llm.first import FirstAlone
 from meta_learning.llm.guard import check_calls_allowed
 from meta_learning.llm.labels import label_logprobs
 from meta_learning.llm.models import current_model, takes_schema
@@ -27,7 +28,8 @@ class OpenAILLM:
     """Answers through ``client`` (async or not), or through a client of its own for ``base_url`` and ``api_key``.
 
     What an endpoint accepts is found out by asking: a parameter that is refused (HTTP 400 or 422 naming it) is left out from then
-    on, and whoever asked asks again (`ParameterRefused`), so that a ledger sees every request. Any model name is allowed away from
+    on, and whoever asked asks again (`ParameterRefused`), so that a ledger sees every request. The first request with a parameter goes
+    alone (`FirstAlone`), so that a refusal is heard once. Any model name is allowed away from
     OpenAI's own address. The SDK's hidden retries are switched off.
     """
 
@@ -56,6 +58,7 @@ class OpenAILLM:
             extras={"label_logprobs": "ask"},
         )
         self._refused: set[str] = set()
+        self._first = FirstAlone()
         self._alternatives_count = ALTERNATIVES_COUNTS[0]
         # OpenAI deprecated the one name, most other servers do not know the other and would generate to the end.
         self._limit = self._limit_first = "max_completion_tokens" if self._is_vendor else "max_tokens"
@@ -63,6 +66,9 @@ class OpenAILLM:
     async def complete(self, request: Request) -> Reply:
         """One attempt, one request."""
         check_calls_allowed(self.provider, self.model)
+        return await self._first.ask(lambda: self.arguments(request).keys(), lambda: self._attempt(request))
+
+    async def _attempt(self, request: Request) -> Reply:
         started = time.perf_counter()
         arguments = self.arguments(request)
         try:
