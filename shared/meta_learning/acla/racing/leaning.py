@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 # A model is believed to be so much better than the commonest label, of what is possible, until some prompt shows more.
 SKILL_USUAL = 0.25
-# Of what would be lost if prompts differed in nothing else. Tweets, 21 sets of examples (benchmarks/LOG.md): a quarter to all of it.
+# Of what would be lost if prompts differed in nothing else (docs/decisions/0012).
 EXPECTED_SHARE = 0.5
 
 
