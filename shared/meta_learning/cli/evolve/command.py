@@ -28,7 +28,7 @@ from meta_learning.cli.evolve.budget import Budget, settled
 from meta_learning.cli.evolve.folder import RunFolder, free_name
 from meta_learning.cli.evolve.kept import kept
 from meta_learning.cli.evolve.order import Order
-from meta_learning.cli.evolve.running import run
+from meta_learning.cli.evolve.running import interruptible, run
 from meta_learning.cli.evolve.screen import Screen, offered
 from meta_learning.cli.printing import with_option
 from meta_learning.errors import CallerError, Cancelled, LLMUnavailable, MetaLearningError, StoreUnavailable
@@ -39,6 +39,7 @@ from meta_learning.utils.logger import DATA_FOLDER
 from meta_learning.utils.provenance import without_secrets
 
 FAILED, UNAVAILABLE, NOT_AGREED, STOPPED = 1, 3, 4, 130
+NOTHING_SPENT = "nothing was spent"
 WIDTH = 160  # of a pipe: nothing is cut, few lines are folded
 # What may be said to a run that goes on: nothing that could change its result.
 # `base_url` only where it is the same server's: a user and password in it are not written down.
@@ -116,6 +117,8 @@ def _carry_out(ctx: typer.Context, data_folder: Path, resume: str | None) -> Non
         asyncio.run(_evolve(order, llm, folder, console, wanted))
     except Cancelled as error:
         _end(f"{error}\n{resumable}", STOPPED)
+    except KeyboardInterrupt:
+        _end(*((resumable, STOPPED) if folder.is_kept else (NOTHING_SPENT, NOT_AGREED)))
     except LLMUnavailable as error:
         _end(f"{error}\nwhat was paid for is kept; {resumable}", UNAVAILABLE)
     except (StoreUnavailable, OSError) as error:
@@ -153,7 +156,7 @@ async def _evolve(order: Order, llm: LLM, folder: RunFolder, console: Console, w
             console.print(f"{name:<10} {value}", highlight=False, markup=False)
         with folder.locked():
             if not wanted.agreed:
-                _ask()
+                await _ask()
             folder.keep(order)
             screen = Screen(console, budget.config)
             results = await run(order, budget, llm, folder, screen, wanted.patience_s)
@@ -231,11 +234,18 @@ def _alike(budget: Budget) -> dict[str, str]:
     return {"beware": f"\n{'':<11}".join(budget.beware)} if budget.beware else {}
 
 
-def _ask() -> None:
+async def _ask() -> None:
     if not sys.stdin.isatty():
         _end("nobody is there to agree: say --yes to spend without being asked", NOT_AGREED)
-    if not typer.confirm("spend that?"):
-        _end("nothing was spent", NOT_AGREED)
+    await asyncio.sleep(0)  # a Ctrl-C that came before the question is heard now, and not after the answer
+    try:
+        with interruptible():
+            agreed = typer.confirm("spend that?")
+    except typer.Abort:
+        typer.echo()
+        agreed = False
+    if not agreed:
+        _end(NOTHING_SPENT, NOT_AGREED)
 
 
 def _say(results: dict[str, Any], order: Order, report: Path, console: Console) -> None:
