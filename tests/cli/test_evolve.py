@@ -251,7 +251,8 @@ def test_a_floor_may_be_said_afterwards_and_takes_what_is_in_use_where_that_is_g
     result = asked("evolve", "--resume", run.name, *data, "--floor", "0.4")
     assert result.exit_code == 0, result.output
     assert "by your floor: " in result.output
-    assert "in use, taken" in result.output
+    assert re.search(r"^▸ \w{8} .* in use$", result.output, re.M), result.output
+    assert "in use, taken" in (run / "report" / "report.md").read_text()
     assert "the prompt stays as it is" in result.output
     assert (run / "report" / "prompt.txt").read_text().strip() == PROMPT
     assert json.loads((run / "report" / "package.json").read_text())["voters"][0]["prompt"] == PROMPT

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from meta_learning.acla.floor import with_floor
+from meta_learning.acla.model_judge import CALLS_EACH
 from meta_learning.acla.preparing import GATE_COUNT_MIN
 from meta_learning.acla.reporting import conditions, difference
 from meta_learning.acla.run import unscorable
@@ -29,7 +30,7 @@ from meta_learning.cli.evolve.folder import RunFolder, free_name
 from meta_learning.cli.evolve.kept import kept
 from meta_learning.cli.evolve.order import Order
 from meta_learning.cli.evolve.running import interruptible, run
-from meta_learning.cli.evolve.screen import Screen, offered
+from meta_learning.cli.evolve.screen import Screen, offered, show
 from meta_learning.cli.printing import with_option
 from meta_learning.errors import CallerError, Cancelled, LLMUnavailable, MetaLearningError, StoreUnavailable
 from meta_learning.llm import LLM
@@ -39,6 +40,7 @@ from meta_learning.utils.logger import DATA_FOLDER
 from meta_learning.utils.provenance import without_secrets
 
 FAILED, UNAVAILABLE, NOT_AGREED, STOPPED = 1, 3, 4, 130
+PRICE = "1,000 more tokens a call must bring {:g} points (--tokens-price {:g}): it is taken off gains, not off the scores shown"
 NOTHING_SPENT = "nothing was spent"
 WIDTH = 160  # of a pipe: nothing is cut, few lines are folded
 # What may be said to a run that goes on: nothing that could change its result.
@@ -186,15 +188,27 @@ def _refuse_what_nobody_can_judge(budget: Budget) -> None:
 def _about(order: Order, budget: Budget, llm: LLM) -> dict[str, str]:
     guess, parts = budget.estimate, budget.splits
     groups = f", of {parts.groups_counts[0]} and {parts.groups_counts[1]} groups" if parts.groups_counts else ""
+    price = {"price": PRICE.format(100 * order.tokens_price, order.tokens_price)} if order.tokens_price else {}
     batches = {"batches": _batches(order)} if order.batch else {}
     caps = {"calls": order.calls, "tokens": order.tokens, "US dollars": order.money, "seconds": order.seconds}
     return {
-        "data set": f"{order.data}: {len(parts.search)} items to search on, {len(parts.gate)} fresh ones to decide on{groups}",
+        "data set": f"{order.data}: {len(parts.search)} items to search on, {_fresh(budget)}{groups}",
         "prompt": kept(budget),
         "model": f"{llm.model} ({without_secrets([order.base_url or order.provider])[0]})",
         "budget": ", ".join(f"{cap:,} {name}" for name, cap in caps.items() if cap is not None),
         "estimate": f"up to {guess.calls:,} calls, {guess.tokens_low:,} to {guess.tokens_high:,} tokens, {_money(guess)}",
-    } | batches
+    } | (price | batches)
+
+
+def _fresh(budget: Budget) -> str:
+    """The fresh items; where the calls do not reach all of them even for one finalist, how many calls would."""
+    there, reached = len(budget.splits.gate), budget.plan["gate_items"]
+    if not 0 < reached < there:
+        return f"{there} fresh ones to decide on"
+    each = 1 if budget.config.judge is None else CALLS_EACH
+    wanted = 3 * each * (1 + budget.config.ensemble_size) * there
+    more = f"--calls {wanted}" if budget.estimate.calls == budget.order.calls else f"a budget for {wanted:,} calls"
+    return f"{there} fresh ones are there; the calls reach {reached} of them ({more} would reach {there})"
 
 
 def _batches(order: Order) -> str:
@@ -251,7 +265,7 @@ async def _ask() -> None:
 def _say(results: dict[str, Any], order: Order, report: Path, console: Console) -> None:
     console.print(f"\n{results['outcome']}: {results['reason']}", highlight=False, markup=False, style="bold")
     if (table := offered(results)).row_count:
-        console.print(table)
+        show(console, table)
     if pick := results.get("pick"):
         console.print(f"by your floor: {pick['reason']}", highlight=False, markup=False)
     for line in conditions(results):
