@@ -211,7 +211,7 @@ REFUSED = [
     (("--layout", "poem", "--prompt", "x"), 1, "layout"),
     (("--calls", "0"), 2, "--calls"),
     (("--calls", "60", "--samples", "40", "--gate-samples", "20"), 1, "fewer --samples or more --calls"),
-    (("--resume", "20260101T000000", "--seed", "1"), 2, "leave out seed"),
+    (("--resume", "20260101T000000", "--seed", "1"), 2, "leave out --seed"),
     (("--resume", "20260101T000000"), 1, "no run '20260101T000000'"),
     (("--resume", "../up"), 1, "no name of a run"),
 ]

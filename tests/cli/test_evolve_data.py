@@ -168,3 +168,10 @@ def test_a_price_of_tokens_is_said_before_anything_is_spent(tmp_path: Path) -> N
     said = " ".join(estimated(path, "--tokens-price", "0.05").output.split())
     assert "price 1,000 more tokens a call must bring 5 points (--tokens-price 0.05)" in said
     assert "(--tokens-price" not in estimated(path).output
+
+
+def test_a_number_out_of_its_range_is_a_wrong_command_line(tmp_path: Path) -> None:
+    path = written(tmp_path / "mail.csv", rows_of(200))
+    result = estimated(path, "--alpha", "2")
+    assert result.exit_code == 2
+    assert "--alpha" in result.output

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 from rich.table import Table
+from typer.testing import CliRunner
 
+from meta_learning.acla.config import STRATEGIES
 from meta_learning.acla.reporting import Row, Snapshot
+from meta_learning.cli import app
 from meta_learning.cli.evolve.screen import candidates, offered, show
 
 SEED, OTHER = "b24fe9a6c50da2dd", "0123456789abcdef-c"
@@ -58,7 +61,7 @@ def test_both_tables_keep_every_row_on_one_line(price_usd: float | None, width: 
     [taken] = [line for line in final if line.startswith("▸ 0")]
     assert taken.split()[1:8] == ["01234567-c", ".62", ".50–.70", "55", "1.00", ".40–1.00", "25"]
     assert taken.rstrip().endswith("proven")
-    assert [line.strip() for line in final if "not proven" in line][0].startswith("b24fe9a6+1 ")
+    assert next(line.strip() for line in final if "not proven" in line).startswith("b24fe9a6+1 ")
 
 
 def test_where_nothing_is_paid_no_column_says_so_and_items_are_called_items() -> None:
@@ -80,3 +83,17 @@ def test_on_a_pipe_no_line_ends_in_blanks() -> None:
     lines = drawn(offered(front(0.0)), 160, terminal=False)
     assert len(lines) > 4
     assert lines == [line.rstrip() for line in lines]
+
+
+def test_the_help_groups_the_options_and_names_the_strategies() -> None:
+    said = CliRunner(env={"COLUMNS": "80", "TERM": "dumb"}).invoke(app, ["evolve", "--help"]).output
+    headings = [line.split()[1] for line in said.splitlines() if line.startswith("╭─")]
+    assert {"Data", "Prompt", "Budget", "Model", "Search", "Decision", "Run"} <= set(headings)
+    flat = " ".join(said.replace("│", " ").split())
+    for name in STRATEGIES:
+        assert name in flat
+    assert "For example: meta-learning evolve" in flat
+    assert "INTEGER" not in said
+    commands = CliRunner(env={"COLUMNS": "80", "TERM": "dumb"}).invoke(app, ["--help"]).output
+    assert commands.index("Experiments") < commands.index("evolve") < commands.index("A running system")
+    assert commands.index("A running system") < commands.index("dead-letters")

@@ -25,7 +25,7 @@ UNSEEN = 0.0005
 
 @dataclass
 class Ending:
-    """How a run ended. ``judged``: all that came before the gate; ``proven``: those that it lets through, the ``winner`` among them."""
+    """How a run ended. ``judged``: whom the gate looked at; ``proven``: those that it let through, one of them the ``winner``."""
 
     outcome: str
     reason: str

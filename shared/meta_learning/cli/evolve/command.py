@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -101,6 +102,9 @@ def evolve(
 ) -> None:
     """Find a better prompt for DATA, within a budget; it takes over only on fresh evidence.
 
+    For example: meta-learning evolve mails.csv --input-column text --expected-column label --prompt "Is it spam? Answer yes or no."
+    --calls 300
+
     Exit codes: 0 the run ended, also where nothing better was found; 1 refused or failed; 2 wrong options; 3 the model does not
     answer; 4 nobody agreed to spend; 130 stopped. After 3 and 130, --resume goes on.
     """
@@ -133,7 +137,7 @@ def _ordered(ctx: typer.Context, data_folder: Path, resume: str | None) -> tuple
     """A new order with a name for its run, or that of an earlier one."""
     given = {name for name in ctx.params if _is_given(ctx, name)}
     if resume is not None and (others := sorted(given - WITH_RESUME)):
-        raise typer.BadParameter(f"a run goes on as it was ordered: leave out {', '.join(others)}", ctx)
+        raise typer.BadParameter(f"a run goes on as it was ordered: leave out {_spelled(others)}", ctx)
     try:
         if resume is not None:
             return RunFolder(data_folder, resume).order().going_on_with(ctx.params["base_url"]), resume
@@ -141,6 +145,10 @@ def _ordered(ctx: typer.Context, data_folder: Path, resume: str | None) -> tuple
         return order, free_name(data_folder, datetime.now())
     except (MetaLearningError, OSError) as error:
         _end(str(error), FAILED)
+
+
+def _spelled(names: Iterable[str]) -> str:
+    return ", ".join(name if name == "data" else f"--{name.replace('_', '-')}" for name in names)
 
 
 def _is_given(ctx: typer.Context, name: str) -> bool:
