@@ -211,7 +211,7 @@ REFUSED = [
     (("--layout", "poem", "--prompt", "x"), 1, "layout"),
     (("--calls", "0"), 2, "--calls"),
     (("--calls", "60", "--samples", "40", "--gate-samples", "20"), 1, "fewer --samples or more --calls"),
-    (("--resume", "20260101T000000", "--seed", "1"), 2, "leave out seed"),
+    (("--resume", "20260101T000000", "--seed", "1"), 2, "leave out --seed"),
     (("--resume", "20260101T000000"), 1, "no run '20260101T000000'"),
     (("--resume", "../up"), 1, "no name of a run"),
 ]
@@ -251,7 +251,8 @@ def test_a_floor_may_be_said_afterwards_and_takes_what_is_in_use_where_that_is_g
     result = asked("evolve", "--resume", run.name, *data, "--floor", "0.4")
     assert result.exit_code == 0, result.output
     assert "by your floor: " in result.output
-    assert "in use, taken" in result.output
+    assert re.search(r"^▸ \w{8} .* in use$", result.output, re.M), result.output
+    assert "in use, taken" in (run / "report" / "report.md").read_text()
     assert "the prompt stays as it is" in result.output
     assert (run / "report" / "prompt.txt").read_text().strip() == PROMPT
     assert json.loads((run / "report" / "package.json").read_text())["voters"][0]["prompt"] == PROMPT

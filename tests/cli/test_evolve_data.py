@@ -176,3 +176,27 @@ def test_the_card_goes_by_the_same_rules_as_a_run(tmp_path: Path) -> None:
         "labels in several spellings, which count as the labels above: 'Ham ' (1)",
     ):
         assert said in text
+
+
+def test_the_header_says_how_many_fresh_items_decide_and_which_calls_would_reach_all(tmp_path: Path) -> None:
+    path = written(tmp_path / "mail.csv", rows_of(200))
+    few = " ".join(estimated(path, "--samples", "20", "--gate-samples", "20", "--calls", "80").output.split())
+    assert "20 fresh ones are there; the calls reach 13 of them (--calls 120 would reach 20)" in few
+    assert "13 fresh items for one finalist" in few
+    more = " ".join(estimated(path, "--samples", "20", "--gate-samples", "20", "--calls", "120").output.split())
+    assert "20 fresh ones to decide on" in more
+    assert "20 fresh items for one finalist" in more
+
+
+def test_a_price_of_tokens_is_said_before_anything_is_spent(tmp_path: Path) -> None:
+    path = written(tmp_path / "mail.csv", rows_of(200))
+    said = " ".join(estimated(path, "--tokens-price", "0.05").output.split())
+    assert "price 1,000 more tokens a call must bring 5 points (--tokens-price 0.05)" in said
+    assert "(--tokens-price" not in estimated(path).output
+
+
+def test_a_number_out_of_its_range_is_a_wrong_command_line(tmp_path: Path) -> None:
+    path = written(tmp_path / "mail.csv", rows_of(200))
+    result = estimated(path, "--alpha", "2")
+    assert result.exit_code == 2
+    assert "--alpha" in result.output

@@ -53,7 +53,7 @@ CANNOT_RUN = [
     (("--base-url", "http://"), "an address begins with"),
     (("--base-url", "http://host:port/v1"), "an address begins with"),
     (("--ensemble", "10"), "--ensemble is 10"),
-    (("--strategy", "hope"), "--strategy: ['hope']"),
+    (("--strategy", "hope"), "--strategy: there is no 'hope'; there are performance_based, error_analysis"),
     (("--tokens-price", "2000"), "--tokens-price is 2000"),
     (("--labels", "good"), "--labels are ['good']"),
     (("--labels", "good,Good"), "--labels are ['good', 'Good'], spellings of one answer"),

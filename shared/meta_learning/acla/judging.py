@@ -19,16 +19,20 @@ from meta_learning.acla.statistics import said_p
 from meta_learning.acla.store import RunLog
 from meta_learning.errors import BudgetExhausted
 
+# A difference that one digit of points does not show.
+UNSEEN = 0.0005
+
 
 @dataclass
 class Ending:
-    """How a run ended. ``proven``: all that the gate lets through; the ``winner`` is one of them."""
+    """How a run ended. ``judged``: whom the gate looked at; ``proven``: those that it let through, one of them the ``winner``."""
 
     outcome: str
     reason: str
     winner: Contender | None = None
     gate: GateReport | None = None
     proven: tuple[Contender, ...] = ()
+    judged: tuple[Contender, ...] = ()
 
 
 async def judge(
@@ -121,12 +125,12 @@ def _shares(search: Search, contenders: Sequence[Contender]) -> list[float | Non
 
 def _ending(report: GateReport, contenders: Sequence[Contender], cut_short: str) -> Ending:
     if report.winner is None:
-        return Ending("no_evidence", _compared(report.judged) + cut_short, gate=report)
+        return Ending("no_evidence", _compared(report.judged) + cut_short, gate=report, judged=tuple(contenders))
     winner = next(one for one in contenders if one.version == report.winner.version)
     gain = report.winner
     proven = tuple(one for one in contenders if one.version in report.proven)
     reason = (
-        f"{100 * gain.gain:+.1f} points on {_items(gain)} "
+        f"{_points(gain)} ({gain.seed_score:.2f} → {gain.score:.2f}) on {_items(gain)} "
         f"(95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}; at the level of the test "
         f"at least {100 * gain.at_least:+.1f}), {said_p(gain.p_adjusted)}"
     )
@@ -134,7 +138,17 @@ def _ending(report: GateReport, contenders: Sequence[Contender], cut_short: str)
         reason += f"; {len(winner.members)} prompts vote, so every question takes {len(winner.members)} calls"
     elif winner.calibrated:
         reason += "; the gain includes label calibration"
-    return Ending("improved", reason + cut_short, winner, report, proven)
+    return Ending("improved", reason + cut_short, winner, report, proven, tuple(contenders))
+
+
+def _points(judged: Finalist) -> str:
+    """The gain; where tokens have a price, what it is made of."""
+    before = judged.score - judged.seed_score
+    if abs(before - judged.gain) < UNSEEN:
+        return f"{100 * judged.gain:+.1f} points"
+    cost = before - judged.gain
+    parts = f"{100 * before:+.1f} {'−' if cost > 0.0 else '+'} {100 * abs(cost):.1f}"
+    return f"{100 * judged.gain:+.1f} points after the price of its tokens ({parts})"
 
 
 def _items(judged: Finalist) -> str:
@@ -148,5 +162,5 @@ def _compared(judged: Finalist | None) -> str:
         return "the model refused too many fresh items of every finalist to compare it with the seed prompt"
     return (
         f"on {_items(judged)} the best finalist has {judged.score:.2f} where the seed prompt has "
-        f"{judged.seed_score:.2f}: {100 * judged.gain:+.1f} points, {said_p(judged.p_adjusted)}"
+        f"{judged.seed_score:.2f}: {_points(judged)}, {said_p(judged.p_adjusted)}"
     )

@@ -44,22 +44,27 @@ def in_use_of(search: Search) -> Contender:
 
 
 def rows_of(search: Search, ending: Ending, certain: Certain) -> list[dict[str, Any]]:
-    """The front, with what is in use and what is proven even where a cheaper one is as good; cheapest first.
+    """The front, with what is in use and whoever was judged even where a cheaper one is as good; cheapest first.
 
-    ``score``: what is expected after the search, with its interval; ``decided_score``: on the items that the gate judged by, None for
+    ``score``: what is expected after the search, with its interval; ``search_items``: those that it was asked there, of which the gain
+    over the seed is; ``decided_score``: on the items that the gate judged by, None for
     whoever was not asked them. ``standing``: only what is in use, and what is proven, may be taken.
     """
     offers = {one.version: one for one in search.offers()}
     on_front = {one.version for one in front(list(offers.values()), 1.0 - certain.alpha)}
     known = [in_use_of(search), *ending.proven]
     standings = {one.version: PROVEN for one in known} | {known[0].version: IN_USE}
-    together = {one.version: _together(search, one) for one in known if isinstance(one, Ensemble)}
-    single = {one.version: asdict(search.offer(one)) for one in known if isinstance(one, Candidate)}
+    shown = [*known, *ending.judged]
+    together = {one.version: _together(search, one) for one in shown if isinstance(one, Ensemble)}
+    single = {one.version: asdict(search.offer(one)) for one in shown if isinstance(one, Candidate)}
+    raced = [search.seed, search.race.anchor, *(one.candidate for one in search.race.entrants.values())]
+    counts = {one.version: len(search.matrix.scores(one, search.race.items)) for one in raced}
     found = {version: asdict(offers[version]) for version in on_front} | single | together
     judged = {one.version: one for one in ending.gate.finalists} if ending.gate else {}
     rows = [
         one
         | _expected(search, one, certain)
+        | {"search_items": counts.get(version, 0)}
         | _fresh(judged, version, standings.get(version) == IN_USE, certain)
         | {"standing": standings.get(version, NOT_PROVEN), "on_front": version in on_front}
         for version, one in found.items()

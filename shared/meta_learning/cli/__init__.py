@@ -16,16 +16,18 @@ import typer
 from meta_learning.cli import data, off_policy, operations, runs, study, tune
 from meta_learning.cli.evolve import evolve
 
+EXPERIMENTS = "Experiments"
+
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Ask a running system, and experiment on this machine."
 )
-operations.add_to(app)
-app.command()(evolve)
-app.command("off-policy")(off_policy.off_policy)
-app.command()(tune.tune)
-app.add_typer(data.app, name="data")
-app.add_typer(runs.app, name="runs")
-app.add_typer(study.app, name="study")
+app.command(rich_help_panel=EXPERIMENTS)(evolve)
+app.add_typer(data.app, name="data", rich_help_panel=EXPERIMENTS)
+app.add_typer(runs.app, name="runs", rich_help_panel=EXPERIMENTS)
+app.command(rich_help_panel=EXPERIMENTS)(tune.tune)
+app.add_typer(study.app, name="study", rich_help_panel=EXPERIMENTS)
+operations.add_to(app, "A running system")
+app.command("off-policy", rich_help_panel="A running system")(off_policy.off_policy)
 
 
 def main() -> None:

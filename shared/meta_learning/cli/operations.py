@@ -103,9 +103,7 @@ def found_broker(url: str, data: Path) -> str:
     return f"unix://{embedded}" if url == DEFAULT_URL and embedded.exists() else url
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add these commands."""
-    app.command()(lag)
-    app.command("dead-letters")(dead_letters)
-    app.command()(replay)
-    app.command()(versions)
+def add_to(app: typer.Typer, panel: str) -> None:
+    """Add these commands, under this heading of its help."""
+    for name, command in (("lag", lag), ("dead-letters", dead_letters), ("replay", replay), ("versions", versions)):
+        app.command(name, rich_help_panel=panel)(command)

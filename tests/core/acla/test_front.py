@@ -137,6 +137,30 @@ async def test_the_page_shows_what_a_better_score_costs() -> None:
     assert "at least, at the test's level" in page
 
 
+async def test_the_gain_is_said_with_the_scores_that_it_is_between_and_all_who_were_judged_are_shown() -> None:
+    results = await found(with_examples)
+    judged = results["judged"]
+    between = f"points ({judged['seed_score']:.2f} → {judged['score']:.2f}) on {judged['pairs_count']} fresh items (95 % interval"
+    assert between in results["reason"]
+    assert "price of its tokens" not in results["reason"]
+    nothing = await found(nothing_helps)
+    rows = {row["version"]: row for row in nothing["front"]}
+    for one in nothing["gate"]["finalists"]:
+        assert rows[one["version"]]["standing"] == "not proven"
+        assert rows[one["version"]]["decided_items"] == one["pairs_count"]
+        assert rows[one["version"]]["search_items"] > 0
+
+
+async def test_where_tokens_have_a_price_the_gain_is_said_to_be_after_it() -> None:
+    results = await found(with_examples, tokens_price=5.0)
+    judged = results["judged"]
+    before = 100 * (judged["score"] - judged["seed_score"])
+    cost = before - 100 * judged["gain"]
+    assert cost > 0.1
+    said = f"{100 * judged['gain']:+.1f} points after the price of its tokens ({before:+.1f} − {cost:.1f})"
+    assert said in results["reason"]
+
+
 async def test_prompts_that_vote_are_offered_with_the_price_of_all_of_them() -> None:
     voters = [{"prompt": f"{SEED_PROMPT} Mind the {word}.", "calibrated": False} for word in ("digits", "sign")]
     results = await found(nothing_helps, initial_voters=voters)

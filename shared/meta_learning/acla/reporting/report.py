@@ -98,8 +98,9 @@ def _pairs(one: Mapping[str, Any]) -> str:
 def _offers(results: Mapping[str, Any]) -> str:
     head, rows = offers(results)
     said = (
-        "Nobody here is both dearer and not surely better than another, but for what is in use and what is proven, which are always "
-        "shown. Only those two may be taken: what is not proven is expected to score so after the search, which flatters."
+        "Nobody here is both dearer and not surely better than another, but for what is in use and what came before the decision, "
+        "which are always shown. Only what is in use and what is proven may be taken: what is not proven is expected to score so "
+        "after the search, which flatters."
     )
     return f"## What a better score costs\n\n{said}\n\n{table(head, rows)}" if rows else ""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from rich.console import Console
 from rich.text import Text
 
 from meta_learning.acla.floor import with_floor
+from meta_learning.acla.model_judge import CALLS_EACH
 from meta_learning.acla.preparing import GATE_COUNT_MIN, labels_of, unknown_answer
 from meta_learning.acla.reporting import conditions, difference
 from meta_learning.acla.run import unscorable
@@ -27,8 +29,8 @@ from meta_learning.cli.evolve.budget import Budget, settled
 from meta_learning.cli.evolve.folder import RunFolder, free_name
 from meta_learning.cli.evolve.kept import kept
 from meta_learning.cli.evolve.order import Order
-from meta_learning.cli.evolve.running import run
-from meta_learning.cli.evolve.screen import Screen, offered
+from meta_learning.cli.evolve.running import interruptible, run
+from meta_learning.cli.evolve.screen import Screen, offered, show
 from meta_learning.cli.printing import with_option
 from meta_learning.errors import CallerError, Cancelled, LLMUnavailable, MetaLearningError, StoreUnavailable
 from meta_learning.llm import LLM
@@ -38,6 +40,8 @@ from meta_learning.utils.logger import DATA_FOLDER
 from meta_learning.utils.provenance import without_secrets
 
 FAILED, UNAVAILABLE, NOT_AGREED, STOPPED = 1, 3, 4, 130
+PRICE = "1,000 more tokens a call must bring {:g} points (--tokens-price {:g}): it is taken off gains, not off the scores shown"
+NOTHING_SPENT = "nothing was spent"
 WIDTH = 160  # of a pipe: nothing is cut, few lines are folded
 # What may be said to a run that goes on: nothing that could change its result.
 # `base_url` only where it is the same server's: a user and password in it are not written down.
@@ -97,6 +101,9 @@ def evolve(
 ) -> None:
     """Find a better prompt for DATA, within a budget; it takes over only on fresh evidence.
 
+    For example: meta-learning evolve mails.csv --input-column text --expected-column label --prompt "Is it spam? Answer yes or no."
+    --calls 300
+
     Exit codes: 0 the run ended, also where nothing better was found; 1 refused or failed; 2 wrong options; 3 the model does not
     answer; 4 nobody agreed to spend; 130 stopped. After 3 and 130, --resume goes on.
     """
@@ -115,6 +122,8 @@ def _carry_out(ctx: typer.Context, data_folder: Path, resume: str | None) -> Non
         asyncio.run(_evolve(order, llm, folder, console, wanted))
     except Cancelled as error:
         _end(f"{error}\n{resumable}", STOPPED)
+    except KeyboardInterrupt:
+        _end(*((resumable, STOPPED) if folder.is_kept else (NOTHING_SPENT, NOT_AGREED)))
     except LLMUnavailable as error:
         _end(f"{error}\nwhat was paid for is kept; {resumable}", UNAVAILABLE)
     except (StoreUnavailable, OSError) as error:
@@ -127,7 +136,7 @@ def _ordered(ctx: typer.Context, data_folder: Path, resume: str | None) -> tuple
     """A new order with a name for its run, or that of an earlier one."""
     given = {name for name in ctx.params if _is_given(ctx, name)}
     if resume is not None and (others := sorted(given - WITH_RESUME)):
-        raise typer.BadParameter(f"a run goes on as it was ordered: leave out {', '.join(others)}", ctx)
+        raise typer.BadParameter(f"a run goes on as it was ordered: leave out {_spelled(others)}", ctx)
     try:
         if resume is not None:
             return RunFolder(data_folder, resume).order().going_on_with(ctx.params["base_url"]), resume
@@ -135,6 +144,10 @@ def _ordered(ctx: typer.Context, data_folder: Path, resume: str | None) -> tuple
         return order, free_name(data_folder, datetime.now())
     except (MetaLearningError, OSError) as error:
         _end(str(error), FAILED)
+
+
+def _spelled(names: Iterable[str]) -> str:
+    return ", ".join(name if name == "data" else f"--{name.replace('_', '-')}" for name in names)
 
 
 def _is_given(ctx: typer.Context, name: str) -> bool:
@@ -152,7 +165,7 @@ async def _evolve(order: Order, llm: LLM, folder: RunFolder, console: Console, w
             console.print(f"{name:<10} {value}", highlight=False, markup=False)
         with folder.locked():
             if not wanted.agreed:
-                _ask()
+                await _ask()
             folder.keep(order)
             screen = Screen(console, budget.config)
             results = await run(order, budget, llm, folder, screen, wanted.patience_s)
@@ -181,15 +194,27 @@ def _refuse_what_nobody_can_judge(budget: Budget) -> None:
 def _about(order: Order, budget: Budget, llm: LLM) -> dict[str, str]:
     guess, parts = budget.estimate, budget.splits
     groups = f", of {parts.groups_counts[0]} and {parts.groups_counts[1]} groups" if parts.groups_counts else ""
+    price = {"price": PRICE.format(100 * order.tokens_price, order.tokens_price)} if order.tokens_price else {}
     batches = {"batches": _batches(order)} if order.batch else {}
     caps = {"calls": order.calls, "tokens": order.tokens, "US dollars": order.money, "seconds": order.seconds}
     return {
-        "data set": f"{order.data}: {len(parts.search)} items to search on, {len(parts.gate)} fresh ones to decide on{groups}",
+        "data set": f"{order.data}: {len(parts.search)} items to search on, {_fresh(budget)}{groups}",
         "prompt": kept(budget),
         "model": f"{llm.model} ({without_secrets([order.base_url or order.provider])[0]})",
         "budget": ", ".join(f"{cap:,} {name}" for name, cap in caps.items() if cap is not None),
         "estimate": f"up to {guess.calls:,} calls, {guess.tokens_low:,} to {guess.tokens_high:,} tokens, {_money(guess)}",
-    } | batches
+    } | (price | batches)
+
+
+def _fresh(budget: Budget) -> str:
+    """The fresh items; where the calls do not reach all of them even for one finalist, how many calls would."""
+    there, reached = len(budget.splits.gate), budget.plan["gate_items"]
+    if not 0 < reached < there:
+        return f"{there} fresh ones to decide on"
+    each = 1 if budget.config.judge is None else CALLS_EACH
+    wanted = 3 * each * (1 + budget.config.ensemble_size) * there
+    more = f"--calls {wanted}" if budget.estimate.calls == budget.order.calls else f"a budget for {wanted:,} calls"
+    return f"{there} fresh ones are there; the calls reach {reached} of them ({more} would reach {there})"
 
 
 def _batches(order: Order) -> str:
@@ -229,17 +254,24 @@ def _alike(budget: Budget) -> dict[str, str]:
     return {"beware": f"\n{'':<11}".join(budget.beware)} if budget.beware else {}
 
 
-def _ask() -> None:
+async def _ask() -> None:
     if not sys.stdin.isatty():
         _end("nobody is there to agree: say --yes to spend without being asked", NOT_AGREED)
-    if not typer.confirm("spend that?"):
-        _end("nothing was spent", NOT_AGREED)
+    await asyncio.sleep(0)  # a Ctrl-C that came before the question is heard now, and not after the answer
+    try:
+        with interruptible():
+            agreed = typer.confirm("spend that?")
+    except typer.Abort:
+        typer.echo()
+        agreed = False
+    if not agreed:
+        _end(NOTHING_SPENT, NOT_AGREED)
 
 
 def _say(results: dict[str, Any], order: Order, report: Path, console: Console) -> None:
     console.print(f"\n{results['outcome']}: {results['reason']}", highlight=False, markup=False, style="bold")
     if (table := offered(results)).row_count:
-        console.print(table)
+        show(console, table)
     if pick := results.get("pick"):
         console.print(f"by your floor: {pick['reason']}", highlight=False, markup=False)
     for line in conditions(results):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +26,19 @@ from meta_learning.llm.retry import Retrying, RetryPolicy
 REPLIES = "replies"
 # What a call on its way gets once the run is to stop; after that, or at a second Ctrl-C, it is given up.
 GRACE_S = 10.0
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C break off a question at the terminal: the loop's own handler notes it, and goes on waiting for the answer."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, earlier)
 
 
 class Stop:

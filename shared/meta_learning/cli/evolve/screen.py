@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,11 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from meta_learning.acla.config import CurriculumConfig
-from meta_learning.acla.reporting import Row, Snapshot, offers
+from meta_learning.acla.reporting import Snapshot, known_offers
 from meta_learning.serving.ending import end
 
 REFRESH_S = 0.5
 ROWS_MAX = 15
+SHORT_CHARS = 8
 
 
 class Screen:
@@ -54,50 +55,121 @@ class Screen:
             await asyncio.sleep(REFRESH_S)
 
     def _drawn(self, now: Snapshot | None) -> Group:
-        if now is None:
+        if now is None or not now.rows:
             return Group(Text(self._said))
         return Group(candidates(now), Text(f"{self._said}\n{spent(now, self._config)}"))
 
 
 def candidates(now: Snapshot) -> Table:
     """The seed, then the others by what they gain, best first; of very many the first ones."""
-    table = Table(box=None, padding=(0, 2), header_style="bold")
-    for column in ("candidate", "made by", "score", "95 % interval", "over the seed", "calls", "US dollars"):
-        table.add_column(column, justify="left" if column in ("candidate", "made by") else "right")
     others = sorted(now.rows[1:], key=lambda row: (not row.leads, -row.items_count, -row.gain))
-    for row in [*now.rows[:1], *others][:ROWS_MAX]:
-        table.add_row(*_cells(row), style="bold" if row.leads else "")
+    rows = [*now.rows[:1], *others][:ROWS_MAX]
+    paid = any(row.price_usd for row in rows)
+    head = [
+        "",
+        "candidate",
+        "made by",
+        "score",
+        "95 %",
+        "over the\nseed, same\nitems",
+        "items",
+        *["US\ndollars"] * paid,
+    ]
+    table = _table(head, (1, 2), "▸ the best so far · over the seed: in points")
+    for row in rows:
+        gain = "" if row.strategy == "seed" else f"{100 * row.gain:+.1f}"
+        price = "?" if row.price_usd is None else f"{row.price_usd:.4f}"
+        score = (f"{row.score:.3f}", _interval(row.low, row.high), gain, str(row.items_count), *[price] * paid)
+        table.add_row(_mark(row.leads), short(row.version), row.strategy, *score, style="bold" if row.leads else "")
     return table
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    mark = "▸ " if row.leads else "  "
-    gain = "" if row.strategy == "seed" else f"{100 * row.gain:+.1f}"
-    price = "?" if row.price_usd is None else f"{row.price_usd:.4f}"
-    interval = f"{row.low:.3f} to {row.high:.3f}"
-    return mark + row.version, row.strategy, f"{row.score:.3f}", interval, gain, str(row.items_count), price
 
 
 def offered(results: Mapping[str, Any]) -> Table:
-    """What a better score costs, at the end of a run."""
-    head, rows = offers(results)
-    table = Table(box=None, padding=(0, 2), header_style="bold")
-    for number, name in enumerate(head):
-        table.add_column(name, justify="left" if number in (0, len(head) - 1) else "right", overflow="fold")
+    """What a better score costs, at the end of a run: in the width of a terminal; names in full are in the report."""
+    rows = known_offers(results)
+    paid = any(row["price_usd"] for row in rows)
+    level = f"{100 * results.get('level', 0.8):.0f} %"
+    head = ["", "prompt", f"search,\n{level}", "items", f"decision,\n{level}", "items", "tokens", "sec."]
+    table = _table([*head, *["$ for\n1,000"] * paid, "standing"], (1, len(head) + paid), "▸ taken")
     for row in rows:
-        table.add_row(*row, style="bold" if row[-1].endswith("taken") else "")
+        taken = row["version"] == results["best_version"]
+        cells = [_mark(taken), short(row["version"])]
+        cells += [_score(row["score"], row["low"], row["high"]), _count(row.get("search_items"))]
+        cells += [_score(row["decided_score"], row["decided_low"], row["decided_high"]), _count(row["decided_items"])]
+        cells += [f"{row['tokens']:.0f}", f"{row['latency_s']:.2f}"]
+        cells += ["?" if row["price_usd"] is None else f"{1000.0 * row['price_usd']:.3f}"] * paid
+        table.add_row(*cells, row["standing"], style="bold" if taken else "")
     return table
+
+
+def _table(head: Sequence[str], texts: Sequence[int], legend: str) -> Table:
+    """No cell is folded: a folded number or name is read as another. ``texts``: the columns that begin at the left."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table.caption, table.caption_justify, table.caption_style = legend, "left", ""
+    for number, name in enumerate(head):
+        table.add_column(name, justify="left" if number in texts else "right", no_wrap=True)
+    return table
+
+
+def _mark(is_it: bool) -> str:
+    return "▸" if is_it else ""
+
+
+def short(version: str) -> str:
+    """A version by the beginning of its name, which tells those of one run apart; of those that vote the first, and how many more.
+
+    >>> short("b24fe9a6c50da2dd-c"), short("b24fe9a6c50da2dd+0123456789abcdef")
+    ('b24fe9a6-c', 'b24fe9a6+1')
+    """
+    first, *more = version.split("+")
+    name, dash, kind = first.partition("-")
+    return name[:SHORT_CHARS] + dash + kind + (f"+{len(more)}" if more else "")
+
+
+def _score(score: float | None, low: float | None, high: float | None) -> str:
+    return "—" if score is None else f"{_two(score)} {_interval(low or 0.0, high or 0.0)}"
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{_two(low)}–{_two(high)}"
+
+
+def _two(share: float) -> str:
+    return f"{share:.2f}".removeprefix("0")
+
+
+def _count(items: int | None) -> str:
+    return str(items) if items else "—"
+
+
+def show(console: Console, table: Table) -> None:
+    """Print a table; on a pipe without the blanks that make all its lines as wide."""
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
 
 
 def spent(now: Snapshot, config: CurriculumConfig) -> str:
     """One line of what is used up, of what."""
-    money = (
-        "an unknown price" if now.money_usd is None else f"{now.money_usd:.4f}{_of(config.money_usd_max)} US dollars"
+    return " · ".join(
+        [
+            f"{now.calls}{_of(config.calls_max)} calls",
+            f"{now.tokens:,}{_of(config.tokens_max)} tokens",
+            *_money(now.money_usd, config.money_usd_max),
+            f"{now.seconds:.0f}{_of(config.seconds_max)} s",
+        ]
     )
-    return (
-        f"{now.calls}{_of(config.calls_max)} calls · {now.tokens:,}{_of(config.tokens_max)} tokens · {money} · "
-        f"{now.seconds:.0f}{_of(config.seconds_max)} s"
-    )
+
+
+def _money(spent_usd: float | None, cap: float | None) -> list[str]:
+    """Nothing where nothing is paid."""
+    if spent_usd is None:
+        return ["an unknown price"]
+    return [f"{spent_usd:.4f}{_of(cap)} US dollars"] if spent_usd or cap is not None else []
 
 
 def _of(cap: float | None) -> str:
