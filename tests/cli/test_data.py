@@ -148,7 +148,8 @@ def test_a_column_that_a_file_lacks_is_named_with_what_to_type(
     result = CliRunner().invoke(app, [*command, str(path), *said, *folder])
     assert result.exit_code == 1
     assert "there are 'text', 'kind'" in result.output
-    assert f"name the one to read: {option} NAME" in result.output
+    assert f"ame the one to read: {option} NAME" in result.output
+    assert "?; name" not in result.output
 
 
 def test_the_card_counts_the_groups_of_a_column(tmp_path: Path) -> None:

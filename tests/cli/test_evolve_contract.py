@@ -56,6 +56,10 @@ def test_what_names_all_labels_is_kept_only_where_the_run_has_labels(
 def test_a_named_contract_is_part_of_the_run(table: Path, model: tuple[Model, str]) -> None:
     result = asked(*words(table, model[1], "--yes", "--iterations", "1", "--contract", "good or bad"))
     assert result.exit_code == 0, result.output
+    shown = asked(*words(table, model[1], "--yes", "--iterations", "1"))
+    page = (run_of(shown) / "report" / "report.md").read_text()
+    assert "prompt: kept as it is: 'Answer with one word.'\n" in page
+    assert "if that is not how to answer" in shown.output
     assert '"contract": "good or bad"' in (run_of(result) / "order.json").read_text()
 
 

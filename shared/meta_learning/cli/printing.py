@@ -25,7 +25,10 @@ def with_option(error: Exception) -> str:
     "mail.csv, row 2: has no column 'input'; name the one to read: --input-column NAME"
     """
     lacks = getattr(error, "lacks", None)
-    return f"{error}; name the one to read: --{lacks}-column NAME" if lacks else str(error)
+    if not lacks:
+        return str(error)
+    said = str(error)
+    return f"{said}{' Name' if said.endswith('?') else '; name'} the one to read: --{lacks}-column NAME"
 
 
 def table_of(*columns: str) -> Table:

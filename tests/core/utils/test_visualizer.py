@@ -17,7 +17,7 @@ import pytest
 
 from meta_learning.errors import CallerError
 from meta_learning.utils import MetaLearningVisualizer
-from meta_learning.utils.figures import curves, drawing, naming, palette, pareto
+from meta_learning.utils.figures import curves, drawing, lineage, naming, palette, pareto
 from meta_learning.utils.figures.histories import read_history
 
 pytest.importorskip("matplotlib", reason="figures are an extra")
@@ -157,6 +157,27 @@ def test_names_of_lines_cover_neither_each_other_nor_the_lines_even_where_all_en
     assert len(boxes) == count
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
     assert all(right < box.x0 and box.x1 <= figure.bbox.width for box in boxes)
+
+
+def test_a_best_score_by_calls_is_drawn_as_steps_since_nobody_had_the_scores_between() -> None:
+    points = [{"iteration": n, "score": 0.5 + n / 10, "calls": 20 * n, "low": 0.4, "high": 0.9} for n in range(3)]
+    with drawing.styled():
+        by_calls, by_iteration = (
+            curves.anytime({"a": read_history(points)}),
+            curves.anytime({"a": read_history([0.5, 0.6])}),
+        )
+    assert by_calls.axes[0].get_xlabel() == "model calls spent"
+    assert [line.get_drawstyle() for line in by_calls.axes[0].lines[:1]] == ["steps-post"]
+    assert [line.get_drawstyle() for line in by_iteration.axes[0].lines[:1]] == ["default"]
+
+
+def test_the_first_prompt_with_thresholds_is_no_candidate_of_the_lineage() -> None:
+    birth = {"iteration": 0, "parent": "s", "kept": False, "gain": 0.1, "items_count": 9}
+    births = [birth | {"version": "s-c", "strategy": "calibration"}, birth | {"version": "a", "strategy": "ablation"}]
+    with drawing.styled():
+        figure = lineage.tree(births)
+    said = figure.axes[0].get_title(loc="left") + " ".join(text.get_text() for text in figure.axes[0].texts)
+    assert "Lineage: 1 candidates" in said
 
 
 @pytest.mark.parametrize("count", [5, 12])

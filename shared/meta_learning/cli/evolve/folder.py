@@ -7,6 +7,7 @@ import fcntl
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -27,6 +28,7 @@ from meta_learning.utils.evolutions import MADE_WITH
 from meta_learning.utils.lines import write_whole
 from meta_learning.utils.provenance import code_version, environment
 
+ADVICE = re.compile(r" \(if that is not how to answer: [^)]*\)")
 EVOLUTIONS, ORDER, LOCK, REPORT = "evolutions", "order.json", "lock", "report"
 
 
@@ -113,7 +115,8 @@ class RunFolder:
 
     def _reported(self, results: Mapping[str, Any], order: Order, about: Mapping[str, Any]) -> Path:
         folder = self.path / REPORT
-        page = markdown(results, order.prompt, about)
+        # What to say otherwise next time is advice before a run, and no fact after it.
+        page = markdown(results, order.prompt, {name: ADVICE.sub("", str(value)) for name, value in about.items()})
         texts = {
             "results.json": json.dumps(results, ensure_ascii=False, indent=2) + "\n",
             "prompt.txt": results["best_prompt"] + "\n",

@@ -93,14 +93,24 @@ def empty(axes: Axes, said: str = "collecting: nothing can be said yet") -> None
 def line(axes: Axes, history: History, series: int, label: str, by_calls: bool = False, banded: bool = True) -> None:
     """A line with its interval; a gap where nothing was known, and a dot where a point stands alone."""
     x = history.calls if by_calls else history.iterations
+    # What is the best stays so until the next is known: of calls a slope would show scores that nobody ever had.
     look = palette.look(series)
     if history.has_interval and banded:
-        axes.fill_between(x, history.lows, history.highs, color=look.colour, alpha=0.16, linewidth=0)
+        axes.fill_between(
+            x,
+            history.lows,
+            history.highs,
+            color=look.colour,
+            alpha=0.16,
+            linewidth=0,
+            step="post" if by_calls else None,
+        )
     axes.plot(
         x,
         history.scores,
         color=look.colour,
         linestyle=look.dash,
+        drawstyle="steps-post" if by_calls else "default",
         marker=look.marker,
         markersize=4.5,
         # Of a long line only some: enough to tell it from the others in grey, and few enough to see its course.

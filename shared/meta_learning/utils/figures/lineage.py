@@ -21,9 +21,13 @@ def tree(lineage: Sequence[Mapping[str, Any]]) -> Figure:
     rows = max((abs(place[1]) for place in places.values()), default=0.0)
     figure, (axes,) = drawing.new_figure(height=min(9.0, 2.4 + 0.62 * (2 * rows + 1)))
     leaders = [birth for birth in births if birth["kept"]]
-    title = f"Lineage: {len(births)} candidates, {len(leaders)} took the lead"
+    # With thresholds the first prompt is still the first prompt, and no candidate that anybody made.
+    made = sum(birth["strategy"] != "calibration" for birth in births)
+    title = f"Lineage: {made} candidates, {len(leaders)} took the lead"
     drawing.titled(
-        axes, title, "gain over the first prompt in points; filled: took the lead; strong: ancestors of the last leader"
+        axes,
+        title,
+        "gain that is expected, in points: less than was counted; filled: took the lead; strong: ancestors of the last leader",
     )
     strong = _ancestors(births, leaders[-1]["version"]) if leaders else set()
     for birth in births:
