@@ -39,8 +39,8 @@ class Model:
             assert self._changed.wait_for(lambda: len(self.asked) >= count, timeout_s), f"{len(self.asked)} of {count}"
 
     def wait_for_at_once(self, count: int, timeout_s: float = 60.0) -> None:
-        """Return once ``count`` requests were here at one time; until then answers take half a second, so that no run ends first."""
-        usual, self.delay_s = self.delay_s, 0.5
+        """Return once ``count`` requests were here at one time; until then answers take two seconds, so that no run ends first."""
+        usual, self.delay_s = self.delay_s, 2.0
         with self._changed:
             assert self._changed.wait_for(lambda: self.at_once_max >= count, timeout_s), (
                 f"{self.at_once_max} of {count} at once"
