@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from meta_learning.acla.config import CurriculumConfig
 from meta_learning.acla.curriculum_agent import AdaptiveCurriculumAgent
+from meta_learning.acla.model_judge import CALLS_EACH
 from meta_learning.acla.request import EvolutionSettings
 from meta_learning.errors import Cancelled, ConfigurationError
 from meta_learning.events import EvolutionRequested
@@ -108,7 +109,8 @@ class Run:
         from meta_learning.llm.batches import batches_of
 
         seconds = limits_of(asked, self._settings, llm).seconds
-        terms = Terms.within(seconds, self._settings.llm_concurrency_max, incumbents_count=1 + len(start.voters))
+        at_once, each = self._settings.llm_concurrency_max, 1 if asked.judge is None else CALLS_EACH
+        terms = Terms.within(seconds, at_once, incumbents_count=1 + len(start.voters), calls_each=each)
         return BatchingLLM(llm, batches_of(llm), BatchBook(self._folder / "batches.jsonl"), terms)
 
     @contextlib.asynccontextmanager

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from meta_learning.errors import LLMUnavailable
 from meta_learning.llm import LLM, Reply, Request
+from meta_learning.llm.unsent import nothing_sent
 from meta_learning.serving.ending import end
 from services.evolver.asker import Asker
 from services.evolver.desk import ASKING, Desk, Question, read
@@ -73,10 +74,12 @@ class SharedLLM:
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._waiting[digest] = (question, answer)
         try:
-            said = await self._desk.put(question)
-            self._laid.add(digest)
-            if said is None or said.startswith(ASKING):
-                said = await self._heard(answer)
+            # Whoever goes on with the run finds the question on the desk, and counts it there.
+            with nothing_sent():
+                said = await self._desk.put(question)
+                self._laid.add(digest)
+                if said is None or said.startswith(ASKING):
+                    said = await self._heard(answer)
             found = read(said)
             if isinstance(found, Exception):
                 await self._desk.withdraw(digest, said)

@@ -18,7 +18,7 @@ from functools import cache
 _LABELLED_CHARS_MAX = 300  # a longer one is a text about the labels, no order
 _BREAK = re.compile(
     r"""(?<![ \t])[ \t]*\n\s*\n\s*  # a paragraph
-    | \n(?=[ \t]*(?:["'“„«(¿¡*\#]*[A-ZÀ-ÖØ-Þ]|[-*•]\s|(?:\d+|[a-z])[.)]\s))  # a line of its own, or an item of a list
+    | \n(?=[ \t]*(?:["'“„«(¿¡*\#]*[A-ZÀ-ÖØ-Þ]|[-*•]\s|(?:\d+|[a-z]|[ivx]{2,4})[.)]\s))  # a line of its own, or an item of a list
     | (?:(?<=[.!?…])|(?<=[.!?…]["'”’»)]))\s+(?=["'“„«(¿¡*]*[A-ZÀ-ÖØ-Þ])
     | (?<=[.!?…])[ \t]+(?=\d{1,2}[.)]\s+["'“„«(¿¡*]*[A-ZÀ-ÖØ-Þ])  # an item of a list that goes on in its line
     | (?<=[?!])\s+(?=[("']?[^\W\d_])

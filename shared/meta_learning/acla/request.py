@@ -108,7 +108,8 @@ class EvolutionSettings(BaseModel):
     @model_validator(mode="after")
     def _contract_is_the_prompts(self) -> Self:
         # Where the prompt is the loop's own, the run finds it out at its start.
-        if self.contract is not None and self.initial_prompt is not None and self.contract not in self.initial_prompt:
+        said = self.contract.strip() if self.contract is not None else ""
+        if self.initial_prompt is not None and said not in self.initial_prompt:
             raise ValueError("contract must stand in initial_prompt word for word, or be empty")
         return self
 

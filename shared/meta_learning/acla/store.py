@@ -20,7 +20,7 @@ RunEvent = Mapping[str, Any]
 # A refused parameter is none: what an adapter has learnt already differs between the lives of a run, and its plan must not.
 PASSING = LLMUnavailable.__name__
 # Of the rules by which a run decides: raised with every change that lets the same replies lead to another decision or question.
-RULES = 8
+RULES = 9
 
 
 class RunStore(Protocol):
@@ -127,12 +127,12 @@ class RunLog:
         self._scores[digest] = score
 
     def _ended_as(self, event: RunEvent) -> bool:
-        """Whether this is the start of a run that ended by earlier rules: settings that there were not then say nothing."""
+        """Whether this is the start of a run that ended by earlier rules: what was not recorded then says nothing."""
         then = self._decisions[0]
         if self._position or self.results is None or self._rules == RULES or event["kind"] != "started":
             return False
-        config = {name: event["config"].get(name) for name in then["config"]}
-        return {**event, "config": config} | {"data": None, "items": None} == {**then, "data": None, "items": None}
+        now = {name: event.get(name) for name in then}
+        return now | {"config": {name: event["config"].get(name) for name in then["config"]}} == then
 
     def decided(self, kind: str, **facts: Any) -> None:
         """Record a decision, or check that a resumed run takes it again.

@@ -51,18 +51,22 @@ class Terms:
     at_once: int | None = None
 
     @classmethod
-    def within(cls, seconds: float | None, at_once: int | None = None, incumbents_count: int = 1) -> Terms:
+    def within(
+        cls, seconds: float | None, at_once: int | None = None, incumbents_count: int = 1, calls_each: int = 1
+    ) -> Terms:
         """For a run that is capped at ``seconds``: a decision waits for a batch for each prompt in use and for one
-        finalist, and has a third of the time.
+        finalist, each after another for its judgements where ``calls_each`` is two, and has a third of the time.
 
         >>> Terms.within(600.0).wait_s_max, Terms.within(None).wait_s_max
         (100.0, None)
         """
-        return cls(wait_s_max=None if seconds is None else seconds / 3 / (1 + incumbents_count), at_once=at_once)
+        return cls(
+            wait_s_max=None if seconds is None else seconds / 3 / (1 + incumbents_count) / calls_each, at_once=at_once
+        )
 
 
 class BatchingLLM:
-    """``llm``, whose questions of purpose task go out as a batch where ``terms.count_min`` or more come at once.
+    """``llm``, whose questions, and judgements of their answers, go out as a batch where ``terms.count_min`` or more come at once.
 
     Each has been reserved by whoever calls `complete`, and gets its own reply or error. A batch that comes to nothing says
     nothing about its questions: they are asked one by one, as are those that it did not come to in time, and those of which the

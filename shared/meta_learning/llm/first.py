@@ -22,7 +22,8 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-from meta_learning.errors import LLMUnavailable, ParameterRefused
+from meta_learning.errors import CallerError, LLMUnavailable, ParameterRefused
+from meta_learning.llm.unsent import nothing_sent
 
 _T = TypeVar("_T")
 
@@ -38,16 +39,26 @@ class FirstAlone:
     async def ask(self, names: Callable[[], Collection[str]], send: Callable[[], Awaitable[_T]]) -> _T:
         """What ``send`` brings; ``names()``, the parameters that it sends, may be fewer once others were heard."""
         if not self._tried.issuperset(names()):
-            async with self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            lock = self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+            with nothing_sent():
+                await lock.acquire()
+            try:
                 tried = frozenset(names())
                 if not self._tried.issuperset(tried):
                     return await self._first(tried, send)
+            finally:
+                lock.release()
         return await send()
 
     async def _first(self, names: frozenset[str], send: Callable[[], Awaitable[_T]]) -> _T:
         try:
             answer = await send()
         except ParameterRefused:
+            raise
+        except CallerError as error:
+            # Billed without a word: the parameters were taken.
+            if error.billed:
+                self._tried |= names
             raise
         except LLMUnavailable:
             # Says nothing about parameters, but the others need not each wait for a time-out of their own in turn.

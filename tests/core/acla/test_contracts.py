@@ -77,6 +77,7 @@ def test_they_are_told_in_paragraphs_of_their_own_and_read_back_from_an_edited_p
     ("text", "task", "contract"),
     [
         ("Answer with yes or no. Is the tweet happy?", "Is the tweet happy?", "Answer with yes or no."),
+        ("i. Read it.\nii. Say yes or no.\niii. Be kind.", "i. Read it.\niii. Be kind.", "ii. Say yes or no."),
         (
             "Respond in JSON with one key. Think of irony. Be brief.",
             "Think of irony. Be brief.",

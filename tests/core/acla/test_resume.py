@@ -195,3 +195,6 @@ async def test_a_run_that_ended_by_earlier_rules_still_tells_its_results() -> No
     assert silent.requests == []
     with pytest.raises(ConfigurationError, match="other settings"):
         await finish(silent, older, max_iterations=4)
+    agent = AdaptiveCurriculumAgent(config(**SMALL), silent, store=older, run_id="r")
+    with pytest.raises(ConfigurationError, match="other settings, data or model"):
+        await agent.run_curriculum(lambda count: samples(count, world=1), num_samples=12)

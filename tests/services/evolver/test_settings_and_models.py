@@ -49,6 +49,11 @@ def test_a_request_knows_the_strategies_that_there_are() -> None:
     assert STRATEGIES == get_args(Strategy) == tuple(config.STRATEGIES)
 
 
+def test_a_contract_may_end_in_a_line_break_that_the_prompt_has_not() -> None:
+    asked = EvolutionSettings.read({"initial_prompt": "Judge it. Answer yes.", "contract": "Answer yes.\n"})
+    assert asked.contract == "Answer yes.\n"
+
+
 @pytest.mark.parametrize(
     ("settings", "word"),
     [

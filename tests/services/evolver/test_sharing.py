@@ -14,6 +14,8 @@ from redis.exceptions import TimeoutError as TimeoutFromBroker
 from rq.job import Job, JobStatus
 
 from meta_learning.acla import AdaptiveCurriculumAgent, MemoryRunStore
+from meta_learning.acla.asking import Asking
+from meta_learning.acla.store import RunLog
 from meta_learning.errors import BudgetExhausted, CallerError, LLMUnavailable
 from meta_learning.llm import Capabilities, Message, Reply, Request
 from meta_learning.llm.ledger import Caps, Ledger
@@ -171,6 +173,21 @@ async def test_a_successor_finds_what_was_said_after_its_owner_was_killed(desk: 
     assert sum(isinstance(reply, Reply) for reply in replies) == 4
     assert sum(isinstance(reply, LLMUnavailable) for reply in replies) == 4
     assert len(second.requests) == 2
+
+
+async def test_a_question_that_lies_on_the_desk_when_a_run_is_stopped_is_counted_there_and_not_in_the_log_besides(
+    desk: Desk,
+) -> None:
+    silent, store = Slow(), MemoryRunStore()
+    silent.stuck.set()
+    log = RunLog(store, "r", "scripted")
+    async with SharedLLM(silent, desk, "token", 2, TTL_S, nobody) as shared:
+        asking = Asking(metered(shared, Ledger(Caps()), log), log, None, lambda: False)
+        task = asyncio.create_task(asking.ask_all([hello(n) for n in range(6)]))
+        while not silent.hung_count:
+            await asyncio.sleep(0.005)
+        await end(task)
+    assert [event for event in store.read("r") if event["kind"] == "failed"] == []
 
 
 async def test_what_must_be_ready_in_time_is_planned_without_the_helpers_that_may_not_come(desk: Desk) -> None:

@@ -29,12 +29,12 @@ from meta_learning.cli.evolve.budget import Budget, settled
 from meta_learning.cli.evolve.folder import RunFolder, free_name
 from meta_learning.cli.evolve.kept import kept
 from meta_learning.cli.evolve.order import Order
-from meta_learning.cli.evolve.running import interruptible, run
+from meta_learning.cli.evolve.running import interruptible, run, terms_of
 from meta_learning.cli.evolve.screen import Screen, offered, show
 from meta_learning.cli.printing import with_option
 from meta_learning.errors import CallerError, Cancelled, LLMUnavailable, MetaLearningError, StoreUnavailable
 from meta_learning.llm import LLM
-from meta_learning.llm.batching import COUNT_MIN, Terms
+from meta_learning.llm.batching import COUNT_MIN
 from meta_learning.llm.estimate import Estimate
 from meta_learning.utils.logger import DATA_FOLDER
 from meta_learning.utils.provenance import without_secrets
@@ -219,7 +219,7 @@ def _fresh(budget: Budget) -> str:
 
 def _batches(order: Order) -> str:
     direct = f"rungs below {COUNT_MIN} questions are asked directly"
-    wait_s = Terms.within(order.seconds).wait_s_max
+    wait_s = terms_of(order).wait_s_max
     if wait_s is None:
         return f"up to 24 hours each; {direct}"
     return f"called off after {wait_s:,.0f} s each, so that there is time for a decision; {direct}, and so is what did not come"

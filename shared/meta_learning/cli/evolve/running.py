@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from meta_learning.acla import AdaptiveCurriculumAgent
+from meta_learning.acla.model_judge import CALLS_EACH
 from meta_learning.cli.evolve.budget import Budget
 from meta_learning.cli.evolve.folder import RunFolder
 from meta_learning.cli.evolve.order import Order
@@ -38,7 +39,8 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, earlier)
+        if earlier is not None:
+            signal.signal(signal.SIGINT, earlier)
 
 
 class Stop:
@@ -112,7 +114,12 @@ def batched(llm: LLM, folder: RunFolder, order: Order) -> LLM:
     """``llm`` with its batch endpoint; what is on its way is written down in the run's folder."""
     from meta_learning.llm.batches import batches_of
 
-    return BatchingLLM(llm, batches_of(llm), BatchBook(folder.path / "batches.jsonl"), Terms.within(order.seconds))
+    return BatchingLLM(llm, batches_of(llm), BatchBook(folder.path / "batches.jsonl"), terms_of(order))
+
+
+def terms_of(order: Order) -> Terms:
+    """How long a batch of this order is waited for."""
+    return Terms.within(order.seconds, calls_each=1 if order.judge is None else CALLS_EACH)
 
 
 def replies(data_folder: Path, order: Order) -> Path:
